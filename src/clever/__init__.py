@@ -1,0 +1,49 @@
+"""CLEVER robustness scores for any torch classifier: first and second order, and with BPDA.
+
+    import clever
+
+    network = clever.Defended(my_network, clever.JPEG(quality=75))     # or my_network itself
+    scores = clever.score(network, images, clever.paper(n_batches=50, n_samples=256))
+    table = pandas.DataFrame(score.row() for score in scores)
+
+Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a network that wants other numbers. Every
+score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee.
+"""
+
+from clever.bpda import BPDA, Defended
+from clever.errors import InputError
+from clever.extreme_value import EndPoint, Estimator, end_points
+from clever.models import Normalize
+from clever.norms import Norm
+from clever.sampling import Ball, Law
+from clever.score import Score, score
+from clever.settings import Reference, Settings, paper, reference_code
+from clever.targets import RandomTarget
+from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize, Rounding
+
+__all__ = [
+    "BPDA",
+    "JPEG",
+    "PNG",
+    "Ball",
+    "BitDepth",
+    "Chain",
+    "Defended",
+    "EndPoint",
+    "Estimator",
+    "Identity",
+    "InputError",
+    "Law",
+    "Norm",
+    "Normalize",
+    "Quantize",
+    "RandomTarget",
+    "Reference",
+    "Rounding",
+    "Score",
+    "Settings",
+    "end_points",
+    "paper",
+    "reference_code",
+    "score",
+]

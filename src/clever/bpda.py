@@ -1,0 +1,57 @@
+"""Backward pass differentiable approximation: exact forward, identity backward."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Transformation = Callable[[Tensor], Tensor]
+"""A map of images in [0,1], (batch, channel, height, width), to images in [0,1] of the same shape, row by row."""
+
+
+class _Straight(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, transformation: Transformation) -> Tensor:
+        # A tensor of its own even for the identity: autograd would otherwise take the input itself for a view.
+        return transformation(images).view_as(images)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+class BPDA(nn.Module):
+    """t(x) on the way forward, the identity on the way back (Athalye et al. 2018, section 4.1).
+
+    Guarantee: the gradient of f(BPDA(t)(x)) is the gradient of f taken at t(x), to the last bit, whatever t does.
+    Chains compose: a sequence of `BPDA` modules and the `BPDA` of a sequence give the same gradient.
+    """
+
+    def __init__(self, transformation: Transformation) -> None:
+        super().__init__()
+        self.transformation = transformation
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch ..."]:
+        """t(images), exactly; shapes and pixel range as in `Transformation`."""
+        return _Straight.apply(images, self.transformation)  # type: ignore[no-any-return]
+
+
+class Defended(nn.Module):
+    """The classifier f(t(x)): logits of ``network`` on the transformed images, normalisation being the network's.
+
+    With ``bpda`` the backward pass takes t for the identity; without it, it uses the true derivative of t, which for a
+    staircase is zero almost everywhere (Goodfellow, arXiv 1804.07870).
+    """
+
+    network: nn.Module
+
+    def __init__(self, network: nn.Module, transformation: Transformation, *, bpda: bool = True) -> None:
+        super().__init__()
+        self.network = network
+        self.transformation = BPDA(transformation) if bpda else transformation
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
+        """Logits for images in [0,1]."""
+        return self.network(self.transformation(images))  # type: ignore[no-any-return]

@@ -1,0 +1,63 @@
+"""What a classifier needs before it can be scored."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clever.errors import InputError
+
+
+class Normalize(nn.Module):
+    """(x - mean) / std by channel: the first layer, so that radii and scores are in [0,1] pixel units."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if len(mean) != len(std) or min(std, default=0) <= 0:
+            raise InputError(f"normalisation by mean {list(mean)} and std {list(std)}: one positive std a channel")
+        # Not persistent: the weights of a state_dict stay those of the network alone.
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch ..."]:
+        """The normalised images, for images in [0,1]."""
+        return (images - self.mean) / self.std
+
+    def extra_repr(self) -> str:
+        """Mean and std by channel."""
+        return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}"
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients of the parameters; on leaving, every module and parameter is as it was."""
+    training = [module for module in network.modules() if module.training]
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    try:
+        network.eval()
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module in training:
+            module.training = True
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def logits_of(network: nn.Module, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch class"]:
+    """The logits, without gradients, checked: one finite row an image, two classes at least."""
+    with torch.no_grad():
+        logits = network(images)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 2:
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(f"the network returns {got} for {len(images)} images: it must return (images, classes) logits")
+    if not bool(logits.isfinite().all()):
+        bad = (~logits.isfinite().all(1)).nonzero().flatten().tolist()
+        raise InputError(f"the network returns NaN or infinite logits for image(s) {bad[:10]} of {len(images)}")
+    return logits

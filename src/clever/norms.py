@@ -1,0 +1,40 @@
+"""The three norms of the papers and their duals."""
+
+from enum import StrEnum
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clever.errors import InputError
+
+
+class Norm(StrEnum):
+    """A norm on images, 1/p + 1/q = 1 between a norm and its dual (Weng et al. 2018, section 3)."""
+
+    L1 = "L1"
+    L2 = "L2"
+    LINF = "Linf"
+
+    @classmethod
+    def named(cls, name: str) -> "Norm":
+        """The norm called ``name`` ("L1", "L2" or "Linf"); `InputError` for any other name."""
+        for norm in cls:
+            if norm.value.lower() == str(name).lower():
+                return norm
+        raise InputError(f"unknown norm {name!r}: the norms are {', '.join(cls)}")
+
+    @property
+    def p(self) -> float:
+        """The exponent: 1, 2 or infinity."""
+        return {Norm.L1: 1.0, Norm.L2: 2.0, Norm.LINF: float("inf")}[self]
+
+    @property
+    def dual(self) -> "Norm":
+        """The norm of gradients that bounds the change of a function over a ball of this norm."""
+        return {Norm.L1: Norm.LINF, Norm.L2: Norm.L2, Norm.LINF: Norm.L1}[self]
+
+    def of(self, rows: Float[Tensor, "row ..."]) -> Float[Tensor, " row"]:
+        """The norm of each row, all other dimensions taken together. Shape ``(row,)``, dtype of the input."""
+        norm: Tensor = torch.linalg.vector_norm(rows.flatten(1), ord=self.p, dim=1)
+        return norm

@@ -1,0 +1,29 @@
+"""Where batch maxima come from: computed here and now, or by whoever offers the same call."""
+
+from collections.abc import Callable, Sequence
+
+from clever.capacity import Capacity, Measure
+from clever.maxima import BatchMaxima, Site, batch_maxima, chunks
+
+MeasureOf = Callable[[Sequence[int]], Measure]
+Sampler = Callable[[MeasureOf, Site, int, Sequence[int], int], BatchMaxima]
+"""Gives the maxima of a measure for (measure_of, site, predicted class, target classes, N_b)."""
+
+
+def sample_with(advance: Callable[[int], object]) -> Sampler:
+    """The sampler that computes everything; ``advance`` hears of each chunk how many gradients it took."""
+    capacities: list[Capacity] = []
+
+    def sampler(
+        measure_of: MeasureOf, site: Site, predicted: int, targets: Sequence[int], n_batches: int
+    ) -> BatchMaxima:
+        measure = measure_of(targets)
+        if not capacities:
+            capacities.append(Capacity.of(measure, site.centre))
+        parts = []
+        for chunk in chunks(n_batches, site.n_samples):
+            parts.append(batch_maxima(measure, site, chunk, capacities[0]))
+            advance(len(chunk) * site.n_samples * len(targets))
+        return BatchMaxima.joined(parts)
+
+    return sampler

@@ -1,0 +1,96 @@
+"""Everything that decides a score apart from network, image and target; the two published presets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from clever.errors import InputError
+from clever.extreme_value import FEWEST_BATCHES, Estimator
+from clever.norms import Norm
+from clever.sampling import Ball, Law
+from clever.targets import RandomTarget
+
+
+class Reference(StrEnum):
+    """Which classifier says what the predicted class, the targets and g(x0) are.
+
+    ``defended``: f(t(x)), the classifier that is scored. ``undefended``: f(x), as in the authors' code, where only the
+    sampled points are transformed.
+    """
+
+    DEFENDED = "defended"
+    UNDEFENDED = "undefended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How points are drawn and what is made of them. Checked when made: `InputError` says what would be valid.
+
+    ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: of the points
+    in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the valid pixel
+    range first. ``cap``: a score is at most R, beyond which nothing was sampled.
+    """
+
+    n_batches: int
+    n_samples: int
+    radius: Mapping[str, float]
+    law: str = Law.UNIFORM
+    shared_points: bool = False
+    clip: bool = False
+    cap: bool = True
+    reference: str = Reference.DEFENDED
+    random_target: str = RandomTarget.ANY
+    estimator: str = Estimator.MLE_REG
+    seed: int = field(default=1215)
+
+    def __post_init__(self) -> None:
+        choices = {"law": Law, "reference": Reference, "random_target": RandomTarget, "estimator": Estimator}
+        for name, valid in choices.items():
+            if (value := getattr(self, name)) not in list(valid):
+                raise InputError(f"{name} is {value!r}: it must be one of {', '.join(valid)}")
+        fewest = 1 if self.estimator == Estimator.MAXIMUM else FEWEST_BATCHES
+        for name, least in (("n_batches", fewest), ("n_samples", 2)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
+        object.__setattr__(self, "radius", MappingProxyType(dict(self.radius)))
+        for name in self.radius:
+            Ball(Norm.named(name), self.radius[name])  # refuses radius <= 0
+
+    def ball(self, norm: Norm) -> Ball:
+        """The ball whose points serve the scores of this norm."""
+        sampled = Norm.L2 if self.shared_points else norm
+        if sampled not in self.radius:
+            raise InputError(
+                f"no radius for the {sampled} ball: settings.radius has {', '.join(self.radius) or 'none'}"
+            )
+        return Ball(sampled, self.radius[sampled], Law(self.law))
+
+
+def paper(**changes: object) -> Settings:
+    """The setting of Weng et al. 2018 (ICLR): 500 batches of 1024 points uniform in a ball of radius 5, capped."""
+    chosen: dict[str, object] = {
+        "n_batches": 500,
+        "n_samples": 1024,
+        "radius": {Norm.L1: 5.0, Norm.L2: 5.0, Norm.LINF: 5.0},
+        "estimator": Estimator.MLE,
+    }
+    return Settings(**{**chosen, **changes})  # type: ignore[arg-type]
+
+
+def reference_code(**changes: object) -> Settings:
+    """What the authors' published program does where it differs from the papers."""
+    chosen: dict[str, object] = {
+        "n_batches": 500,
+        "n_samples": 1024,
+        "radius": {Norm.L1: 30.0, Norm.L2: 3.0, Norm.LINF: 0.1},
+        "law": Law.REFERENCE_CODE,
+        "shared_points": True,
+        "clip": True,
+        "cap": False,
+        "reference": Reference.UNDEFENDED,
+        "random_target": RandomTarget.NOT_EXTREME,
+        "estimator": Estimator.MLE_REG,
+    }
+    return Settings(**{**chosen, **changes})  # type: ignore[arg-type]
