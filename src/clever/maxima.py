@@ -36,9 +36,10 @@ class BatchMaxima:
         """The parts one after the other along the batch axis (0) or the target axis (1)."""
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts], axis) for f in fields(cls)))
 
-    def take(self, targets: list[int]) -> "BatchMaxima":
-        """The rows of these positions of the target axis."""
-        return BatchMaxima(*(getattr(self, f.name)[:, targets] for f in fields(self)))
+    def at(self, batch: int, target: int) -> "BatchMaxima":
+        """One batch and one target, by position; both axes stay, of length 1."""
+        here = (slice(batch, batch + 1), slice(target, target + 1))
+        return BatchMaxima(*(getattr(self, f.name)[here] for f in fields(self)))
 
 
 CHUNK = 4096

@@ -68,13 +68,11 @@ class Quantize:
 
 
 @dataclass(frozen=True)
-class PNG(Quantize):
+class PNG:
     """Rounding to 8 bits, which is all that writing and reading a lossless file does."""
 
-    levels: int = 256
-
-    def __post_init__(self) -> None:
-        _within("levels of PNG", self.levels, 256, 256)
+    def __call__(self, images: Images) -> Images:
+        return Quantize(256)(images)
 
 
 @dataclass(frozen=True)

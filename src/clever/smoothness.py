@@ -1,0 +1,147 @@
+"""Second order needs a network that is twice differentiable: the others are refused, by the name of the module."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules import pooling
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from clever.errors import InputError
+
+KINKED_MODULES: tuple[type[nn.Module], ...] = (
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.RReLU,
+    nn.Hardtanh,  # and ReLU6, which is one
+    nn.Hardsigmoid,
+    nn.Hardswish,
+    nn.Hardshrink,
+    nn.Softshrink,
+    nn.Threshold,
+    # A continuous first derivative for ELU with alpha = 1, CELU and Softsign, but a second one that jumps at 0.
+    nn.ELU,
+    nn.CELU,
+    nn.SELU,
+    nn.Softsign,
+    pooling._MaxPoolNd,
+    pooling._AdaptiveMaxPoolNd,
+    nn.FractionalMaxPool2d,
+    nn.FractionalMaxPool3d,
+)
+"""Classes refused without running them."""
+
+KINKED_OPERATIONS = frozenset(
+    """
+    relu leaky_relu prelu _prelu_kernel rrelu rrelu_with_noise rrelu_with_noise_functional threshold
+    hardtanh hardsigmoid hardswish hardshrink softshrink elu celu selu abs sign sgn heaviside
+    clamp clamp_min clamp_max maximum minimum fmax fmin max min amax amin aminmax cummax cummin
+    median nanmedian mode quantile nanquantile kthvalue sort msort topk nan_to_num
+    max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices mkldnn_max_pool2d mkldnn_max_pool3d
+    adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d fractional_max_pool2d fractional_max_pool3d
+    round floor ceil trunc frac fix fmod remainder floor_divide l1_loss smooth_l1_loss huber_loss
+    fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor quantize_per_channel
+    """.split()  # noqa: SIM905 (one name a line would be longer than the rest of this file)
+)
+"""ATen operations refused wherever they act on something that depends on the input."""
+
+LEAST_SOFTPLUS_THRESHOLD = 15.0
+"""Softplus turns linear where beta * x exceeds its threshold: log(1 + exp(-15)) is a step below float32's rounding."""
+
+
+def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "batch ..."]) -> None:
+    """Returns when nothing is found that makes ``network`` less than twice differentiable; `InputError` names what is.
+
+    Two passes. The first goes through ``network.modules()`` for the classes of `KINKED_MODULES`, used or not. The
+    second runs the network once, in its present mode (train or eval), on ``example`` (a batch of inputs; one will do),
+    and looks at each ATen operation whose arguments depend on the input. One of `KINKED_OPERATIONS` is refused, whoever
+    calls it (``torch.relu`` in a ``forward``, say), and so is one that turns the input into booleans or integers (a
+    comparison, an arg max, a cast), which can only serve to choose between pieces. Constants, and weights computed by
+    ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class, and the operation.
+
+    Refused although the theorem would extend to them, with M an essential supremum, because they have no second
+    derivative at 0: ELU with alpha = 1, CELU, Softsign. Fine: Tanh, Sigmoid, Softplus, GELU, SiLU, Mish, Tanhshrink,
+    GLU, softmax, average pooling, normalisation layers. Not seen: branches that the example does not take, and
+    derivatives that are infinite at a point (a root at 0). A piecewise forward pass under BPDA, or in any
+    ``autograd.Function``, is refused as it runs; one that leaves torch (Pillow, numpy) is not seen.
+
+    The network, its parameters and its gradients are left as they were.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, KINKED_MODULES):
+            raise InputError(_refusal(name, module, None))
+    detached = {name: tensor.detach() for name, tensor in _tensors(network)}
+    # Parameters without gradients, so that requires_grad says: depends on the input.
+    with _running(network) as stack, torch.enable_grad(), _Watch(stack):
+        functional_call(network, detached, (example.detach().clone().requires_grad_(True),))
+
+
+def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from network.named_parameters()
+    # Copies: a batch normalisation in training mode counts in place.
+    yield from ((name, buffer.clone()) for name, buffer in network.named_buffers())
+
+
+def _refusal(name: str, module: nn.Module, operation: str | None) -> str:
+    what = f"{name or 'the network itself'} ({type(module).__name__})"
+    how = f" calls {operation}, which" if operation else ""
+    return (
+        f"second order is not defined for this network: {what}{how} is not twice differentiable. Smooth activations "
+        "(Tanh, Sigmoid, Softplus, GELU, SiLU) and average pooling are; first order needs none of this"
+    )
+
+
+@contextmanager
+def _running(network: nn.Module) -> Iterator[list[tuple[str, nn.Module]]]:
+    """A stack, kept by hooks, of the modules whose forward pass is under way."""
+    stack: list[tuple[str, nn.Module]] = []
+    hooks = []
+    try:
+        for name, module in network.named_modules():
+
+            def enter(module: nn.Module, _: Any, name: str = name) -> None:
+                stack.append((name, module))
+
+            def leave(module: nn.Module, *_: Any) -> None:
+                stack.pop()
+
+            hooks += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+        yield stack
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Watch(TorchDispatchMode):
+    """Raises at the first operation that is not twice differentiable in the input."""
+
+    def __init__(self, stack: Sequence[tuple[str, nn.Module]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._stack = stack
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = [value for value in (*args, *(kwargs or {}).values()) if isinstance(value, Tensor)]
+        # Where gradients are switched off (inside an autograd.Function), nothing says what depends on the input.
+        depends = any(value.requires_grad for value in given) or not torch.is_grad_enabled()
+        result = func(*args, **(kwargs or {}))
+        if depends and any(value.is_floating_point() for value in given) and self._kinked(func, args, result):
+            name, module = self._stack[-1]
+            raise InputError(_refusal(name, module, str(func.overloadpacket)))
+        return result
+
+    @staticmethod
+    def _kinked(func: Any, args: tuple[Any, ...], result: Any) -> bool:
+        operation = func.overloadpacket.__name__.removesuffix("_")
+        if operation == "softplus":
+            return len(args) > 2 and float(args[2]) < LEAST_SOFTPLUS_THRESHOLD
+        if operation.startswith("new_") or operation.endswith("_like"):  # takes the shape alone
+            return False
+        decides = isinstance(result, Tensor) and not (result.is_floating_point() or result.is_complex())
+        return decides or operation in KINKED_OPERATIONS

@@ -1,0 +1,86 @@
+"""What every stage is as a program: a Hydra app with errors that help, --version and exit codes."""
+
+import importlib
+import os
+import platform
+import re
+import signal
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+import hydra
+import torch
+from hydra.errors import HydraException
+from hydra.initialize import initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from clever.errors import InputError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+def launch(stage: str) -> None:
+    """Runs ``pipeline.<stage>.run`` with the configuration of the command line.
+
+    Exit code 0; 1 for a defect, with its traceback; 2 for bad input, with one message; 130 and 143 when interrupted or
+    terminated, after which the same command goes on where it was.
+    """
+    if "--version" in sys.argv[1:]:
+        print(f"clever-robustness {version('clever-robustness')}, torch {torch.__version__}, Python {_python()}")
+        return
+    conf = Path.cwd() / "conf"
+    if not (conf / "config.yaml").is_file():
+        _stop(BAD_INPUT, f"there is no conf/config.yaml in {Path.cwd()}: run this in the project's folder")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, not to Hydra's shortened traceback
+    signal.signal(signal.SIGTERM, _terminate)
+    # By its real name and not as __main__, so that a launcher's other processes find it.
+    run = importlib.import_module(f"pipeline.{stage}").run
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(run)()
+    except (InputError, HydraException, OmegaConfBaseException) as error:
+        _stop(BAD_INPUT, _explained(error, conf))
+    except KeyboardInterrupt:
+        _stop(INTERRUPTED, "interrupted; what was finished is kept, and the same command goes on from there")
+
+
+def _python() -> str:
+    return platform.python_version()
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    _stop(TERMINATED, "terminated; what was finished is kept, and the same command goes on from there")
+
+
+def _stop(code: int, message: str) -> None:
+    print(f"error: {message}" if code == BAD_INPUT else message, file=sys.stderr)
+    sys.exit(code)
+
+
+def _explained(error: Exception, conf: Path) -> str:
+    """The message, the cause that Hydra or OmegaConf wrap, and for an unknown setting those that exist."""
+    causes, at = [], error
+    while at is not None:
+        causes.append(at)
+        at = at.__cause__  # type: ignore[assignment]
+    ours = [cause for cause in causes if isinstance(cause, InputError)]
+    if ours:
+        return str(ours[0])
+    text = "\n".join(dict.fromkeys(str(cause) for cause in causes))
+    unknown = re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", text)
+    if unknown:
+        parent = unknown[2].rpartition(".")[0]
+        return f"unknown setting {unknown[2]}: {parent or 'the top level'} has {', '.join(_settings(parent, conf))}"
+    return text
+
+
+def _settings(parent: str, conf: Path) -> list[str]:
+    from hydra import compose
+
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        node = OmegaConf.select(compose("config"), parent) if parent else compose("config")
+    return sorted(map(str, node)) if isinstance(node, DictConfig) else ["no settings of its own"]

@@ -1,0 +1,23 @@
+"""The list of cells: each a name and the Hydra overrides that make it."""
+
+import shlex
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from clever.errors import InputError
+
+
+def cells(config: DictConfig) -> list[str]:
+    """The names, in the order of params.yaml; `InputError` for an empty list or a baseline that is none of them."""
+    names = [str(name) for name in config.cells]
+    if config.baseline not in names:
+        raise InputError(f"baseline is {config.baseline!r}: it must be one of the cells {', '.join(names) or '(none)'}")
+    return names
+
+
+def of_cell(config: DictConfig, name: str) -> DictConfig:
+    """The configuration of a cell: this run's overrides, then the cell's own."""
+    overrides = [*HydraConfig.get().overrides.task, *shlex.split(config.cells[name]), f"cell={name}", "results_dir=."]
+    return compose("config", overrides=overrides)

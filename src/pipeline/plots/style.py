@@ -1,0 +1,40 @@
+"""What the figures share: colours for colour-blind readers and for print, and how they are saved."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from pipeline.artifacts import write_atomically
+
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00")
+"""Okabe and Ito's palette, told apart by the colour-blind and, with the markers, in grey."""
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+
+
+def colour(index: int) -> str:
+    """The colour of the index-th cell, the same in every figure."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def marker(index: int) -> str:
+    """The marker of the index-th cell, the same in every figure."""
+    return MARKERS[index % len(MARKERS)]
+
+
+@contextmanager
+def figure(folder: Path, name: str, *, width: float, height: float) -> Iterator[Figure]:
+    """A figure of that size in inches, saved as PDF and PNG when the block ends; the same figure, the same bytes."""
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42}):
+        drawn = plt.figure(figsize=(width, height), layout="constrained")
+        try:
+            yield drawn
+            for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+                draw = partial(drawn.savefig, format=kind, dpi=160, metadata=metadata)
+                write_atomically(folder / f"{name}.{kind}", draw)
+        finally:
+            plt.close(drawn)

@@ -1,0 +1,120 @@
+"""Stage score: CLEVER of every image of one cell."""
+
+import platform
+import time
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import DictConfig, OmegaConf
+from tqdm.auto import tqdm
+
+from clever.errors import InputError
+from clever.models import frozen
+from clever.norms import Norm
+from clever.orders import FirstOrder
+from clever.score import Score, score_subject
+from clever.settings import Settings
+from clever.subjects import Subject, subjects
+from pipeline import artifacts
+from pipeline.app import launch
+from pipeline.networks import defended, device
+from pipeline.prepared import Prepared
+from pipeline.store import Store, identity_of
+
+
+def run(config: DictConfig) -> None:
+    """Writes scores.csv (a row an image, target and norm), maxima.npy (the N_b maxima of each row) and run.json."""
+    started = time.perf_counter()
+    settings = settings_of(config)
+    norms = [Norm.named(name) for name in config.norms]
+    for norm in norms:
+        settings.ball(norm)
+    network = defended(config)
+    prepared = Prepared.read()
+    if not 1 <= config.score.n_images <= len(prepared.labels):
+        raise InputError(f"score.n_images is {config.score.n_images}: {len(prepared.labels)} images are prepared")
+
+    order = FirstOrder()
+    scores: list[Score] = []
+    rows: list[dict[str, object]] = []
+    cost = {"computed": 0, "found": 0}
+    with frozen(network), tqdm(unit="grad", unit_scale=True, desc=config.cell, smoothing=0) as bar:
+
+        def computed(gradients: int) -> None:
+            cost["computed"] += gradients
+            bar.update(gradients)
+
+        def found(gradients: int) -> None:
+            cost["found"] += gradients
+            bar.initial += gradients  # what was only read says nothing of the time that is left
+            bar.update(gradients)
+
+        chosen, left_out = _subjects(config, settings, network, prepared)
+        store = Store(
+            artifacts.store(config),
+            identity_of(network, order.name),
+            config.chunk_points,
+            computed=computed,
+            found=found,
+        )
+        per_class = len({settings.ball(norm) for norm in norms}) * settings.n_batches * settings.n_samples
+        bar.reset(total=per_class * sum(len(subject.classes) for _, subject in chosen))
+        for index, subject in chosen:
+            of_image = score_subject(network, subject, settings, norms=norms, order=order, sampler=store)
+            scores += of_image
+            known = {"cell": config.cell, "id": prepared.manifest.id[index], "label": int(prepared.labels[index])}
+            rows += [known | score.row() for score in of_image]
+
+    folder = artifacts.results_dir(config)
+    artifacts.write_text(folder / "scores.csv", pd.DataFrame(rows).to_csv(index=False))
+    maxima = np.stack([score.maxima for score in scores])
+    artifacts.write_atomically(folder / "maxima.npy", lambda file: np.save(file, maxima))
+    artifacts.write_json(
+        folder / "run.json",
+        {
+            "cell": config.cell,
+            "defense": OmegaConf.to_container(config.defense, resolve=True),
+            "bpda": config.bpda,
+            "scored": len(chosen),
+            "left_out_misclassified": left_out,
+            "gradients_computed": cost["computed"],
+            "gradients_from_store": cost["found"],
+            "seconds": round(time.perf_counter() - started, 1),
+            "device": str(device(config)),
+            "versions": {
+                "clever-robustness": version("clever-robustness"),
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        },
+    )
+    print(f"{config.cell}: {len(chosen)} images scored, {left_out} misclassified left out; {folder}/scores.csv")
+
+
+def settings_of(config: DictConfig) -> Settings:
+    """The library's settings, checked."""
+    return Settings(**OmegaConf.to_container(config.sampling, resolve=True))  # type: ignore[arg-type]
+
+
+def _subjects(
+    config: DictConfig, settings: Settings, network: torch.nn.Module, prepared: Prepared
+) -> tuple[list[tuple[int, Subject]], int]:
+    """The correctly classified among the first ``score.n_images``, and how many were left out."""
+    images = prepared.images(slice(0, config.score.n_images)).to(device(config))
+    targets = [target if isinstance(target, str) else int(target) for target in config.targets]
+    found = subjects(network, images, targets, settings)
+    right = [(i, subject) for i, subject in enumerate(found) if subject.predicted == prepared.labels[i]]
+    if not right:
+        raise InputError(f"the network is wrong on all {len(images)} images: there is nothing to score")
+    return right, len(images) - len(right)
+
+
+def main() -> None:
+    """The command line."""
+    launch("score")
+
+
+if __name__ == "__main__":
+    main()

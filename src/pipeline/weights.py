@@ -1,0 +1,111 @@
+"""Where a network's weights come from. Each kind gives a state_dict, checked before it is used."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from clever.errors import InputError
+from clever.models import Normalize
+from pipeline import artifacts
+from pipeline.training import train
+
+State = dict[str, Tensor]
+
+
+class Trained:
+    """Trained here, on the training images that the stage prepare left."""
+
+    def __init__(self, epochs: int, batch: int, learning_rate: float, seed: int) -> None:
+        self.epochs, self.batch, self.learning_rate, self.seed = epochs, batch, learning_rate, seed
+
+    def state(self, network: nn.Module, normalize: Normalize, store: Path) -> State:
+        """The trained weights; the store keeps them for the next run with the same images and settings."""
+        if not artifacts.TRAINING.exists():
+            raise InputError(
+                "weights=trained, but the data set offers no training images: choose weights=torchvision or "
+                "weights=file weights.path=... weights.sha256=..."
+            )
+        decided_by = f"{vars(self)} {network!r} {normalize!r} {torch.__version__} {_sha256(artifacts.TRAINING)}"
+        kept = store / "weights" / f"{hashlib.sha256(decided_by.encode()).hexdigest()}.pt"
+        if not kept.exists():
+            trained = self._train(network, normalize)
+            artifacts.write_atomically(kept, lambda file: torch.save(trained, file))
+        return _loaded(kept)
+
+    def _train(self, network: nn.Module, normalize: Normalize) -> State:
+        with np.load(artifacts.TRAINING) as training:
+            images, labels = (torch.from_numpy(training[name]) for name in ("images", "labels"))
+        train(
+            nn.Sequential(normalize, network),
+            images.float().div_(255),
+            labels,
+            epochs=self.epochs,
+            batch=self.batch,
+            learning_rate=self.learning_rate,
+            seed=self.seed,
+        )
+        return network.state_dict()
+
+
+class Torchvision:
+    """Torchvision's weights by name, from its cache or downloaded, against the hash that the name carries."""
+
+    def __init__(self, model: str, version: str) -> None:
+        self.model, self.version = model, version
+
+    def state(self, network: nn.Module, normalize: Normalize, store: Path) -> State:
+        """The weights; `InputError` names the versions there are, or says why they cannot be had."""
+        known = torchvision.models.get_model_weights(self.model)
+        if self.version not in known.__members__:
+            raise InputError(f"{self.model} has no weights {self.version!r}: there are {', '.join(known.__members__)}")
+        try:
+            state: State = known[self.version].get_state_dict(progress=True, check_hash=True)
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"torchvision's weights of {self.model} cannot be had: {error}. With a copy of the file elsewhere: "
+                "weights=file weights.path=... weights.sha256=..."
+            ) from error
+        return state
+
+
+class File:
+    """A state_dict in a local file whose sha256 is known."""
+
+    def __init__(self, path: str, sha256: str) -> None:
+        self.path, self.sha256 = Path(path), sha256
+
+    def state(self, network: nn.Module, normalize: Normalize, store: Path) -> State:
+        """The weights; `InputError` where the file is missing, has another hash, or holds no state_dict."""
+        if not self.path.is_file():
+            raise InputError(f"weights.path={self.path}: there is no such file")
+        found = _sha256(self.path)
+        if found != self.sha256.lower():
+            raise InputError(f"weights.sha256={self.sha256}, but the sha256 of {self.path} is {found}")
+        return _loaded(self.path)
+
+
+class Random:
+    """As the constructor leaves them: to measure speed and memory, not robustness."""
+
+    def state(self, network: nn.Module, normalize: Normalize, store: Path) -> State:
+        """The initial weights."""
+        return network.state_dict()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _loaded(path: Path) -> State:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file that is none of torch's makes the reader raise nearly anything
+        raise InputError(f"{path} holds no state_dict that can be loaded safely: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{path} holds {type(state).__name__}, not a state_dict of tensors")
+    return state

@@ -1,0 +1,237 @@
+"""The smallest Hessian eigenvalue against dense Hessians, on spectra of every kind."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from clever.curvature import CurvatureConvention, curvature_factor, smallest_eigenvalue
+from clever.errors import InputError
+from clever.hessian import Hessian
+from clever.norms import Norm
+from clever.power_iteration import power_iteration
+
+ACTIVATIONS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def quadratic(matrix: Tensor):
+    return lambda points: 0.5 * ((points @ matrix) * points).sum(1) + points.sum(1) + 1
+
+
+def with_spectrum(eigenvalues: Tensor, seed: int = 0) -> Tensor:
+    """A symmetric matrix with these eigenvalues and random eigenvectors."""
+    dim = len(eigenvalues)
+    basis = torch.linalg.qr(torch.randn(dim, dim, generator=seeded(seed), dtype=torch.float64)).Q
+    matrix = basis @ torch.diag(eigenvalues.double()) @ basis.T
+    return (matrix + matrix.T) / 2
+
+
+def dense(margin, points: Tensor) -> Tensor:
+    """The Hessians, column by column, in float64."""
+    hessian = Hessian(margin, points)
+    batch, dim = len(points), points[0].numel()
+    columns = [hessian(unit.expand(batch, dim)) for unit in torch.eye(dim, dtype=points.dtype)]
+    return torch.stack(columns, dim=2)
+
+
+def front(*eigenvalues: float, low: float, high: float, dim: int = 40) -> Tensor:
+    return torch.cat([torch.tensor(eigenvalues), torch.linspace(low, high, dim - len(eigenvalues))])
+
+
+SPECTRA = {
+    "indefinite": front(-3.0, -1.0, low=-0.5, high=2.0),
+    "dominated by the positive end": front(-0.1, low=0.0, high=5.0),
+    "nearly definite": front(-1e-3, low=0.05, high=1.0),
+    "positive definite": front(0.3, low=0.5, high=4.0),
+    "negative definite": front(-4.0, low=-3.0, high=-0.1),
+    "even": torch.linspace(-1.0, 1.0, 40),
+    "double smallest": front(-2.0, -2.0, low=-1.0, high=1.0),
+    "triple smallest": front(-2.0, -2.0, -2.0, low=-1.0, high=1.0),
+    "rank one, negative": front(-2.0, low=0.0, high=0.0),
+    "rank one, positive": front(2.0, low=0.0, high=0.0),
+    "rank two": front(-0.05, 1.0, low=0.0, high=0.0),
+    "two eigenvalues": torch.tensor([-1.0] * 20 + [1.0] * 20),
+    "multiple of the identity": torch.full((40,), -0.7),
+    "zero": torch.zeros(40),
+    "tiny": 1e-15 * front(-3.0, low=-0.5, high=2.0),
+    "huge": 1e15 * front(-3.0, low=-0.5, high=2.0),
+    "geometric": -(0.8 ** torch.arange(40)),
+    "dimension one": torch.tensor([-0.5]),
+    "dimension one, zero": torch.tensor([0.0]),
+    "dimension two": torch.tensor([-0.5, 3.0]),
+    "dimension two, double": torch.tensor([1.5, 1.5]),
+    "dimension three": torch.tensor([-1.0, -0.999, 2.0]),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("spectrum", SPECTRA.values(), ids=SPECTRA)
+def test_quadratic_margins(spectrum, dtype):
+    matrix, points = with_spectrum(spectrum), torch.randn(20, len(spectrum), generator=seeded(), dtype=torch.float64)
+    found = smallest_eigenvalue(quadratic(matrix.to(dtype)), points.to(dtype), start=seeded(1))
+    rounding = 50 * torch.finfo(dtype).eps * spectrum.abs().max()
+    assert found.value.dtype == dtype
+    assert found.converged.all()
+    error = found.value.double() - spectrum.double().min()
+    assert (error.abs() <= 1e-3 * spectrum.min().abs() + rounding).all()
+    assert (error.abs() <= 1e-6 * spectrum.abs().max() + rounding).all()
+    assert (error >= -rounding).all()  # from above: curvature is never overestimated
+    assert (found.residual <= 1e-5 * spectrum.abs().max() + rounding).all()
+    assert (found.products <= len(spectrum)).all()
+
+
+def test_what_is_reported_is_a_ritz_pair_where_the_budget_ends():
+    spectrum = torch.linspace(-1.0, 1.0, 200).double()
+    found = smallest_eigenvalue(
+        quadratic(torch.diag(spectrum)), torch.zeros(8, 200).double(), start=seeded(), max_products=5
+    )
+    assert not found.converged.any()
+    assert (found.products == 5).all()
+    assert (found.residual > 1e-3).all()
+    nearest = (found.value.unsqueeze(1) - spectrum).abs().amin(1)
+    assert (nearest <= found.residual).all()
+    assert (found.value > -1).all()
+
+
+def network(activation: str, outputs: int = 3, inputs: int = 12, seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layers = [nn.Linear(inputs, 24), ACTIVATIONS[activation](), nn.Linear(24, 16), ACTIVATIONS[activation]()]
+        model = nn.Sequential(*layers, nn.Linear(16, outputs)).double()
+        for parameter in model.parameters():
+            parameter.requires_grad_(False).mul_(2)
+    return model
+
+
+def margin_of(model: nn.Module, bend: float = 0.0):
+    """A two-class margin, bent by a parabola that moves the whole spectrum up by ``bend``."""
+    return lambda points: (model(points) @ points.new_tensor([1.0, -1.0, 0.0])) + 0.5 * bend * points.square().sum(1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("kind", ["indefinite", "nearly definite", "degenerate"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_smooth_networks_agree_with_the_dense_hessian(activation, kind, dtype):
+    points = torch.randn(40, 12, generator=seeded(2), dtype=torch.float64)
+    model, bend = network(activation, inputs=2 if kind == "degenerate" else 12), 0.0
+    if kind == "degenerate":  # three copies of two inputs: zero is an eigenvalue ten times over
+        spread = torch.eye(2, dtype=torch.float64).repeat(1, 6) / 6**0.5
+        model = nn.Sequential(fixed(spread), model)
+    if kind == "nearly definite":  # the smallest eigenvalues come to lie around zero
+        bend = -float(torch.linalg.eigvalsh(dense(margin_of(model), points))[:, 0].median())
+    true = torch.linalg.eigvalsh(dense(margin_of(model, bend), points))
+    smallest, scale = true[:, 0], true.abs().amax(1)
+    found = smallest_eigenvalue(margin_of(model.to(dtype), bend), points.to(dtype), start=seeded(3))
+    assert found.converged.all()
+    # Relative to the eigenvalue itself, but where it is zero beside the others: there residual^2, or rounding, remains.
+    nothing = scale * max(1e-10, 50 * torch.finfo(dtype).eps)
+    assert ((found.value - smallest).abs() <= 1e-3 * smallest.abs() + nothing).all()
+    assert ((smallest < 0).any() and (smallest > 0).any()) or kind != "nearly definite"
+
+
+def fixed(weight: Tensor) -> nn.Module:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False, dtype=weight.dtype)
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    return layer
+
+
+def test_converged_points_leave_the_batch_and_no_point_depends_on_the_others():
+    # Points along the first axis meet an easy Hessian or a hard one.
+    easy, hard = torch.eye(60).double(), torch.diag(torch.linspace(-1, 1, 60).double())
+
+    seen = []
+
+    def margin(points: Tensor) -> Tensor:
+        seen.append(len(points))
+        switch = (points[:, 0] > 0).double().detach()
+        return switch * quadratic(easy)(points) + (1 - switch) * quadratic(hard)(points)
+
+    points = torch.zeros(32, 60).double()
+    points[::2, 0] = 1.0
+    starts = torch.randn(32, 60, generator=seeded(), dtype=torch.float64)
+    together = smallest_eigenvalue(margin, points, start=starts)
+    assert seen[:2] == [32, 16]
+    assert together.converged.all()
+    assert (together.products[::2] <= 2).all()
+    assert (together.products[1::2] > 20).all()
+    for part in (slice(0, 5), slice(7, 8), slice(20, 32)):
+        alone = smallest_eigenvalue(margin, points[part], start=starts[part])
+        torch.testing.assert_close(alone.value, together.value[part], rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(alone.residual, together.residual[part], rtol=1e-3, atol=1e-12)
+
+
+def test_one_start_for_all_points_and_a_seed_reproduce():
+    margin, points = margin_of(network("tanh")), torch.randn(10, 12, generator=seeded(), dtype=torch.float64)
+    one = torch.randn(12, generator=seeded(5), dtype=torch.float64)
+    whole = smallest_eigenvalue(margin, points, start=one).value
+    halves = [smallest_eigenvalue(margin, half, start=one).value for half in points.split(5)]
+    torch.testing.assert_close(torch.cat(halves), whole, rtol=1e-9, atol=0)
+    torch.testing.assert_close(smallest_eigenvalue(margin, points, start=seeded(7)).value, whole, rtol=1e-6, atol=0)
+    again = [smallest_eigenvalue(margin, points, start=seeded(7)).value for _ in range(2)]
+    assert torch.equal(*again)
+
+
+def test_affine_margins_images_and_trainable_weights():
+    affine = nn.Sequential(nn.Flatten(), nn.Linear(48, 1), nn.Flatten(0))
+    images = torch.rand(5, 3, 4, 4, generator=seeded())
+    with torch.no_grad():
+        found = smallest_eigenvalue(affine, images, start=seeded())
+    assert torch.equal(found.value, torch.zeros(5))
+    assert found.converged.all()
+    assert Hessian(affine, images).gradient.shape == images.shape
+    cubic = smallest_eigenvalue(lambda x: (x**3).sum((1, 2, 3)), images, start=seeded())
+    torch.testing.assert_close(cubic.value, 6 * images.flatten(1).amin(1), rtol=1e-3, atol=1e-4)
+    assert all(parameter.grad is None for parameter in affine.parameters())
+
+
+def test_power_iteration_agrees_and_every_point_pays_for_every_step():
+    spectra = {"negative end": front(-3.0, low=-0.5, high=1.0), "positive end": front(-1.0, low=-0.3, high=3.0)}
+    for spectrum in spectra.values():
+        margin, points = quadratic(with_spectrum(spectrum)), torch.zeros(6, 40).double()
+        found = power_iteration(margin, points, start=seeded(), tolerance=1e-8)
+        torch.testing.assert_close(found.value, spectrum.min().double().expand(6), rtol=1e-5, atol=0)
+        assert found.converged.all()
+        assert len(found.products.unique()) == 1
+        few = power_iteration(margin, points, start=seeded(), tolerance=1e-8, max_steps=3)
+        assert not few.converged.any()
+        assert (few.products <= 6).all()
+    zero = power_iteration(quadratic(torch.zeros(4, 4)), torch.zeros(2, 4), start=seeded())
+    assert torch.equal(zero.value, torch.zeros(2))
+
+
+def test_conventions_and_norms():
+    smallest = torch.tensor([-2.0, 0.0, 3.0])
+    assert CurvatureConvention.NEGATIVE_PART.of(smallest).tolist() == [2.0, 0.0, 0.0]
+    assert CurvatureConvention("absolute").of(smallest).tolist() == [2.0, 0.0, 3.0]
+    # The factor bounds the curvature along any direction of unit norm.
+    matrix = with_spectrum(front(-1.0, low=-0.9, high=0.5, dim=12))
+    for norm in Norm:
+        directions = torch.randn(2000, 12, generator=seeded(), dtype=torch.float64)
+        directions = directions.sign() if norm is Norm.LINF else directions / norm.of(directions).unsqueeze(1)
+        along = -((directions @ matrix) * directions).sum(1)
+        assert along.max() <= curvature_factor(norm, 12) * 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tolerance": 0.0}, "positive"),
+        ({"max_products": 0}, "positive"),
+        ({"points": torch.zeros(3)}, "non-empty floating-point batch"),
+        ({"points": torch.zeros(0, 3)}, "non-empty floating-point batch"),
+        ({"points": torch.zeros(2, 3, dtype=torch.int64)}, "non-empty floating-point batch"),
+        ({"margin": lambda x: x}, "one number a row"),
+        ({"margin": lambda x: x.detach().sum(1)}, "cut off"),
+        ({"margin": lambda x: (x.square().sum(1) - 1e-9).sqrt()}, "not finite at point 1"),
+        ({"start": torch.zeros(3)}, "not be zero"),
+        ({"start": torch.ones(4)}, "start vectors must have shape"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(change, message):
+    points = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
+    margin = change.pop("margin", quadratic(torch.eye(3)))
+    with pytest.raises(InputError, match=message):
+        smallest_eigenvalue(margin, change.pop("points", points), **({"start": seeded()} | change))
