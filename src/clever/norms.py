@@ -36,5 +36,8 @@ class Norm(StrEnum):
 
     def of(self, rows: Float[Tensor, "row ..."]) -> Float[Tensor, " row"]:
         """The norm of each row, all other dimensions taken together. Shape ``(row,)``, dtype of the input."""
-        norm: Tensor = torch.linalg.vector_norm(rows.flatten(1), ord=self.p, dim=1)
+        flat = rows.flatten(1)
+        if self is Norm.LINF:
+            return flat.abs().amax(1)  # on the CPU several times faster than vector_norm
+        norm: Tensor = torch.linalg.vector_norm(flat, ord=self.p, dim=1)
         return norm

@@ -53,28 +53,27 @@ def offsets(ball: Ball, count: int, like: Float[Tensor, "..."], generator: Gener
     coordinate and e exponential (Barthe, Guedon, Mendelson and Naor, Annals of Probability 33, 2005, theorem 1).
     """
     shape = (count, like.numel())
-    kind = {"dtype": like.dtype, "device": generator.device}
 
     def rand(*size: int) -> Tensor:
-        return torch.rand(size, generator=generator, **kind)  # type: ignore[call-overload,no-any-return]
+        return torch.rand(size, generator=generator, dtype=like.dtype, device=generator.device)
 
-    def exponential(*size: int) -> Tensor:
-        return torch.empty(size, **kind).exponential_(generator=generator)  # type: ignore[call-overload,no-any-return]
+    def exponential() -> Tensor:
+        return rand(count).neg_().log1p_().neg_()
 
     if ball.norm is Norm.LINF:
         unit = rand(*shape).mul_(2).sub_(1)
     elif ball.norm is Norm.L2:
-        gauss = torch.randn(shape, generator=generator, **kind)  # type: ignore[call-overload]
+        unit = torch.randn(shape, generator=generator, dtype=like.dtype, device=generator.device)
         # exp(-t^2) is a Gaussian of variance 1/2: hence the factor 2 before the exponential.
-        squares = gauss.square().sum(1) + 2 * exponential(count)
-        unit = gauss.div_(squares.sqrt_().unsqueeze(1))
+        unit.div_((unit.square().sum(1) + 2 * exponential()).sqrt_().unsqueeze(1))
     else:
-        laplace = exponential(*shape)
-        total = laplace.sum(1)
+        # One uniform number gives a Laplace variable, its sign and its size: several times faster than two of them.
+        unit = rand(*shape).mul_(2).sub_(1)
+        size = unit.abs().clamp_(max=1 - torch.finfo(unit.dtype).eps).neg_().log1p_().neg_()
+        total = size.sum(1)
         if ball.law is Law.UNIFORM:
-            total += exponential(count)
-        signs = rand(*shape).lt_(0.5).mul_(2).sub_(1)
-        unit = laplace.mul_(signs).div_(total.unsqueeze(1))
+            total += exponential()
+        unit = size.copysign_(unit).div_(total.unsqueeze(1))
     if ball.law is Law.REFERENCE_CODE and ball.norm is not Norm.LINF:
         unit.mul_(rand(count).unsqueeze(1))
     return unit.mul_(ball.radius).view(count, *like.shape)

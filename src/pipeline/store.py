@@ -108,7 +108,7 @@ class Store:
         have: dict[Cell, BatchMaxima] = {}
         for path in sorted(folder.glob("*.npz")):
             try:
-                with np.load(path, allow_pickle=False) as file:
+                with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                     if str(file["folder"]) != folder.name:
                         raise ValueError("it belongs to another folder")
                     maxima = BatchMaxima(file["value"], file["index"], file["distance"])

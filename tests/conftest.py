@@ -1,0 +1,76 @@
+"""A small project in a folder of its own, run by the real programs: Hydra apps and DVC as a user starts them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = Path(os.environ.get("IMAGENET_SAMPLE", ROOT.parent / "shared" / "imagenet-sample"))
+TINY = (
+    "score.n_images=2 sampling.n_batches=6 sampling.n_samples=8 chunk_points=8 data.n_images=60 weights.epochs=3 "
+    "model.network.block_config=[2,2] targets=[top2,least]"
+)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of what a clone holds, without its results."""
+
+    folder: Path
+
+    @classmethod
+    def copy(cls, folder: Path) -> "Project":
+        for name in ("conf", "params.yaml", "dvc.yaml", ".dvcignore"):
+            source = ROOT / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+        params = folder / "params.yaml"
+        params.write_text(params.read_text().replace('overrides: ""', f'overrides: "{TINY}"'))
+        return cls(folder)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return os.environ | {"PATH": path, "PYTHONWARNINGS": "ignore"}
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def run(self, *command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        process = self.start(*command)
+        out, err = process.communicate(timeout=600)
+        assert process.returncode == code, f"{' '.join(command)}: exit code {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def stage(self, name: str, *overrides: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", f"pipeline.{name}", *TINY.split(), *overrides, code=code)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose stages prepare and model have run."""
+    project = Project.copy(tmp_path_factory.mktemp("project"))
+    project.stage("prepare")
+    project.stage("model")
+    return project
+
+
+@pytest.fixture
+def project(trained: Project, tmp_path: Path) -> Project:
+    """A copy of it, to be changed."""
+    shutil.copytree(trained.folder, tmp_path / "project")
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """Real photographs in folders by wnid, and a real network's weights."""
+    if not (SAMPLE / "val").is_dir():
+        pytest.skip(f"no photographs in {SAMPLE}: set IMAGENET_SAMPLE to a folder with val/<wnid>/ and weights")
+    return SAMPLE

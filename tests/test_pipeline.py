@@ -1,0 +1,274 @@
+"""The pipeline as its users run it: real DVC, real Hydra sweeps, real kills."""
+
+import json
+import re
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from conftest import TINY, Project
+from pipeline.training import train
+
+SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())
+
+
+def npz(project: Project) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (project.folder / "store").rglob("*.npz")}
+
+
+def cells(project: Project, text: str) -> None:
+    """Replaces the cells of params.yaml."""
+    path = project.folder / "params.yaml"
+    head = path.read_text().split("cells:")[0]
+    path.write_text(f"{head}cells:\n{text}")
+
+
+TWO = "  identity: defense=identity\n  quantize_no_bpda: defense=quantize bpda=false\n"
+
+
+def test_dvc_runs_all_and_a_changed_list_of_cells_changes_all(project: Project) -> None:
+    shutil.rmtree(project.folder / "results")
+    cells(project, TWO)
+    project.run("dvc", "init", "--no-scm", "--quiet")
+    project.run("dvc", "repro")
+    assert "up to date" in project.run("dvc", "repro").stdout
+
+    results = project.folder / "results"
+    table = pd.read_csv(results / "aggregate" / "table.csv")
+    assert list(table.cell.unique()) == ["identity", "quantize_no_bpda"]
+    masked = table[table.cell == "quantize_no_bpda"]
+    assert (masked.share_capped == 1).all()
+    assert (masked.ratio > 1).all()
+    names = {"scores", "bpda", "fits", "convergence", "images"}
+    for kind, head in (("pdf", b"%PDF"), ("png", b"\x89PNG")):
+        drawn = {path.stem: path.read_bytes() for path in (results / "figures").glob(f"*.{kind}")}
+        assert drawn.keys() == names
+        assert all(content.startswith(head) for content in drawn.values())
+    accuracy = json.loads((results / "model" / "accuracy.json").read_text())
+    assert accuracy["accuracy"].keys() == {"identity", "quantize_no_bpda"}
+    assert "mean_ratio" in project.run("dvc", "metrics", "show").stdout
+    project.run("dvc", "plots", "show", "--out", "plots")
+    assert (project.folder / "plots" / "index.html").is_file()
+
+    before = npz(project)
+    cells(
+        project,
+        TWO.replace("quantize_no_bpda: defense=quantize bpda=false", "coarse: defense=bit_depth defense.bits=2"),
+    )
+    project.run("dvc", "repro")
+    table = pd.read_csv(results / "aggregate" / "table.csv")
+    assert list(table.cell.unique()) == ["identity", "coarse"]
+    assert before.items() <= npz(project).items()
+    for name in ("table.md", "table.tex", "scores.csv", "cells.csv", "metrics.json"):
+        assert "no_bpda" not in (results / "aggregate" / name).read_text()
+
+
+def test_a_sweep_outside_dvc_gives_the_same_numbers(project: Project) -> None:
+    for cell in ("identity", "jpeg"):
+        project.stage("score", f"defense={cell}", f"cell={cell}", f"results_dir=results/score/{cell}")
+    shutil.rmtree(project.folder / "store")
+    project.stage("score", "-m", "defense=identity,jpeg")
+    for cell in ("identity", "jpeg"):
+        (swept,) = (project.folder / "multirun").rglob(f"*defense={cell}*/scores.csv")
+        assert swept.read_bytes() == (project.folder / "results/score" / cell / "scores.csv").read_bytes()
+
+
+def test_a_killed_run_goes_on_where_it_was(project: Project) -> None:
+    project.stage("score", "results_dir=undisturbed")
+    whole = len(npz(project))
+    shutil.rmtree(project.folder / "store" / "maxima")
+    killed = 0
+    for after in (2, 9, 20):
+        process = project.start(*SCORE, "results_dir=killed")
+        while len(npz(project)) < after and process.poll() is None:
+            time.sleep(0.002)
+        killed += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert killed >= 2
+    finished = npz(project)
+    assert 2 <= len(finished) < whole
+    project.stage("score", "results_dir=killed")
+    assert finished.items() <= npz(project).items()  # no finished chunk was written again
+    assert len(npz(project)) == whole
+    run = json.loads((project.folder / "killed" / "run.json").read_text())
+    assert run["gradients_from_store"] > 0
+    for name in ("scores.csv", "maxima.npy"):
+        assert (project.folder / "killed" / name).read_bytes() == (project.folder / "undisturbed" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "message"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_an_interrupted_run_says_so(project: Project, sent: signal.Signals, code: int, message: str) -> None:
+    process = project.start(*SCORE, "sampling.n_batches=5000")
+    while not npz(project):
+        time.sleep(0.01)
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"{message}; what was finished is kept" in err
+    assert "Traceback" not in err
+
+
+def test_a_changed_fit_samples_nothing_and_more_batches_sample_the_difference(project: Project) -> None:
+    def cost(*overrides: str) -> tuple[int, int]:
+        project.stage("score", "results_dir=run", *overrides)
+        run = json.loads((project.folder / "run" / "run.json").read_text())
+        return run["gradients_computed"], run["gradients_from_store"]
+
+    first = cost()[0]
+    assert first > 0
+    assert cost("sampling.estimator=maximum", "sampling.cap=false") == (0, first)
+    assert cost("sampling.n_batches=9") == (first // 2, first)
+
+
+def test_what_a_run_writes(project: Project) -> None:
+    shown = project.stage("score", "results_dir=run", "defense=jpeg", "defense.quality=30")
+    table = pd.read_csv(project.folder / "run" / "scores.csv")
+    run = json.loads((project.folder / "run" / "run.json").read_text())
+    assert run["defense"]["quality"] == 30
+    assert run["scored"] + run["left_out_misclassified"] == 2
+    assert len(table) == run["scored"] * 2 * 3
+    assert np.load(project.folder / "run" / "maxima.npy").shape == (len(table), 6)
+    assert np.allclose(np.load(project.folder / "run" / "maxima.npy").max(1), table.end_point_sample_maximum)
+    assert set(table.cell) == {"jpeg"}
+    assert (table.predicted == table.label).all()
+    assert re.search(r"100%.*\d+/\d+", shown.stderr.replace("\r", "\n"))
+
+
+def test_misclassified_images_are_left_out_and_counted(project: Project) -> None:
+    manifest = project.folder / "data" / "prepared" / "manifest.csv"
+    table = pd.read_csv(manifest)
+    table.loc[0, "label"] = (table.label[0] + 1) % 10
+    table.to_csv(manifest, index=False)
+    project.stage("score", "results_dir=run")
+    run = json.loads((project.folder / "run" / "run.json").read_text())
+    assert (run["scored"], run["left_out_misclassified"]) == (1, 1)
+
+
+BAD = {
+    "defense=jpg": r"Could not find 'defense/jpg'(.|\n)*bit_depth(.|\n)*jpeg(.|\n)*quantize",
+    "defence=jpeg": "unknown setting|Could not override 'defence'",
+    "sampling.n_batche=3": "unknown setting sampling.n_batche: sampling has cap, clip, estimator, law, n_batches",
+    "defense=jpeg defense.quality=0": "quality of JPEG is 0: it must be a whole number from 1 to 100",
+    "sampling.radius.L2=0": "radius of the L2 ball is 0",
+    "sampling.radius.L1=-2": "radius of the L1 ball is -2",
+    "sampling.n_batches=2": "n_batches is 2: the estimator mle_reg needs a number from 5 up",
+    "sampling.n_samples=1": "n_samples is 1",
+    "sampling.estimator=best": "it must be one of mle_reg, mle, maximum",
+    "sampling.law=normal": "it must be one of uniform, reference_code",
+    "targets=[top3]": "unknown target 'top3': it must be one of top2, random, least, untargeted",
+    "targets=[10]": "the network has classes 0 to 9",
+    "norms=[L7]": "the norms are L1, L2, Linf",
+    "score.n_images=1000": "score.n_images is 1000: 60 images are prepared",
+    "chunk_points=0": "chunk_points is 0",
+    "device=cuda:77": "device=cuda:77 is not to be had here",
+}
+
+
+@pytest.mark.parametrize("overrides", BAD)
+def test_bad_input_is_refused_before_any_sampling(project: Project, overrides: str) -> None:
+    shown = project.stage("score", *overrides.split(), code=2)
+    assert re.search(BAD[overrides], shown.stderr), shown.stderr
+    assert "Traceback" not in shown.stderr
+    assert not npz(project)
+
+
+def test_a_target_equal_to_the_predicted_class_is_refused(project: Project) -> None:
+    label = pd.read_csv(project.folder / "data" / "prepared" / "manifest.csv").label[0]
+    shown = project.stage("score", f"targets=[{label}]", code=2)
+    assert f"target class {label} is the predicted class" in shown.stderr
+    assert not npz(project)
+
+
+def test_a_network_that_gives_nan_is_refused(project: Project) -> None:
+    path = project.folder / "models" / "weights.pt"
+    state = torch.load(path, weights_only=True)
+    state["classifier.bias"] += float("nan")
+    torch.save(state, path)
+    shown = project.stage("score", code=2)
+    assert "NaN or infinite logits" in shown.stderr
+    assert not npz(project)
+
+
+def test_weights_are_checked(project: Project) -> None:
+    weights = project.folder / "models" / "weights.pt"
+    copy = shutil.copy(weights, project.folder / "copy.pt")
+    file = ("weights=file", f"weights.path={copy}")
+    wrong = project.stage("model", *file, f"weights.sha256={'0' * 64}", code=2).stderr
+    found = re.search(r"the sha256 of .* is ([0-9a-f]{64})", wrong)
+    assert found
+    project.stage("model", *file, f"weights.sha256={found[1]}")
+    other = project.stage("model", *file, f"weights.sha256={found[1]}", "model.network.block_config=[3,3]", code=2)
+    assert "are not those of DenseNet" in other.stderr
+    gone = project.stage("model", "weights=file", "weights.path=gone.pt", "weights.sha256=0", code=2)
+    assert "gone.pt: there is no such file" in gone.stderr
+    evil = project.folder / "evil.pt"
+    torch.save({"weight": Project}, evil)
+    import hashlib
+
+    digest = hashlib.sha256(evil.read_bytes()).hexdigest()
+    refused = project.stage("model", "weights=file", f"weights.path={evil}", f"weights.sha256={digest}", code=2)
+    assert "no state_dict that can be loaded safely" in refused.stderr
+
+
+def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
+    empty = Project.copy(tmp_path)
+    assert "run `dvc repro prepare`" in empty.stage("model", code=2).stderr
+    assert "run `dvc repro model`" in empty.stage("score", code=2).stderr
+    assert "run `dvc repro score@identity`" in empty.stage("aggregate", code=2).stderr
+    outside = Project(tmp_path / "elsewhere")
+    outside.folder.mkdir()
+    assert "run this in the project's folder" in outside.stage("score", code=2).stderr
+
+
+def test_help_version_and_completion(project: Project) -> None:
+    shown = project.stage("score", "--help").stdout
+    for group in (
+        "data: digits, imagenet",
+        "defense: bit_depth, chain, identity, jpeg, png, quantize",
+        "preset: paper",
+    ):
+        assert group in shown
+    assert "python -m pipeline.score -m defense=identity,jpeg" in shown
+    version = project.run(sys.executable, "-m", "pipeline.score", "--version").stdout
+    assert re.match(r"clever-robustness \d+\.\d+\.\d+, torch ", version)
+    completed = project.run(
+        "bash",
+        "-ic",
+        'eval "$(clever-score -sc install=bash)"; COMP_LINE="clever-score defense=" COMP_POINT=21 COMP_CWORD=1; '
+        'hydra_bash_completion; printf "%s\\n" "${COMPREPLY[@]}"',
+    )
+    assert {"defense=identity", "defense=jpeg", "defense=quantize"} <= set(completed.stdout.split())
+
+
+def test_trained_weights_are_kept_for_the_same_images_and_settings(project: Project) -> None:
+    (kept,) = (project.folder / "store" / "weights").iterdir()
+    before = kept.stat().st_mtime_ns
+    (project.folder / "models" / "weights.pt").unlink()
+    project.stage("model")
+    assert kept.stat().st_mtime_ns == before
+    project.stage("model", "weights.epochs=1")
+    assert len(list((project.folder / "store" / "weights").iterdir())) == 2
+
+
+def test_training_is_the_same_for_the_same_seed_and_learns() -> None:
+    def trained(seed: int) -> tuple[torch.Tensor, float]:
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
+        images = torch.rand(64, 3, 4, 4)
+        labels = (images[:, 0].mean((1, 2)) > 0.5).long()
+        train(network, images, labels, epochs=60, batch=16, learning_rate=0.1, seed=seed)
+        return network[1].weight.detach(), float((network(images).argmax(1) == labels).float().mean())
+
+    assert torch.equal(trained(1)[0], trained(1)[0])
+    assert not torch.equal(trained(1)[0], trained(2)[0])
+    assert trained(1)[1] > 0.9
