@@ -1,13 +1,18 @@
 """A small project in a folder of its own, run by the real programs: Hydra apps and DVC as a user starts them."""
 
+import contextlib
+import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from pipeline.app import launch
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = Path(os.environ.get("IMAGENET_SAMPLE", ROOT.parent / "shared" / "imagenet-sample"))
@@ -25,7 +30,7 @@ class Project:
 
     @classmethod
     def copy(cls, folder: Path) -> "Project":
-        for name in ("conf", "params.yaml", "dvc.yaml", ".dvcignore"):
+        for name in ("conf", "src", "params.yaml", "dvc.yaml", ".dvcignore"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         params = folder / "params.yaml"
@@ -48,8 +53,23 @@ class Project:
         assert process.returncode == code, f"{' '.join(command)}: exit code {process.returncode}\n{out}\n{err}"
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
-    def stage(self, name: str, *overrides: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", f"pipeline.{name}", *TINY.split(), *overrides, code=code)
+    def stage(self, name: str, *overrides: str, code: int = 0, tiny: str = TINY) -> subprocess.CompletedProcess[str]:
+        """What ``python -m pipeline.NAME`` does, in this process: starting another one each time takes seconds."""
+        out, err, ended = io.StringIO(), io.StringIO(), 0
+        argv, handler = sys.argv, signal.getsignal(signal.SIGTERM)
+        words = sorted([*tiny.split(), *overrides], key=lambda word: not word.startswith("-"))
+        sys.argv = [f"pipeline.{name}", *words]
+        try:
+            with contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                launch(name)
+        except SystemExit as stop:
+            ended = int(stop.code or 0)
+        finally:
+            sys.argv = argv
+            signal.signal(signal.SIGTERM, handler)
+        shown = f"{name} {' '.join(overrides)}: exit code {ended}\n{out.getvalue()}\n{err.getvalue()}"
+        assert ended == code, shown
+        return subprocess.CompletedProcess(overrides, ended, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ def test_known_end_points_are_recovered_better_than_by_the_sample_maximum(shape:
 @pytest.mark.parametrize("shape", [1.2, 2.0, 5.0])
 @pytest.mark.parametrize("n_batches", [30, 200])
 def test_mle_reg_gives_the_end_points_of_the_authors_procedure(shape: float, n_batches: int) -> None:
-    """To a thousandth of the range of the maxima, or else Nelder-Mead stopped before the optimum that it was to find."""
+    """To a thousandth of the range of the maxima, or else Nelder-Mead stopped short of the optimum it was to find."""
     maxima, agree = simulated(shape, n_batches, 8, seed=1), 0
     for row, point in zip(maxima, end_points(maxima), strict=True):
         top, span = row.max(), np.ptp(row)

