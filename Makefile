@@ -15,10 +15,9 @@ help:
 
 # uv installs in a quarter of the time and shares files between environments; where it is missing, pip fetches it.
 $(BIN)/ready: pyproject.toml constraints.txt
-	command -v uv >/dev/null || $(PYTHON) -m pip install --quiet uv
-	uv=$$(command -v uv || echo "$(PYTHON) -m uv"); \
-	$$uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	$$uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[pipeline,dev]'
+	command -v uv >/dev/null || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
+	uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[pipeline,dev]'
 	touch $@
 
 repro: $(BIN)/ready
@@ -39,4 +38,4 @@ paper: $(BIN)/ready
 	@echo "Figures: results/figures, table: results/aggregate/table.md; back to the default: git checkout params.yaml"
 
 clean:
-	rm -rf $(VENV) store data/prepared models results/score multirun .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) store data/prepared models results/score/*/ multirun outputs .dvc/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 SOURCE = Path(__file__).parents[1] / "src"
 ALLOWED = {"clever", "torch", "numpy", "scipy", "jaxtyping", "PIL", "tqdm"}
@@ -47,3 +48,35 @@ def test_settings_reach_the_pipeline_only_at_its_edge() -> None:
     """`config` is taken apart by the stages and what they build on, not passed on into drawings and tables."""
     for path in [*SOURCE.glob("pipeline/plots/*.py"), SOURCE / "pipeline/summary.py", SOURCE / "pipeline/store.py"]:
         assert "omegaconf" not in {name.partition(".")[0] for name in imported(path)}, path
+
+
+def closure(*modules: str) -> set[Path]:
+    """The files that these modules are made of, with all that they import."""
+    files = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
+    todo, seen = set(modules), set()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        found = imported(files[name])
+        tree = ast.parse(files[name].read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        todo |= (found & files.keys()) - seen
+    return {files[name] for name in seen}
+
+
+TARGETS = {"prepare": ["pipeline.digits", "pipeline.imagenet_source"], "model": ["pipeline.weights"]}
+"""Modules that the configuration names with _target_; those of defenses lie in src/clever."""
+
+
+@pytest.mark.parametrize("stage", ["prepare", "model", "score", "aggregate", "figures"])
+def test_a_stage_depends_on_all_the_code_it_runs(stage: str) -> None:
+    """`dvc repro` must run a stage again when any of it changes; how a stage is started (app) decides no number."""
+    root = SOURCE.parent
+    described = yaml.safe_load((root / "dvc.yaml").read_text())["stages"][stage]
+    known = [root / dependency for dependency in described.get("do", described)["deps"]]
+    for path in closure(f"pipeline.{stage}", *TARGETS.get(stage, [])):
+        small = path.name in ("app.py", "errors.py")
+        assert small or any(path == one or one in path.parents for one in known), f"{stage} runs {path}"
+    assert root / "conf" in known

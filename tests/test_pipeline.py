@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torchvision
 
 from conftest import TINY, Project
+from pipeline.networks import fill
 from pipeline.training import train
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())
@@ -77,7 +79,7 @@ def test_a_sweep_outside_dvc_gives_the_same_numbers(project: Project) -> None:
     shutil.rmtree(project.folder / "store")
     project.stage("score", "-m", "defense=identity,jpeg")
     for cell in ("identity", "jpeg"):
-        (swept,) = (project.folder / "multirun").rglob(f"*defense={cell}*/scores.csv")
+        (swept,) = (project.folder / "multirun").rglob(f"*-{cell}/scores.csv")
         assert swept.read_bytes() == (project.folder / "results/score" / cell / "scores.csv").read_bytes()
 
 
@@ -171,6 +173,12 @@ BAD = {
     "norms=[L7]": "the norms are L1, L2, Linf",
     "score.n_images=1000": "score.n_images is 1000: 60 images are prepared",
     "chunk_points=0": "chunk_points is 0",
+    "norms=[]": "it must be a list of names",
+    "targets=[1.5]": "it must be a list of names",
+    "seed=-1": "seed is -1: it must be a whole number from 0 up",
+    "bpda=off": "bpda is 'off': it must be true or false",
+    "sampling.radius.L2=abc": "radius of the L2 ball is 'abc'",
+    "+sampling.foo=1": "unexpected keyword argument 'foo'",
     "device=cuda:77": "device=cuda:77 is not to be had here",
 }
 
@@ -215,6 +223,45 @@ def test_weights_are_checked(project: Project) -> None:
     torch.save({"weight": Project}, evil)
     digest = hashlib.sha256(evil.read_bytes()).hexdigest()
     assert "no state_dict that can be loaded safely" in model(evil, digest)
+
+
+def test_torchvisions_densenet_files_have_older_names_and_load_all_the_same() -> None:
+    network = torchvision.models.densenet121(weights=None)
+    old = {
+        re.sub(r"(denselayer\d+\.(norm|conv))([12]\.)", r"\1.\3", name): v for name, v in network.state_dict().items()
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    other = torchvision.models.densenet121(weights=None)
+    fill(other, old, "a file")
+    assert all(torch.equal(v, network.state_dict()[name]) for name, v in other.state_dict().items())
+
+
+@pytest.mark.parametrize("line", ["  jpeg:\n", "  8: defense=jpeg\n"])
+def test_a_cell_that_is_none_is_refused(project: Project, line: str) -> None:
+    cells(project, f"  identity: defense=identity\n{line}")
+    assert "both must be text" in project.stage("model", code=2).stderr
+
+
+def test_the_store_may_lie_anywhere(project: Project) -> None:
+    project.stage("score", f"store_dir={project.folder}/elsewhere", "norms=L2", "targets=top2")
+    assert not npz(project)
+    assert list((project.folder / "elsewhere").rglob("*.npz"))
+
+
+def test_unbounded_scores_stand_in_table_and_figures(project: Project) -> None:
+    cells(project, TWO)
+    project.stage("model")
+    uncapped = "sampling.cap=false"
+    for name, overrides in (
+        ("identity", ["defense=identity"]),
+        ("quantize_no_bpda", ["defense=quantize", "bpda=false"]),
+    ):
+        project.stage("score", *overrides, f"cell={name}", f"results_dir=results/score/{name}", uncapped)
+    shown = project.stage("aggregate", uncapped).stdout
+    assert "inf [inf, inf]" in shown
+    metrics = json.loads((project.folder / "results" / "aggregate" / "metrics.json").read_text())
+    assert metrics["mean_ratio"] == {"identity": 1.0}
+    project.stage("figures", uncapped)
 
 
 def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from clever.orders import FirstOrder
 from clever.samplers import sample_with
 from clever.sampling import Ball
 from clever.transforms import JPEG, Identity, Quantize
-from pipeline.store import Store, identity_of
+from pipeline.fingerprint import identity_of
+from pipeline.store import Store
 
 N_SAMPLES = 10
 
@@ -29,12 +30,23 @@ def network() -> Defended:
     return Defended(bent, Identity())
 
 
+class Scaled(nn.Module):
+    """A defense whose repr does not say its parameter."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.register_buffer("factor", torch.tensor(factor))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images * self.factor
+
+
 class Counted:
     """A store, how many gradients it computed and found, and which batches reached the network."""
 
     def __init__(self, path: Path, network: Defended, chunk_points: int = 4 * N_SAMPLES) -> None:
         self.network, self.computed, self.found = network, 0, 0
-        identity = identity_of(network, "first_order")
+        identity = identity_of(network, "first_order", {})
         self.store = Store(path, identity, chunk_points, computed=self.add_computed, found=self.add_found)
 
     def add_computed(self, gradients: int) -> None:
@@ -110,6 +122,8 @@ def test_whatever_decides_the_numbers_has_a_place_of_its_own(tmp_path: Path, net
     assert computed(Defended(network.network, Quantize(levels=9))) > 0
     assert computed(Defended(network.network, JPEG(), bpda=True)) > 0
     assert computed(Defended(network.network, JPEG(), bpda=False)) > 0
+    assert computed(Defended(network.network, Scaled(0.5))) > 0
+    assert computed(Defended(network.network, Scaled(0.25))) > 0
     network.network[1].weight[0, 0] += 1
     assert computed(network) > 0
 
@@ -170,4 +184,4 @@ def test_a_defense_without_a_name_of_its_own_is_refused(network: Defended) -> No
             return images
 
     with pytest.raises(InputError, match="Nameless needs a repr"):
-        identity_of(Defended(network.network, Nameless()), "first_order")
+        identity_of(Defended(network.network, Nameless()), "first_order", {})

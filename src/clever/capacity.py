@@ -12,7 +12,7 @@ Measure = Callable[[Tensor], Tensor]
 
 MOST = {"cpu": 256, "cuda": 1024}
 """Beyond these, a pass gets no faster."""
-CPU_BYTES = 400 * 2**20
+CPU_BYTES = 2**30
 """What a pass may hold on the CPU: a constant, so that the same command groups its points in the same way."""
 OVERHEAD = 2.5
 """Memory of a pass over what autograd saves: gradients on their way back and the workspaces of the kernels."""

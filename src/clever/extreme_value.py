@@ -49,7 +49,8 @@ class EndPoint:
 
     The law is P(M <= m) = exp(-((value - m)/scale)^shape), m <= value. ``start``: the start of the shape that led to
     it. ``fell_back``: no fit was good enough, the sample maximum stands in. ``degenerate``: all maxima equal, their
-    common value is the answer. ``tied``: how many maxima repeat another one. Without a fit, the fit's numbers are NaN.
+    common value is the answer. ``tied``: how many maxima repeat another one. Without a fit, its numbers are NaN;
+    after a fall-back, shape and scale are, and K-S numbers and start are of the best fit, which was not good enough.
     """
 
     value: float
@@ -94,8 +95,8 @@ def end_points(maxima: NDArray[np.float32] | Array, estimator: Estimator | str =
         points[row] = replace(
             points[row],
             value=float(top[row] + (fit.gap[at] * span[row] if good[k] else 0.0)),
-            shape=float(fit.shape[at]),
-            scale=float(fit.scale[at] * span[row]),
+            shape=float(fit.shape[at]) if good[k] else float("nan"),
+            scale=float(fit.scale[at] * span[row]) if good[k] else float("nan"),
             ks_statistic=float(statistic[at]),
             ks_pvalue=float(pvalue[at]),
             start=SHAPES[best[k]],

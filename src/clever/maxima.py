@@ -1,6 +1,6 @@
 """Batch maxima: the N_b largest values, each over N_s points of a ball."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any
@@ -90,8 +90,10 @@ class Site:
         return points, self.ball.norm.of(offset)
 
 
-def batch_maxima(measure: Measure, site: Site, batches: range, capacity: Capacity) -> BatchMaxima:
-    """The maxima of ``measure`` over each of the batches at the site.
+def batch_maxima(
+    measure: Measure, site: Site, batches: range, capacity: Capacity, advance: Callable[[int], object]
+) -> BatchMaxima:
+    """The maxima of ``measure`` over each of the batches at the site; ``advance`` hears of gradients as they are done.
 
     Memory grows with N_s and with the capacity, not with the number of batches. `InputError` names the image, the batch
     and the point where the measure is NaN.
@@ -100,6 +102,7 @@ def batch_maxima(measure: Measure, site: Site, batches: range, capacity: Capacit
     values, distances = torch.empty(0), torch.empty(0)
     for points, distance in site.points(batches, capacity.size):
         value = capacity.run(measure, points)
+        advance(len(points) * value.shape[1])
         values = torch.cat([values, value]) if len(values) else value
         distances = torch.cat([distances, distance]) if len(distances) else distance
         while len(values) >= site.n_samples:

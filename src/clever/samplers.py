@@ -11,7 +11,7 @@ Sampler = Callable[[MeasureOf, Site, int, Sequence[int], int], BatchMaxima]
 
 
 def sample_with(advance: Callable[[int], object]) -> Sampler:
-    """The sampler that computes everything; ``advance`` hears of each chunk how many gradients it took."""
+    """The sampler that computes everything; ``advance`` hears of gradients as they are done."""
     capacities: list[Capacity] = []
 
     def sampler(
@@ -22,8 +22,7 @@ def sample_with(advance: Callable[[int], object]) -> Sampler:
             capacities.append(Capacity.of(measure, site.centre))
         parts = []
         for chunk in chunks(n_batches, site.n_samples):
-            parts.append(batch_maxima(measure, site, chunk, capacities[0]))
-            advance(len(chunk) * site.n_samples * len(targets))
+            parts.append(batch_maxima(measure, site, chunk, capacities[0], advance))
         return BatchMaxima.joined(parts)
 
     return sampler

@@ -12,8 +12,6 @@ from torch import Generator, Tensor
 from clever.errors import InputError
 from clever.norms import Norm
 
-VERSION = 1
-"""Of the numbers that a seed stands for: to be raised whenever the same seed comes to mean other points."""
 DRAW = 32
 """Points that one call of a generator makes. Fixed, so that the numbers do not depend on the hardware's batch."""
 
@@ -41,6 +39,10 @@ class Ball:
     def __post_init__(self) -> None:
         if not 0 < self.radius < float("inf"):
             raise InputError(f"the radius of the {self.norm} ball is {self.radius}: it must be positive and finite")
+
+    def holds(self, norm: Norm, dimension: int) -> float:
+        """The radius of the largest ball of another norm inside this one: R / dimension^max(0, 1/p - 1/p')."""
+        return float(self.radius / dimension ** max(0.0, 1 / self.norm.p - 1 / norm.p))
 
 
 def offsets(ball: Ball, count: int, like: Float[Tensor, "..."], generator: Generator) -> Float[Tensor, "count ..."]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from clever.errors import InputError
 from clever.extreme_value import EndPoint, end_points
 from clever.maxima import Site
 from clever.models import frozen
@@ -71,6 +72,8 @@ def score(
     "top2", "random", "least", "untargeted" or class numbers. The predicted class is the one defended; whether it is the
     right one is the caller's to know. The same arguments give the same numbers. `InputError` for what cannot be scored.
     """
+    if not norms:
+        raise InputError(f"no norm: choose from {', '.join(NORMS)}")
     images = images if images.ndim == 4 else images.unsqueeze(0)
     order, results = order or FirstOrder(), []
     with frozen(network), tqdm(unit="grad", unit_scale=True, disable=not progress, smoothing=0) as bar:
@@ -110,7 +113,8 @@ def score_subject(
         ball = settings.ball(norm)
         largest = maxima[ball].value[:, :, order.column(norm), 0]
         points = end_points(largest.T, settings.estimator)
-        limit = ball.radius if settings.cap else math.inf
+        radius = ball.holds(norm, subject.image.numel())
+        limit = radius if settings.cap else math.inf
         bound = [
             order.bound(subject.margins[label], point.value, limit) for label, point in zip(labels, points, strict=True)
         ]
@@ -127,7 +131,7 @@ def score_subject(
                     score=bound[at],
                     capped=settings.cap and bound[at] == limit,
                     margin=subject.margins[labels[at]],
-                    radius=ball.radius,
+                    radius=radius,
                     n_batches=settings.n_batches,
                     n_samples=settings.n_samples,
                     end_point=points[at],

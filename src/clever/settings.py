@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 from clever.errors import InputError
 from clever.extreme_value import FEWEST_BATCHES, Estimator
@@ -29,7 +28,8 @@ class Settings:
 
     ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: of the points
     in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the valid pixel
-    range first. ``cap``: a score is at most R, beyond which nothing was sampled.
+    range first. ``cap``: a score is at most R, beyond which nothing was sampled; with shared points, R of the largest
+    ball of the norm that the L2 ball holds.
     """
 
     n_batches: int
@@ -54,9 +54,19 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
-        object.__setattr__(self, "radius", MappingProxyType(dict(self.radius)))
-        for name in self.radius:
-            Ball(Norm.named(name), self.radius[name])  # refuses radius <= 0
+        for name in ("shared_points", "clip", "cap"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} is {getattr(self, name)!r}: it must be true or false")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise InputError(f"seed is {self.seed!r}: it must be a whole number from 0 up")
+        if not isinstance(self.radius, Mapping):
+            raise InputError(f"radius is {self.radius!r}: it must name a radius for each norm, as in {{'L2': 3.0}}")
+        radius = {str(Norm.named(name)): self.radius[name] for name in self.radius}
+        for name, value in radius.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise InputError(f"the radius of the {name} ball is {value!r}: it must be a number")
+            Ball(Norm.named(name), float(value))  # refuses radius <= 0
+        object.__setattr__(self, "radius", {name: float(value) for name, value in radius.items()})
 
     def ball(self, norm: Norm) -> Ball:
         """The ball whose points serve the scores of this norm."""

@@ -31,19 +31,22 @@ class Subject:
         return sorted(self.margins)
 
 
+def judge(network: nn.Module, settings: Settings) -> nn.Module:
+    """The classifier that says what the predicted class, the targets and the margin are."""
+    undefended = settings.reference == Reference.UNDEFENDED and isinstance(network, Defended)
+    return network.network if undefended else network  # type: ignore[return-value]
+
+
 def subjects(
     network: nn.Module, images: Float[Tensor, "image ..."], targets: Sequence[str | int], settings: Settings
 ) -> Iterator[Subject]:
-    """The images as subjects, under the classifier that ``settings.reference`` names, all checked before the first."""
+    """The images as subjects, under the classifier that ``settings.reference`` names, each checked as it comes."""
     if not images.is_floating_point() or float(images.amin()) < 0 or float(images.amax()) > 1:
         raise InputError(
             f"images of {images.dtype} from {images.amin():g} to {images.amax():g}: they must be floating point "
             "numbers in [0,1], with normalisation inside the network (clever.Normalize)"
         )
-    judge = network
-    if settings.reference == Reference.UNDEFENDED and isinstance(network, Defended):
-        judge = network.network
-    logits = torch.cat([logits_of(judge, part) for part in images.split(64)])
+    logits = torch.cat([logits_of(judge(network, settings), part) for part in images.split(64)])
     check_targets(targets, logits.shape[1])
     for image, row in zip(images, logits, strict=True):
         name = image_name(image)

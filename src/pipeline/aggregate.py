@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
+from clever.errors import InputError
 from pipeline import artifacts, tables
 from pipeline.app import launch
 from pipeline.cells import cells
@@ -18,14 +20,18 @@ def run(config: DictConfig) -> None:
     folders = [artifacts.scores_of(name) for name in names]
     scores = pd.concat([_read(folder / "scores.csv", name) for folder, name in zip(folders, names, strict=True)])
     summary = summarise(scores, config.baseline, config.seed)
-    accuracy = json.loads(artifacts.needed(artifacts.ACCURACY, "model").read_text())
+    accuracy = json.loads(artifacts.needed(artifacts.ACCURACY, "model").read_text())["accuracy"]
+    if missing := [name for name in names if name not in accuracy]:
+        raise InputError(f"the accuracy under {', '.join(missing)} is not known: run `dvc repro model` first")
     runs = [json.loads((folder / "run.json").read_text()) for folder in folders]
+    first = summary.groupby("cell", sort=False)[["ratio", "share_capped"]].mean()
     about = pd.DataFrame(
         {
             "cell": names,
             "bpda": [run["bpda"] for run in runs],
-            "accuracy": [accuracy["accuracy"][name] for name in names],
+            "accuracy": [accuracy[name] for name in names],
             "scored": [run["scored"] for run in runs],
+            "mean_ratio": [float(f"{first.ratio[name]:.6g}") for name in names],
             "left_out_misclassified": [run["left_out_misclassified"] for run in runs],
         }
     )
@@ -38,13 +44,11 @@ def run(config: DictConfig) -> None:
     }
     for name, text in written.items():
         artifacts.write_text(artifacts.AGGREGATE / name, text)
-    by_cell = summary.groupby("cell", sort=False)
-    first = by_cell[["mean", "ratio", "share_capped"]].mean()
     artifacts.write_json(
         artifacts.AGGREGATE / "metrics.json",
         {
-            "mean_ratio": {name: float(f"{first.ratio[name]:.4g}") for name in names},
-            "share_capped": {name: float(f"{first.share_capped[name]:.4g}") for name in names},
+            name: {cell: float(f"{value:.4g}") for cell, value in first[column].items() if np.isfinite(value)}
+            for name, column in (("mean_ratio", "ratio"), ("share_capped", "share_capped"))
         },
     )
     print((artifacts.AGGREGATE / "table.md").read_text())

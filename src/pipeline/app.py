@@ -1,5 +1,6 @@
 """What every stage is as a program: a Hydra app with errors that help, --version and exit codes."""
 
+import functools
 import importlib
 import os
 import platform
@@ -40,8 +41,15 @@ def launch(stage: str) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     # By its real name and not as __main__, so that a launcher's other processes find it.
     run = importlib.import_module(f"pipeline.{stage}").run
+
+    @functools.wraps(run)
+    def checked(config: DictConfig) -> None:
+        if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
+            raise InputError(f"seed is {config.seed!r}: it must be a whole number from 0 up")
+        run(config)
+
     try:
-        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(run)()
+        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(checked)()
     except (InputError, HydraException, OmegaConfBaseException) as error:
         _stop(BAD_INPUT, _explained(error, conf))
     except KeyboardInterrupt:

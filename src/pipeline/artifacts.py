@@ -36,7 +36,7 @@ def results_dir(config: DictConfig) -> Path:
 
 def store(config: DictConfig) -> Path:
     """The store of what is expensive: batch maxima and trained weights."""
-    return Path(config.store)
+    return Path(config.store_dir)
 
 
 def needed(path: Path, stage: str) -> Path:

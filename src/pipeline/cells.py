@@ -10,8 +10,13 @@ from clever.errors import InputError
 
 
 def cells(config: DictConfig) -> list[str]:
-    """The names, in the order of params.yaml; `InputError` for an empty list or a baseline that is none of them."""
-    names = [str(name) for name in config.cells]
+    """The names, in the order of params.yaml; `InputError` for what is no list of cells or lacks the baseline."""
+    for name, overrides in config.cells.items():
+        if not isinstance(name, str) or not isinstance(overrides, str):
+            raise InputError(
+                f"cell {name!r}: {overrides!r} in params.yaml: both must be text, as in `jpeg: defense=jpeg`"
+            )
+    names = list(config.cells)
     if config.baseline not in names:
         raise InputError(f"baseline is {config.baseline!r}: it must be one of the cells {', '.join(names) or '(none)'}")
     return names

@@ -1,5 +1,8 @@
 """The classifier that a configuration describes."""
 
+import re
+from pathlib import Path
+
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -32,8 +35,21 @@ def bare(config: DictConfig) -> tuple[nn.Module, Normalize]:
     return network, Normalize(config.model.normalize.mean, config.model.normalize.std)
 
 
+def load_state(path: Path) -> dict[str, Tensor]:
+    """A state_dict from a file, without running any code of the file's; `InputError` where it holds something else."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file that is none of torch's makes the reader raise nearly anything
+        raise InputError(f"{path} holds no state_dict that can be loaded safely: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{path} holds {type(state).__name__}, not a state_dict of tensors")
+    return state
+
+
 def fill(network: nn.Module, state: dict[str, Tensor], origin: str) -> None:
     """Loads the weights; `InputError` where they are those of another architecture."""
+    # torchvision's DenseNet files are older than its module names; what the pattern misses is left as it is
+    state = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", name): value for name, value in state.items()}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -48,6 +64,8 @@ def defended(config: DictConfig) -> Defended:
     """The classifier of a cell: the stage model's weights, normalisation first, behind the cell's defense."""
     network, normalize = bare(config)
     path = artifacts.needed(artifacts.WEIGHTS, "model")
-    fill(network, torch.load(path, map_location="cpu", weights_only=True), str(path))
+    fill(network, load_state(path), str(path))
     defense = instantiate(config.defense)
+    if not isinstance(config.bpda, bool):
+        raise InputError(f"bpda is {config.bpda!r}: it must be true or false")
     return Defended(nn.Sequential(normalize, network), defense, bpda=config.bpda).eval().to(device(config))

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clever.errors import InputError
 from pipeline import artifacts
 
 
@@ -23,9 +24,12 @@ class Prepared:
     @classmethod
     def read(cls) -> "Prepared":
         """From data/prepared; `InputError` where the stage has not run."""
-        manifest = pd.read_csv(artifacts.needed(artifacts.MANIFEST, "prepare"), dtype={"skipped": str, "id": str})
-        kept = manifest[manifest.skipped.isna()].reset_index(drop=True)
-        return cls(np.load(artifacts.needed(artifacts.IMAGES, "prepare"), mmap_mode="r"), kept)
+        manifest = pd.read_csv(artifacts.needed(artifacts.MANIFEST, "prepare"), dtype={"id": str})
+        kept = manifest[manifest.sha256.notna()].reset_index(drop=True)
+        pixels = np.load(artifacts.needed(artifacts.IMAGES, "prepare"), mmap_mode="r")
+        if len(pixels) != len(kept):
+            raise InputError(f"{len(pixels)} images but {len(kept)} rows in {artifacts.MANIFEST}: run prepare again")
+        return cls(pixels, kept)
 
     @property
     def labels(self) -> NDArray[np.int64]:

@@ -3,44 +3,48 @@
 import platform
 import time
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from tqdm.auto import tqdm
 
+from clever.bpda import Defended
 from clever.errors import InputError
-from clever.models import frozen
+from clever.models import frozen, logits_of
 from clever.norms import Norm
 from clever.orders import FirstOrder
 from clever.score import Score, score_subject
 from clever.settings import Settings
-from clever.subjects import Subject, subjects
+from clever.subjects import Subject, judge, subjects
 from pipeline import artifacts
 from pipeline.app import launch
+from pipeline.fingerprint import identity_of
 from pipeline.networks import defended, device
 from pipeline.prepared import Prepared
-from pipeline.store import Store, identity_of
+from pipeline.store import Store
 
 
 def run(config: DictConfig) -> None:
     """Writes scores.csv (a row an image, target and norm), maxima.npy (the N_b maxima of each row) and run.json."""
     started = time.perf_counter()
     settings = settings_of(config)
-    norms = [Norm.named(name) for name in config.norms]
+    norms = [Norm.named(str(name)) for name in _listed(config.norms, "norms")]
     for norm in norms:
         settings.ball(norm)
     network = defended(config)
     prepared = Prepared.read()
-    if not 1 <= config.score.n_images <= len(prepared.labels):
-        raise InputError(f"score.n_images is {config.score.n_images}: {len(prepared.labels)} images are prepared")
+    n_images = config.score.n_images
+    if not isinstance(n_images, int) or not 1 <= n_images <= len(prepared.labels):
+        raise InputError(f"score.n_images is {n_images!r}: {len(prepared.labels)} images are prepared")
 
     order = FirstOrder()
     scores: list[Score] = []
     rows: list[dict[str, object]] = []
     cost = {"computed": 0, "found": 0}
-    with frozen(network), tqdm(unit="grad", unit_scale=True, desc=config.cell, smoothing=0) as bar:
+    with frozen(network), tqdm(unit="grad", unit_scale=True, desc=str(config.cell), smoothing=0) as bar:
 
         def computed(gradients: int) -> None:
             cost["computed"] += gradients
@@ -54,7 +58,7 @@ def run(config: DictConfig) -> None:
         chosen, left_out = _subjects(config, settings, network, prepared)
         store = Store(
             artifacts.store(config),
-            identity_of(network, order.name),
+            identity_of(network, order.name, _container(config, "model", "defense")),
             config.chunk_points,
             computed=computed,
             found=found,
@@ -95,20 +99,35 @@ def run(config: DictConfig) -> None:
 
 def settings_of(config: DictConfig) -> Settings:
     """The library's settings, checked."""
-    return Settings(**OmegaConf.to_container(config.sampling, resolve=True))  # type: ignore[arg-type]
+    try:
+        return Settings(**OmegaConf.to_container(config.sampling, resolve=True))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InputError(f"sampling: {error}") from error
+
+
+def _container(config: DictConfig, *names: str) -> dict[str, object]:
+    return {name: OmegaConf.to_container(config[name], resolve=True) for name in names}
+
+
+def _listed(values: object, name: str) -> list[str | int]:
+    """A list from the configuration, or the one value given in its place."""
+    listed: list[Any] = list(values) if isinstance(values, ListConfig) else [values]
+    if not listed or any(isinstance(value, bool) or not isinstance(value, str | int) for value in listed):
+        raise InputError(f"{name} is {values!r}: it must be a list of names, as in {name}=[...]")
+    return listed
 
 
 def _subjects(
-    config: DictConfig, settings: Settings, network: torch.nn.Module, prepared: Prepared
+    config: DictConfig, settings: Settings, network: Defended, prepared: Prepared
 ) -> tuple[list[tuple[int, Subject]], int]:
     """The correctly classified among the first ``score.n_images``, and how many were left out."""
     images = prepared.images(slice(0, config.score.n_images)).to(device(config))
-    targets = [target if isinstance(target, str) else int(target) for target in config.targets]
-    found = subjects(network, images, targets, settings)
-    right = [(i, subject) for i, subject in enumerate(found) if subject.predicted == prepared.labels[i]]
-    if not right:
+    predicted = torch.cat([logits_of(judge(network, settings), part).argmax(1) for part in images.split(64)])
+    right = np.flatnonzero(predicted.cpu().numpy() == prepared.labels[: len(images)])
+    if not len(right):
         raise InputError(f"the network is wrong on all {len(images)} images: there is nothing to score")
-    return right, len(images) - len(right)
+    found = subjects(network, images[right], _listed(config.targets, "targets"), settings)
+    return list(zip(right.tolist(), found, strict=True)), len(images) - len(right)
 
 
 def main() -> None:

@@ -9,11 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 
-from clever import sampling
-from clever.bpda import Defended
 from clever.capacity import Capacity
 from clever.errors import InputError
 from clever.maxima import BatchMaxima, Site, batch_maxima, chunks
@@ -21,7 +17,7 @@ from clever.samplers import MeasureOf
 from pipeline.artifacts import write_atomically
 
 FORMAT = 1
-"""Of the files, to be raised when their content changes; `clever.sampling.VERSION` stands for the numbers."""
+"""Of the files, to be raised when their content changes."""
 
 Cell = tuple[int, int]
 """A target class and a batch."""
@@ -31,9 +27,9 @@ class Store:
     """A sampler that computes only what no run before it has finished.
 
     A folder stands for all that decides the numbers but target and batch: image, network, transformation, BPDA, order,
-    predicted class, ball, N_s, seed, clipping, precision, kind of device. Its files, one a chunk of batches, appear
-    whole or not at all, so a kill loses the chunk under way, and any number of processes can share a store. A file that
-    is damaged or of another version is named and computed anew.
+    code, predicted class, ball, N_s, seed, clipping, precision, kind of device. Its files, a chunk of batches each, are
+    there whole or not at all: a kill loses the chunk under way, and any number of processes can share a store. A file
+    that is damaged or of another version is named and computed anew.
 
     ``computed`` and ``found`` hear of gradients as they are computed or read.
     """
@@ -64,17 +60,15 @@ class Store:
         for batches, missing in self._missing(have, targets, n_batches, site.n_samples):
             measure = measure_of(missing)
             self.capacity = self.capacity or Capacity.of(measure, site.centre)
-            maxima = batch_maxima(measure, site, batches, self.capacity)
+            maxima = batch_maxima(measure, site, batches, self.capacity, self.computed)
             _write(folder, batches, missing, maxima)
             have |= _cells(batches, missing, maxima)
-            self.computed(site.n_samples * len(batches) * len(missing))
         rows = [BatchMaxima.joined([have[target, batch] for batch in range(n_batches)]) for target in targets]
         return BatchMaxima.joined(rows, axis=1)
 
     def _folder(self, site: Site, predicted: int) -> Path:
         key = self.decided_by | {
             "format": FORMAT,
-            "sampler": sampling.VERSION,
             "image": site.image,
             "predicted": predicted,
             "norm": str(site.ball.norm),
@@ -134,29 +128,3 @@ def _write(folder: Path, batches: range, targets: Sequence[int], maxima: BatchMa
         folder / name,
         lambda file: np.savez(file, folder=folder.name, start=batches.start, targets=list(targets), **vars(maxima)),
     )
-
-
-def identity_of(network: Defended, order: str) -> dict[str, object]:
-    """What of a cell decides its maxima: the network with every weight, the transformation, BPDA, the order."""
-    straight = network.transformation
-    transformation = getattr(straight, "transformation", straight)
-    if " at 0x" in repr(transformation):
-        raise InputError(
-            f"the defense {type(transformation).__name__} needs a repr that says its parameters (a dataclass has one): "
-            "the store tells defenses apart by it"
-        )
-    return {
-        "network": _fingerprint(network.network),
-        "transformation": repr(transformation),
-        "bpda": transformation is not straight,
-        "order": order,
-    }
-
-
-def _fingerprint(network: nn.Module) -> str:
-    digest = hashlib.sha256(repr(network).encode())
-    for name, tensor in sorted([*network.named_parameters(), *network.named_buffers()]):
-        array = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
-        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

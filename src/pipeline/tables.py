@@ -13,7 +13,7 @@ NOTE = (
 
 def named(cell: str) -> str:
     """A cell's name for people to read."""
-    return cell.replace("_", " ")
+    return cell.replace("_", " ").replace("bpda", "BPDA")
 
 
 def printable(summary: pd.DataFrame, norm: str) -> pd.DataFrame:
@@ -30,6 +30,7 @@ def printable(summary: pd.DataFrame, norm: str) -> pd.DataFrame:
             "capped": part.share_capped.map("{:.0%}".format),
             "fallen back": part.share_fell_back.map("{:.0%}".format),
             "images": part.images,
+            "pairs": part.pairs,
         }
     )
 

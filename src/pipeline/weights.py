@@ -1,6 +1,7 @@
 """Where a network's weights come from. Each kind gives a state_dict, checked before it is used."""
 
 import hashlib
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 from clever.errors import InputError
 from clever.models import Normalize
 from pipeline import artifacts
+from pipeline import training as training_code
+from pipeline.fingerprint import fingerprint
+from pipeline.networks import load_state
 from pipeline.training import train
 
 State = dict[str, Tensor]
@@ -20,6 +24,9 @@ class Trained:
     """Trained here, on the training images that the stage prepare left."""
 
     def __init__(self, epochs: int, batch: int, learning_rate: float, seed: int) -> None:
+        for name, value in (("epochs", epochs), ("batch", batch)):
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"weights.{name} is {value!r}: it must be a whole number from 1 up")
         self.epochs, self.batch, self.learning_rate, self.seed = epochs, batch, learning_rate, seed
 
     def state(self, network: nn.Module, normalize: Normalize, store: Path) -> State:
@@ -29,16 +36,19 @@ class Trained:
                 "weights=trained, but the data set offers no training images: choose weights=torchvision or "
                 "weights=file weights.path=... weights.sha256=..."
             )
-        decided_by = f"{vars(self)} {network!r} {normalize!r} {torch.__version__} {_sha256(artifacts.TRAINING)}"
-        kept = store / "weights" / f"{hashlib.sha256(decided_by.encode()).hexdigest()}.pt"
+        decided_by = [vars(self), normalize, torch.__version__, inspect.getsource(training_code)]
+        decided_by += [fingerprint(network), _sha256(artifacts.TRAINING)]
+        kept = store / "weights" / f"{hashlib.sha256(str(decided_by).encode()).hexdigest()}.pt"
         if not kept.exists():
             trained = self._train(network, normalize)
             artifacts.write_atomically(kept, lambda file: torch.save(trained, file))
-        return _loaded(kept)
+        return load_state(kept)
 
     def _train(self, network: nn.Module, normalize: Normalize) -> State:
         with np.load(artifacts.TRAINING) as training:
             images, labels = (torch.from_numpy(training[name]) for name in ("images", "labels"))
+        if self.batch > len(images):
+            raise InputError(f"weights.batch is {self.batch}, but there are {len(images)} training images")
         train(
             nn.Sequential(normalize, network),
             images.float().div_(255),
@@ -85,7 +95,7 @@ class File:
         found = _sha256(self.path)
         if found != self.sha256:
             raise InputError(f"weights.sha256={self.sha256}, but the sha256 of {self.path} is {found}")
-        return _loaded(self.path)
+        return load_state(self.path)
 
 
 class Random:
@@ -99,13 +109,3 @@ class Random:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _loaded(path: Path) -> State:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file that is none of torch's makes the reader raise nearly anything
-        raise InputError(f"{path} holds no state_dict that can be loaded safely: {error}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path} holds {type(state).__name__}, not a state_dict of tensors")
-    return state

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.plots.style import colour, figure, marker
+from pipeline.plots.style import colour, figure, marker, unbounded
 from pipeline.summary import PAIR
 from pipeline.tables import named
 
@@ -30,7 +30,11 @@ def draw(folder: Path, scores: pd.DataFrame, summary: pd.DataFrame, cells: pd.Da
                 index = list(cells.cell).index(cell)
                 face = ["none" if capped else colour(index) for capped in rows.capped]
                 x = place + rng.uniform(-0.25, 0.25, len(ratio))
-                axes.scatter(x, ratio, 12, face, marker(index), edgecolors=colour(index), linewidths=0.6, alpha=0.7)
+                axes.scatter(
+                    x, ratio, 12, face, marker=marker(index), edgecolors=colour(index), linewidths=0.6, alpha=0.7
+                )
+                if np.isinf(ratio).any():
+                    unbounded(axes, np.array([float(place)]), colour(index))
                 part = summary[(summary.cell == cell) & (summary.norm == norm)]
                 axes.plot([place - 0.35, place + 0.35], [np.exp(np.log(part.ratio).mean())] * 2, color="black", lw=2)
             axes.axhline(1, color="black", lw=0.6)

@@ -22,17 +22,25 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> Non
         for (i, image), (j, norm) in ((a, b) for a in enumerate(images) for b in enumerate(norms)):
             row = first[(first.id == image) & (first.norm == norm)].iloc[0]
             axes, sample = grid[i, j], maxima[row.name]
-            axes.hist(sample, bins="auto", density=True, color="#C8C8C8", edgecolor="#707070", label="batch maxima")
+            axes.hist(
+                sample.astype(np.float64),
+                bins=1 if row.end_point_degenerate else "auto",
+                density=True,
+                color="#C8C8C8",
+                edgecolor="#707070",
+                label="batch maxima",
+            )
             if np.isfinite(row.end_point_shape):
                 law = weibull_max(row.end_point_shape, row.end_point, row.end_point_scale)
-                x = np.linspace(sample.min(), max(row.end_point, sample.max()), 400)
+                # short of the end point, where the density of a shape below 1 is infinite
+                x = np.linspace(sample.min(), row.end_point, 400, endpoint=False)
                 axes.plot(x, law.pdf(x), color=COLOURS[1], label="reverse Weibull density")
             axes.axvline(row.end_point_sample_maximum, color="black", ls=":", label="sample maximum")
             axes.axvline(row.end_point, color=COLOURS[2], ls="--", label="estimated end point")
             fit = f"shape {row.end_point_shape:.3g}\nK-S p {row.end_point_ks_pvalue:.2g}"
             note = "all maxima equal" if row.end_point_degenerate else fit
             note += "\nfell back" if row.end_point_fell_back else ""
-            axes.text(0.03, 0.95, note, transform=axes.transAxes, va="top", fontsize=7)
+            axes.text(0.93, 0.95, note, transform=axes.transAxes, ha="right", va="top", fontsize=7)
             axes.set_title(
                 f"{image}, class {row.predicted} to {row.target_class}, {norm} score {row.score:.3g}", fontsize=7
             )

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from pipeline.artifacts import write_atomically
 
@@ -24,6 +27,15 @@ def colour(index: int) -> str:
 def marker(index: int) -> str:
     """The marker of the index-th cell, the same in every figure."""
     return MARKERS[index % len(MARKERS)]
+
+
+def unbounded(axes: Axes, x: NDArray[np.float64], shade: str) -> None:
+    """An arrow at the top edge for every infinite value, which has no place on the axis."""
+    for place in x:
+        axes.annotate(
+            "∞", (place, 1.0), (place, 0.9), ("data", "axes fraction"), ("data", "axes fraction"),
+            {"arrowstyle": "->", "color": shade}, color=shade, ha="center", fontsize=8,
+        )  # fmt: skip
 
 
 @contextmanager

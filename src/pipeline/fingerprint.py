@@ -1,0 +1,56 @@
+"""What a network, a defense and the code that samples them are, as short texts that differ when a number would."""
+
+import ast
+import hashlib
+import inspect
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from clever import bpda, margin, maxima, models, norms, orders, sampling, transforms
+from clever.bpda import BPDA, Defended
+from clever.errors import InputError
+
+DECIDING: tuple[ModuleType, ...] = (bpda, margin, maxima, models, norms, orders, sampling, transforms)
+"""The library's modules that decide a batch's maxima, given the network and the site."""
+
+
+def fingerprint(network: nn.Module) -> str:
+    """The sha256 of a module's structure and of every parameter and buffer."""
+    digest = hashlib.sha256(repr(network).encode())
+    for name, tensor in sorted([*network.named_parameters(), *network.named_buffers()]):
+        array = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def code() -> str:
+    """The sha256 of the deciding code, comments and layout apart."""
+    texts = [ast.unparse(ast.parse(inspect.getsource(module))) for module in DECIDING]
+    return hashlib.sha256("".join(texts).encode()).hexdigest()
+
+
+def identity_of(network: Defended, order: str, configuration: object) -> dict[str, object]:
+    """What decides a cell's maxima: network, transformation, BPDA, order, code, and the configuration.
+
+    The configuration is there for what a module keeps outside its parameters and its repr.
+    """
+    straight = network.transformation
+    transformation = straight.transformation if isinstance(straight, BPDA) else straight
+    if " at 0x" in repr(transformation):
+        raise InputError(
+            f"the defense {type(transformation).__name__} needs a repr that says its parameters (a dataclass has one): "
+            "the store tells defenses apart by it"
+        )
+    return {
+        "network": fingerprint(network.network),
+        "transformation": repr(transformation),
+        "transformation_state": fingerprint(transformation) if isinstance(transformation, nn.Module) else "",
+        "bpda": transformation is not straight,
+        "order": order,
+        "code": code(),
+        "configuration": configuration,
+        "torch": torch.__version__,
+    }
