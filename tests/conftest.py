@@ -34,7 +34,7 @@ class Project:
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         params = folder / "params.yaml"
-        params.write_text(params.read_text().replace('overrides: ""', f'overrides: "{TINY}"'))
+        params.write_text(params.read_text().replace("overrides: device=auto", f'overrides: "{TINY}"'))
         return cls(folder)
 
     @property

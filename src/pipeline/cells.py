@@ -16,6 +16,8 @@ def cells(config: DictConfig) -> list[str]:
             raise InputError(
                 f"cell {name!r}: {overrides!r} in params.yaml: both must be text, as in `jpeg: defense=jpeg`"
             )
+    if not isinstance(config.overrides, str) or not config.overrides:
+        raise InputError(f"overrides is {config.overrides!r} in params.yaml: it must be text, at least `device=auto`")
     names = list(config.cells)
     if config.baseline not in names:
         raise InputError(f"baseline is {config.baseline!r}: it must be one of the cells {', '.join(names) or '(none)'}")

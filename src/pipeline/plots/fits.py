@@ -45,6 +45,6 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> Non
                 f"{image}, class {row.predicted} to {row.target_class}, {norm} score {row.score:.3g}", fontsize=7
             )
             dual = {"L1": "L∞", "L2": "L2", "Linf": "L1"}[norm]
-            axes.set_xlabel(f"{dual} norm of the margin's gradient (logits per pixel unit)", fontsize=7)
+            axes.set_xlabel(f"{dual} norm of ∇g (logits per pixel unit)", fontsize=7)
             axes.set_ylabel("density", fontsize=7)
         drawn.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import LogFormatter
 
-from pipeline.plots.style import colour, figure, marker, unbounded
+from pipeline.plots.style import colour, figure, marker, plain_numbers, unbounded
 from pipeline.tables import TARGETS, named
 
 
@@ -30,8 +29,7 @@ def draw(folder: Path, summary: pd.DataFrame) -> None:
             axes.set_xticks(range(len(targets)), [TARGETS.get(target, f"class {target}") for target in targets])
             axes.set_xlabel("target class")
             axes.set_ylabel(f"estimated CLEVER score,\n{norm} norm ([0,1] pixel units)")
-            for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-                axis(LogFormatter(minor_thresholds=(2, 0.5)))
+            plain_numbers(axes)
         drawn.legend(
             *axes.get_legend_handles_labels(), loc="outside upper center", ncols=min(6, len(cells)), frameon=False
         )

@@ -29,6 +29,16 @@ def marker(index: int) -> str:
     return MARKERS[index % len(MARKERS)]
 
 
+def plain_numbers(axes: Axes) -> None:
+    """Tick labels of a logarithmic y axis as plain numbers, on the ticks that begin with 1, 2, 3 or 6."""
+
+    def label(value: float, position: float) -> str:
+        return f"{value:g}" if f"{value:e}"[0] in "1236" else ""
+
+    axes.yaxis.set_major_formatter(label)
+    axes.yaxis.set_minor_formatter(label)
+
+
 def unbounded(axes: Axes, x: NDArray[np.float64], shade: str) -> None:
     """An arrow at the top edge for every infinite value, which has no place on the axis."""
     for place in x:
