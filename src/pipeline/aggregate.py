@@ -51,7 +51,7 @@ def run(config: DictConfig) -> None:
             for name, column in (("mean_ratio", "ratio"), ("share_capped", "share_capped"))
         },
     )
-    print((artifacts.AGGREGATE / "table.md").read_text())
+    print(written["table.md"])
 
 
 def _read(path: Path, cell: str) -> pd.DataFrame:

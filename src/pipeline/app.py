@@ -32,7 +32,8 @@ def launch(stage: str) -> None:
     terminated, after which the same command goes on where it was.
     """
     if "--version" in sys.argv[1:]:
-        print(f"clever-robustness {version('clever-robustness')}, torch {torch.__version__}, Python {_python()}")
+        ours, python = version("clever-robustness"), platform.python_version()
+        print(f"clever-robustness {ours}, torch {torch.__version__}, Python {python}")
         return
     conf = Path.cwd() / "conf"
     if not (conf / "config.yaml").is_file():
@@ -54,10 +55,6 @@ def launch(stage: str) -> None:
         _stop(BAD_INPUT, _explained(error, conf))
     except KeyboardInterrupt:
         _stop(INTERRUPTED, "interrupted; what was finished is kept, and the same command goes on from there")
-
-
-def _python() -> str:
-    return platform.python_version()
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -25,12 +25,12 @@ def run(config: DictConfig) -> None:
     fill(network, state, config.weights._target_.rpartition(".")[2])
     undefended = nn.Sequential(normalize, network).to(device(config))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    report: dict[str, object] = {"parameters": parameters, "images": len(prepared.labels), "accuracy": {}}
     with frozen(undefended), tqdm(defenses.items(), unit="defense", desc="accuracy") as bar:
-        report["accuracy"] = {name: _accuracy(Defended(undefended, defense), prepared) for name, defense in bar}
+        accuracy = {name: _accuracy(Defended(undefended, defense), prepared) for name, defense in bar}
     artifacts.write_atomically(artifacts.WEIGHTS, lambda file: torch.save(network.cpu().state_dict(), file))
+    report = {"parameters": parameters, "images": len(prepared.labels), "accuracy": accuracy}
     artifacts.write_json(artifacts.ACCURACY, report)
-    for name, share in report["accuracy"].items():  # type: ignore[attr-defined]
+    for name, share in accuracy.items():
         print(f"accuracy, {name}: {share:.1%} of {len(prepared.labels)} images")
 
 

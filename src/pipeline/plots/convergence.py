@@ -22,11 +22,11 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
         for axes, norm in zip(np.ravel(drawn.subplots(1, len(norms), sharey=True)), norms, strict=True):
             sample = maxima[(scores.norm == norm).to_numpy()]
             sample = sample[sample.max(1) > 0]
+            full = np.array([point.value for point in end_points(sample, estimator)])
             for index, (method, label) in enumerate(
                 ((estimator, f"end point ({estimator})"), ("maximum", "sample maximum"))
             ):
                 ends = np.array([[point.value for point in end_points(sample[:, :n], method)] for n in sizes])
-                full = np.array([point.value for point in end_points(sample, estimator)])
                 low, middle, high = np.quantile(full / ends, [0.25, 0.5, 0.75], axis=1)
                 axes.plot(sizes, middle, color=colour(index + 1), marker="os"[index], ms=3, label=label)
                 axes.fill_between(sizes, low, high, color=colour(index + 1), alpha=0.2, lw=0)
