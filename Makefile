@@ -33,9 +33,14 @@ lint: $(BIN)/ready
 	ruff format --check .
 	mypy
 
+# Of the default's cells, those of the paper's first-order experiment.
+PAPER_CELLS := {identity: 'defense=identity', jpeg: 'defense=jpeg', bit_depth: 'defense=bit_depth', \
+	quantize: 'defense=quantize', png: 'defense=png', quantize_no_bpda: 'defense=quantize bpda=false'}
+
 paper: $(BIN)/ready
 	@test -d "$(IMAGENET)" || { echo "make paper IMAGENET=DIR: '$(IMAGENET)' is no folder; name that of your ImageNet validation set" >&2; exit 2; }
-	dvc exp run --set-param 'overrides="experiment=imagenet_densenet121 data.root=$(abspath $(IMAGENET))"'
+	dvc exp run --set-param 'overrides="experiment=imagenet_densenet121 data.root=$(abspath $(IMAGENET))"' \
+		--set-param 'networks="model=densenet121"' --set-param '~cells' --set-param "+cells=$(PAPER_CELLS)"
 	@echo "Figures: results/figures, table: results/aggregate/table.md; back to the default: git checkout params.yaml"
 
 clean:

@@ -8,37 +8,24 @@ spectral radius. "power" stops as the authors' code stops: 500 steps, or a chang
 
 import argparse
 import copy
-import csv
-import platform
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from report import parser, report
 from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
-from clever.curvature import Eigenvalues, smallest_eigenvalue
+from clever import Lanczos, PowerIteration
+from clever.eigenvalues import Eigenvalues, Solver
 from clever.hessian import Hessian, Margin
-from clever.power_iteration import power_iteration
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}
-COLUMNS = [
-    "network",
-    "activation",
-    "inputs",
-    "batch",
-    "method",
-    "products",
-    "median",
-    "p90",
-    "worst",
-    "ratio",
-    "seconds",
-]
+SOLVERS: dict[str, Solver] = {"power": PowerIteration(), "lanczos": Lanczos()}
 
 
 def digits(large: bool) -> tuple[Tensor, Tensor]:
@@ -106,8 +93,8 @@ def measured(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
             model = network(kind, activation, arguments.large)
             train(model, images, labels, arguments.epochs)
             reference = copy.deepcopy(model).double()
-            results: dict[str, list[tuple[Eigenvalues, Tensor, float]]] = {"power": [], "lanczos": []}
-            for index in range(arguments.batches):
+            results: dict[str, list[tuple[Eigenvalues, Tensor, float]]] = {name: [] for name in SOLVERS}
+            for index in tqdm(range(arguments.batches), desc=f"{kind}, {activation}", unit="batch", leave=False):
                 image = images[-1 - index]
                 generator = torch.Generator().manual_seed(arguments.seed + index)
                 away = torch.randn(arguments.batch, *image.shape, generator=generator).flatten(1)
@@ -115,26 +102,32 @@ def measured(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
                 length = torch.rand(arguments.batch, 1, generator=generator) ** (1 / away.shape[1]) * arguments.radius
                 points = image + (away / away.norm(dim=1, keepdim=True) * length).view(-1, *image.shape)
                 smallest, scale = truth(margin_of(reference, image.double()), points.double())
-                for method, run in (("power", power_iteration), ("lanczos", smallest_eigenvalue)):
+                for method, solver in SOLVERS.items():
                     began = time.perf_counter()
-                    found = run(margin_of(model, image), points, start=generator)
+                    found = solver(margin_of(model, image), points, generator)
                     seconds = time.perf_counter() - began
                     results[method].append((found, (found.value - smallest).abs() / scale, seconds))
             powers, lanczos = (torch.stack([f.products.double().mean() for f, _, _ in r]) for r in results.values())
             for method, runs in results.items():
                 error = torch.cat([e for _, e, _ in runs])
+                products = torch.cat([found.products for found, _, _ in runs]).double()
                 yield {
                     "network": kind,
                     "activation": activation,
                     "inputs": images[0].numel(),
-                    "batch": f"{arguments.batches}x{arguments.batch}",
+                    "batches": f"{arguments.batches} of {arguments.batch}",
                     "method": method,
-                    "products": f"{(powers if method == 'power' else lanczos).mean():.1f}",
-                    "median": f"{error.median():.1e}",
-                    "p90": f"{error.quantile(0.9):.1e}",
-                    "worst": f"{error.max():.1e}",
-                    "ratio": "" if method == "power" else _ratio(powers / lanczos, powers.mean() / lanczos.mean()),
-                    "seconds": f"{sum(s for _, _, s in runs):.2f}",
+                    "products, mean": round(float(products.mean()), 1),
+                    "median": int(products.median()),
+                    "90 %": int(products.quantile(0.9)),
+                    "worst": int(products.max()),
+                    "error, median": float(f"{error.median():.1e}"),
+                    "error, 90 %": float(f"{error.quantile(0.9):.1e}"),
+                    "error, worst": float(f"{error.max():.1e}"),
+                    "power / lanczos": ""
+                    if method == "power"
+                    else _ratio(powers / lanczos, powers.mean() / lanczos.mean()),
+                    "seconds": round(sum(s for _, _, s in runs), 2),
                 }
 
 
@@ -144,32 +137,17 @@ def _ratio(each: Tensor, overall: Tensor) -> str:
 
 def main() -> None:
     """Prints the table, and writes it where ``--out`` says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="CSV file to write")
-    parser.add_argument("--large", action="store_true", help="3x32x32 inputs in place of 8x8")
-    parser.add_argument("--batch", type=int, default=40, help="points a batch (default %(default)s)")
-    parser.add_argument("--batches", type=int, default=10, help="batches, one image each (default %(default)s)")
-    parser.add_argument("--radius", type=float, default=1.0, help="of the L2 ball (default %(default)s)")
-    parser.add_argument("--epochs", type=int, default=40, help="of training (default %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--large", action="store_true", help="3x32x32 inputs in place of 8x8")
+    options.add_argument("--batch", type=int, default=40, help="points a batch (default %(default)s)")
+    options.add_argument("--batches", type=int, default=10, help="batches, one image each (default %(default)s)")
+    options.add_argument("--radius", type=float, default=1.0, help="of the L2 ball (default %(default)s)")
+    options.add_argument("--epochs", type=int, default=40, help="of training (default %(default)s)")
+    options.add_argument("--threads", type=int, default=1, help="torch threads (default %(default)s)")
+    options.add_argument("--seed", type=int, default=0)
+    arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
-    cpu = f"{platform.machine()} CPU ({torch.backends.cpu.get_cpu_capability()})"
-    print(f"torch {torch.__version__}, {cpu}, {arguments.threads} thread(s), float32; {vars(arguments)}")
-    widths = [8, 10, 6, 7, 8, 8, 8, 8, 8, 42, 8]
-    print(" ".join(column.ljust(width) for column, width in zip(COLUMNS, widths, strict=True)))
-    rows = []
-    for row in measured(arguments):
-        rows.append(row)
-        print(
-            " ".join(str(row[column]).ljust(width) for column, width in zip(COLUMNS, widths, strict=True)), flush=True
-        )
-    if arguments.out:
-        with arguments.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+    report(measured(arguments), arguments.out)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,13 @@ The two take turns in one process, so that their ratio holds on a machine whose 
 not depend on them. Example: python benchmarks/sampling.py --network densenet121 --targets 3
 """
 
-import argparse
-import csv
-import os
-import platform
 import resource
 import statistics
 import time
-from pathlib import Path
 
 import torch
 import torchvision
+from report import parser, report
 from torch import nn
 
 from clever import Ball, Defended, Identity, Norm
@@ -41,14 +37,13 @@ def bare(net: nn.Module, points: torch.Tensor) -> None:
 
 def main() -> None:
     """Prints the table and writes it as CSV."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", choices=["densenet121", "small"], default="small")
-    parser.add_argument("--targets", type=int, default=1, help="target classes that share a forward pass")
-    parser.add_argument("--norm", choices=[str(norm) for norm in Norm], default="L2", help="the ball sampled")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each loop; the medians are printed")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path, help="a CSV file to write")
-    options = parser.parse_args()
+    described = parser(__doc__)
+    described.add_argument("--network", choices=["densenet121", "small"], default="small")
+    described.add_argument("--targets", type=int, default=1, help="target classes that share a forward pass")
+    described.add_argument("--norm", choices=[str(norm) for norm in Norm], default="L2", help="the ball sampled")
+    described.add_argument("--rounds", type=int, default=5, help="turns of each loop; the medians are printed")
+    described.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = described.parse_args()
 
     torch.manual_seed(0)
     net, size, n_points = network(options.network)
@@ -82,16 +77,8 @@ def main() -> None:
         "bare loop gradients/s": round(statistics.median(loop), 1),
         "ratio": round(statistics.median(a / b for a, b in zip(ours, loop, strict=True)), 3),
         "peak memory MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {options.device}",
-        "torch": torch.__version__,
     }
-    for name, value in row.items():
-        print(f"{name:>24}  {value}")
-    if options.out:
-        with options.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            writer.writeheader()
-            writer.writerow(row)
+    report([row], options.out, options.device)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from pipeline.app import launch
 
@@ -18,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = Path(os.environ.get("IMAGENET_SAMPLE", ROOT.parent / "shared" / "imagenet-sample"))
 TINY = (
     "score.n_images=2 sampling.n_batches=6 sampling.n_samples=8 chunk_points=8 data.n_images=60 weights.epochs=3 "
-    "model.network.block_config=[2,2] targets=[top2,least]"
+    "targets=[top2,least]"
 )
 
 
@@ -34,7 +37,8 @@ class Project:
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         params = folder / "params.yaml"
-        params.write_text(params.read_text().replace("overrides: device=auto", f'overrides: "{TINY}"'))
+        text = params.read_text().replace("overrides: device=auto", f'overrides: "{TINY}"')
+        params.write_text(re.sub("networks: .*", "networks: model=small_densenet,mlp_tanh", text))
         return cls(folder)
 
     @property
@@ -70,6 +74,12 @@ class Project:
         shown = f"{name} {' '.join(overrides)}: exit code {ended}\n{out.getvalue()}\n{err.getvalue()}"
         assert ended == code, shown
         return subprocess.CompletedProcess(overrides, ended, out.getvalue(), err.getvalue())
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The configuration that these overrides make of the project's own files."""
+    with contextlib.chdir(ROOT), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("config", overrides=["cell=x", "results_dir=.", *overrides])
 
 
 @pytest.fixture(scope="session")

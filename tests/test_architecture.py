@@ -66,8 +66,12 @@ def closure(*modules: str) -> set[Path]:
     return {files[name] for name in seen}
 
 
-TARGETS = {"prepare": ["pipeline.digits", "pipeline.imagenet_source"], "model": ["pipeline.weights"]}
-"""Modules that the configuration names with _target_; those of defenses lie in src/clever."""
+TARGETS = {
+    "prepare": ["pipeline.digits", "pipeline.imagenet_source"],
+    "model": ["pipeline.weights", "pipeline.densenet", "pipeline.small_networks"],
+    "score": ["pipeline.densenet", "pipeline.small_networks"],
+}
+"""Modules that the configuration names with _target_; those of defenses and orders lie in src/clever."""
 
 
 @pytest.mark.parametrize("stage", ["prepare", "model", "score", "aggregate", "figures"])

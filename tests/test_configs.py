@@ -1,26 +1,16 @@
 """Every configuration composes and makes what it says; presets are those of the library."""
 
-import os
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
 import clever
-from conftest import ROOT
+from conftest import ROOT, composed
 from pipeline.networks import bare
 from pipeline.score import settings_of
-
-SETTINGS = ["cell=x", "results_dir=."]
-
-
-def composed(*overrides: str):
-    os.chdir(ROOT)
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("config", overrides=[*SETTINGS, *overrides])
 
 
 def choices(group: str) -> list[str]:
@@ -35,10 +25,22 @@ def test_every_defense_is_made(name: str) -> None:
 
 @pytest.mark.parametrize("name", choices("model"))
 def test_every_model_is_made(name: str) -> None:
-    needs = {"torchvision": ["model.network.name=resnet18"], "custom": ["model.network._target_=torch.nn.Identity"]}
+    needs = {
+        "torchvision": ["model.network.name=resnet18"],
+        "custom": ["model.network._target_=torch.nn.Identity"],
+        "mlp": ["model.network.activation=gelu"],
+        "cnn": ["model.network.activation=silu"],
+    }
     network, normalize = bare(composed(f"model={name}", *needs.get(name, [])))
     assert isinstance(network, nn.Module)
     assert len(normalize.mean) == 3
+
+
+@pytest.mark.parametrize("name", choices("order"))
+def test_every_order_is_made(name: str) -> None:
+    order = instantiate(composed(f"order={name}").order)
+    assert order.name in name
+    assert " at 0x" not in repr(order)
 
 
 @pytest.mark.parametrize("name", choices("model/normalize"))
@@ -59,7 +61,7 @@ def test_presets_are_those_of_the_library(name: str, preset) -> None:
 
 def test_the_papers_experiment_says_what_it_is(tmp_path: Path) -> None:
     config = composed("experiment=imagenet_densenet121", f"data.root={tmp_path}")
-    assert config.model.network.name == "densenet121"
+    assert config.model.name == "densenet121"
     assert settings_of(config) == clever.reference_code()
     assert config.data.preprocessing == "reference_code"
     assert config.weights.version == "IMAGENET1K_V1"
@@ -73,9 +75,11 @@ def test_the_command_line_has_the_last_word() -> None:
 
 def test_every_cell_of_params_composes() -> None:
     params = OmegaConf.load(ROOT / "params.yaml")
-    assert params.baseline in params.cells
+    names = [composed(f"model={name}").model.name for name in params.networks.removeprefix("model=").split(",")]
     for overrides in params.cells.values():
-        assert composed(*str(overrides).split()).sampling.seed == params.seed
+        config = composed(*str(overrides).split())
+        assert config.sampling.seed == params.seed
+        assert config.model.name in names
 
 
 def test_unknown_normalisations_are_refused() -> None:

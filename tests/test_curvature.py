@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from clever.curvature import CurvatureConvention, curvature_factor, smallest_eigenvalue
+from clever.curvature import Convention, curvature_factor
 from clever.errors import InputError
 from clever.hessian import Hessian
+from clever.lanczos import Lanczos
 from clever.norms import Norm
-from clever.power_iteration import power_iteration
+from clever.power_iteration import PowerIteration
 
 ACTIVATIONS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}
 
@@ -71,7 +72,7 @@ SPECTRA = {
 @pytest.mark.parametrize("spectrum", SPECTRA.values(), ids=SPECTRA)
 def test_quadratic_margins(spectrum, dtype):
     matrix, points = with_spectrum(spectrum), torch.randn(20, len(spectrum), generator=seeded(), dtype=torch.float64)
-    found = smallest_eigenvalue(quadratic(matrix.to(dtype)), points.to(dtype), start=seeded(1))
+    found = Lanczos()(quadratic(matrix.to(dtype)), points.to(dtype), seeded(1))
     rounding = 50 * torch.finfo(dtype).eps * spectrum.abs().max()
     assert found.value.dtype == dtype
     assert found.converged.all()
@@ -85,9 +86,7 @@ def test_quadratic_margins(spectrum, dtype):
 
 def test_what_is_reported_is_a_ritz_pair_where_the_budget_ends():
     spectrum = torch.linspace(-1.0, 1.0, 200).double()
-    found = smallest_eigenvalue(
-        quadratic(torch.diag(spectrum)), torch.zeros(8, 200).double(), start=seeded(), max_products=5
-    )
+    found = Lanczos(max_products=5)(quadratic(torch.diag(spectrum)), torch.zeros(8, 200).double(), seeded())
     assert not found.converged.any()
     assert (found.products == 5).all()
     assert (found.residual > 1e-3).all()
@@ -124,7 +123,7 @@ def test_smooth_networks_agree_with_the_dense_hessian(activation, kind, dtype):
         bend = -float(torch.linalg.eigvalsh(dense(margin_of(model), points))[:, 0].median())
     true = torch.linalg.eigvalsh(dense(margin_of(model, bend), points))
     smallest, scale = true[:, 0], true.abs().amax(1)
-    found = smallest_eigenvalue(margin_of(model.to(dtype), bend), points.to(dtype), start=seeded(3))
+    found = Lanczos()(margin_of(model.to(dtype), bend), points.to(dtype), seeded(3))
     assert found.converged.all()
     # Relative to the eigenvalue itself, but where it is zero beside the others: there residual^2, or rounding, remains.
     nothing = scale * max(1e-10, 50 * torch.finfo(dtype).eps)
@@ -152,13 +151,13 @@ def test_converged_points_leave_the_batch_and_no_point_depends_on_the_others():
     points = torch.zeros(32, 60).double()
     points[::2, 0] = 1.0
     starts = torch.randn(32, 60, generator=seeded(), dtype=torch.float64)
-    together = smallest_eigenvalue(margin, points, start=starts)
+    together = Lanczos()(margin, points, starts)
     assert seen[:2] == [32, 16]
     assert together.converged.all()
     assert (together.products[::2] <= 2).all()
     assert (together.products[1::2] > 20).all()
     for part in (slice(0, 5), slice(7, 8), slice(20, 32)):
-        alone = smallest_eigenvalue(margin, points[part], start=starts[part])
+        alone = Lanczos()(margin, points[part], starts[part])
         torch.testing.assert_close(alone.value, together.value[part], rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(alone.residual, together.residual[part], rtol=1e-3, atol=1e-12)
 
@@ -166,11 +165,11 @@ def test_converged_points_leave_the_batch_and_no_point_depends_on_the_others():
 def test_one_start_for_all_points_and_a_seed_reproduce():
     margin, points = margin_of(network("tanh")), torch.randn(10, 12, generator=seeded(), dtype=torch.float64)
     one = torch.randn(12, generator=seeded(5), dtype=torch.float64)
-    whole = smallest_eigenvalue(margin, points, start=one).value
-    halves = [smallest_eigenvalue(margin, half, start=one).value for half in points.split(5)]
+    whole = Lanczos()(margin, points, one).value
+    halves = [Lanczos()(margin, half, one).value for half in points.split(5)]
     torch.testing.assert_close(torch.cat(halves), whole, rtol=1e-9, atol=0)
-    torch.testing.assert_close(smallest_eigenvalue(margin, points, start=seeded(7)).value, whole, rtol=1e-6, atol=0)
-    again = [smallest_eigenvalue(margin, points, start=seeded(7)).value for _ in range(2)]
+    torch.testing.assert_close(Lanczos()(margin, points, seeded(7)).value, whole, rtol=1e-6, atol=0)
+    again = [Lanczos()(margin, points, seeded(7)).value for _ in range(2)]
     assert torch.equal(*again)
 
 
@@ -178,11 +177,11 @@ def test_affine_margins_images_and_trainable_weights():
     affine = nn.Sequential(nn.Flatten(), nn.Linear(48, 1), nn.Flatten(0))
     images = torch.rand(5, 3, 4, 4, generator=seeded())
     with torch.no_grad():
-        found = smallest_eigenvalue(affine, images, start=seeded())
+        found = Lanczos()(affine, images, seeded())
     assert torch.equal(found.value, torch.zeros(5))
     assert found.converged.all()
     assert Hessian(affine, images).gradient.shape == images.shape
-    cubic = smallest_eigenvalue(lambda x: (x**3).sum((1, 2, 3)), images, start=seeded())
+    cubic = Lanczos()(lambda x: (x**3).sum((1, 2, 3)), images, seeded())
     torch.testing.assert_close(cubic.value, 6 * images.flatten(1).amin(1), rtol=1e-3, atol=1e-4)
     assert all(parameter.grad is None for parameter in affine.parameters())
 
@@ -191,21 +190,21 @@ def test_power_iteration_agrees_and_every_point_pays_for_every_step():
     spectra = {"negative end": front(-3.0, low=-0.5, high=1.0), "positive end": front(-1.0, low=-0.3, high=3.0)}
     for spectrum in spectra.values():
         margin, points = quadratic(with_spectrum(spectrum)), torch.zeros(6, 40).double()
-        found = power_iteration(margin, points, start=seeded(), tolerance=1e-8)
+        found = PowerIteration(tolerance=1e-8)(margin, points, seeded())
         torch.testing.assert_close(found.value, spectrum.min().double().expand(6), rtol=1e-5, atol=0)
         assert found.converged.all()
         assert len(found.products.unique()) == 1
-        few = power_iteration(margin, points, start=seeded(), tolerance=1e-8, max_steps=3)
+        few = PowerIteration(tolerance=1e-8, max_steps=3)(margin, points, seeded())
         assert not few.converged.any()
         assert (few.products <= 6).all()
-    zero = power_iteration(quadratic(torch.zeros(4, 4)), torch.zeros(2, 4), start=seeded())
+    zero = PowerIteration()(quadratic(torch.zeros(4, 4)), torch.zeros(2, 4), seeded())
     assert torch.equal(zero.value, torch.zeros(2))
 
 
 def test_conventions_and_norms():
     smallest = torch.tensor([-2.0, 0.0, 3.0])
-    assert CurvatureConvention.NEGATIVE_PART.of(smallest).tolist() == [2.0, 0.0, 0.0]
-    assert CurvatureConvention("absolute").of(smallest).tolist() == [2.0, 0.0, 3.0]
+    assert Convention.NEGATIVE_PART.of(smallest).tolist() == [2.0, 0.0, 0.0]
+    assert Convention("absolute").of(smallest).tolist() == [2.0, 0.0, 3.0]
     # The factor bounds the curvature along any direction of unit norm.
     matrix = with_spectrum(front(-1.0, low=-0.9, high=0.5, dim=12))
     for norm in Norm:
@@ -218,20 +217,43 @@ def test_conventions_and_norms():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"tolerance": 0.0}, "positive"),
-        ({"max_products": 0}, "positive"),
         ({"points": torch.zeros(3)}, "non-empty floating-point batch"),
         ({"points": torch.zeros(0, 3)}, "non-empty floating-point batch"),
         ({"points": torch.zeros(2, 3, dtype=torch.int64)}, "non-empty floating-point batch"),
         ({"margin": lambda x: x}, "one number a row"),
         ({"margin": lambda x: x.detach().sum(1)}, "cut off"),
-        ({"margin": lambda x: (x.square().sum(1) - 1e-9).sqrt()}, "not finite at point 1"),
         ({"start": torch.zeros(3)}, "not be zero"),
         ({"start": torch.ones(4)}, "start vectors must have shape"),
     ],
 )
 def test_what_cannot_be_used_is_refused(change, message):
     points = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
-    margin = change.pop("margin", quadratic(torch.eye(3)))
+    arguments = {"margin": quadratic(torch.eye(3)), "points": points, "start": seeded()} | change
     with pytest.raises(InputError, match=message):
-        smallest_eigenvalue(margin, change.pop("points", points), **({"start": seeded()} | change))
+        Lanczos()(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("solver", "change", "message"),
+    [
+        (Lanczos, {"tolerance": 0.0}, "tolerance is 0.0: it must be a positive number"),
+        (Lanczos, {"tolerance": "fine"}, "tolerance is 'fine'"),
+        (Lanczos, {"max_products": 0}, "max_products is 0: it must be a whole number from 1 up"),
+        (PowerIteration, {"tolerance": float("nan")}, "tolerance is nan"),
+        (PowerIteration, {"max_steps": 1.5}, "max_steps is 1.5"),
+    ],
+)
+def test_a_solvers_settings_are_checked_when_it_is_made(solver, change, message):
+    with pytest.raises(InputError, match=message):
+        solver(**change)
+
+
+def test_a_hessian_that_is_not_finite_gives_nan_there_and_disturbs_no_other_point():
+    def margin(points: Tensor) -> Tensor:
+        return (points.square().sum(1) - 1e-9).sqrt()
+
+    points = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [2.0, 0.0, 1.0]])
+    found = Lanczos()(margin, points, seeded())
+    assert found.value.isnan().tolist() == [False, True, False]
+    assert found.converged.tolist() == [True, False, True]
+    torch.testing.assert_close(found.value[[0, 2]], torch.zeros(2), rtol=0, atol=1e-5)

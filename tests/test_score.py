@@ -10,6 +10,8 @@ from torch import nn
 
 import clever
 from clever.capacity import Capacity
+from clever.orders import FirstOrder
+from clever.samplers import sample_with
 from clever.score import score_subject
 from clever.subjects import subjects
 
@@ -160,9 +162,6 @@ def test_one_forward_pass_serves_all_targets(bent: nn.Sequential, images: torch.
     bent.register_forward_hook(lambda *_: forwards.append(1))
     list(subjects(bent, images[:1], ["top2"], SETTINGS))
     subject = next(iter(subjects(bent, images[:1], ["top2", "least", "random"], SETTINGS)))
-    from clever.orders import FirstOrder
-    from clever.samplers import sample_with
-
     forwards.clear()
     score_subject(
         bent, subject, SETTINGS, norms=["L1", "L2", "Linf"], order=FirstOrder(), sampler=sample_with(lambda _: None)
@@ -221,7 +220,7 @@ class Cut(nn.Module):
         (lambda n, x: (n, x, {"targets": ["top3"]}), "unknown target 'top3': it must be one of top2, random, least"),
         (lambda n, x: (n, x, {"targets": []}), "no target"),
         (lambda n, x: (n, x, {"targets": [int(n(x[:1]).argmax())]}), "is the predicted class"),
-        (lambda n, x: (n, x, {"norms": ["L3"]}), "unknown norm 'L3': the norms are L1, L2, Linf"),
+        (lambda n, x: (n, x, {"norms": ["L3"]}), "unknown norm 'L3': it must be one of L1, L2, Linf"),
     ],
 )
 def test_what_cannot_be_scored_says_why(bent: nn.Sequential, images: torch.Tensor, change, message: str) -> None:
@@ -242,10 +241,10 @@ def test_what_cannot_be_scored_says_why(bent: nn.Sequential, images: torch.Tenso
         ({"radius": 3.0}, "must name a radius for each norm"),
         ({"cap": "no"}, "cap is 'no': it must be true or false"),
         ({"seed": -1}, "seed is -1: it must be a whole number from 0 up"),
-        ({"law": "normal"}, "law is 'normal': it must be one of uniform, reference_code"),
-        ({"reference": "both"}, "reference is 'both'"),
-        ({"random_target": "no"}, "random_target is 'no'"),
-        ({"estimator": "best"}, "estimator is 'best': it must be one of mle_reg, mle, maximum"),
+        ({"law": "normal"}, "unknown law 'normal': it must be one of uniform, reference_code"),
+        ({"reference": "both"}, "unknown reference 'both'"),
+        ({"random_target": "no"}, "unknown random target 'no'"),
+        ({"estimator": "best"}, "unknown estimator 'best': it must be one of mle_reg, mle, maximum"),
     ],
 )
 def test_settings_are_checked_when_made(changes: dict[str, object], message: str) -> None:
@@ -279,8 +278,6 @@ def test_a_larger_network_gets_a_smaller_pass() -> None:
     def passed(width: int) -> int:
         layers = [nn.Conv2d(3, width, 3, padding=1), *[nn.Conv2d(width, width, 3, padding=1) for _ in range(4)]]
         net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * 64 * 64, 2)).eval()
-        from clever.orders import FirstOrder
-
         return Capacity.of(FirstOrder().measure(net, 0, [1]), torch.rand(3, 64, 64)).size
 
     assert passed(4) > passed(64) >= 1

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from clever.bpda import Defended
 from clever.errors import InputError
 from clever.smoothness import require_twice_differentiable
+from clever.transforms import JPEG, PNG, BitDepth, Identity, Quantize
 
 IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
@@ -171,10 +172,27 @@ def test_a_staircase_defense_is_refused_with_and_without_bpda():
     def stairs(images: Tensor) -> Tensor:
         return (images * 7).round() / 7
 
-    for bpda, name in ((True, r"transformation \(BPDA\)"), (False, r"the network itself \(Defended\)")):
-        network = Defended(nn.Sequential(nn.Flatten(), nn.Linear(3072, 2)), stairs, bpda=bpda)
-        with pytest.raises(InputError, match=rf"{name} calls aten\.round"):
-            require_twice_differentiable(network, IMAGE)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(3072, 2))
+    with pytest.raises(InputError, match=r"the network itself \(Defended\) calls aten\.round"):
+        require_twice_differentiable(Defended(linear, stairs, bpda=False), IMAGE)
+    with pytest.raises(InputError, match=r"behind a transformation with BPDA: transformation \("):
+        require_twice_differentiable(Defended(linear, stairs), IMAGE)
+
+
+@pytest.mark.parametrize("defense", [JPEG(), JPEG(to_uint8="round"), BitDepth(), Quantize(), PNG()])
+def test_no_defense_of_ours_but_the_identity_has_a_second_order(defense):
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(3072, 2))
+    for bpda in (True, False):
+        with pytest.raises(InputError, match="second order is not defined"):
+            require_twice_differentiable(Defended(linear, defense, bpda=bpda), IMAGE)
+        require_twice_differentiable(Defended(linear, Identity(), bpda=bpda), IMAGE)
+
+
+def test_a_smooth_defense_is_covered_without_bpda_and_refused_with_it():
+    linear, blur = nn.Sequential(nn.Flatten(), nn.Linear(3072, 2)), nn.AvgPool2d(3, 1, 1)
+    require_twice_differentiable(Defended(linear, blur, bpda=False), IMAGE)
+    with pytest.raises(InputError, match="has the identity's derivatives"):
+        require_twice_differentiable(Defended(linear, blur), IMAGE)
 
 
 def test_densenet_is_refused_as_published_and_with_smooth_modules_but_its_own_relu_call():

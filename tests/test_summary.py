@@ -5,12 +5,16 @@ import pandas as pd
 import pytest
 
 from pipeline import tables
-from pipeline.summary import interval, summarise
+from pipeline.comparison import compare, pairs
+from pipeline.summary import baselines, interval, summarise
+
+BASELINE = dict.fromkeys(["plain", "jpeg", "masked", "bit_depth"], "plain")
 
 
 def scores(**cells: list[float]) -> pd.DataFrame:
     rows = [
         {
+            "network": "net",
             "cell": cell,
             "norm": "L2",
             "target": "top2",
@@ -29,7 +33,7 @@ def scores(**cells: list[float]) -> pd.DataFrame:
 
 
 def test_the_row_of_a_cell() -> None:
-    table = summarise(scores(plain=[1, 2, 3, 8], jpeg=[2, 4, 6, 8]), "plain", 0).set_index("cell")
+    table = summarise(scores(plain=[1, 2, 3, 8], jpeg=[2, 4, 6, 8]), BASELINE, 0).set_index("cell")
     row = table.loc["jpeg"]
     assert (row["mean"], row["median"], row.minimum, row.images, row.pairs) == (5, 5, 2, 4, 4)
     assert (row.share_capped, row.share_fell_back) == (0.25, 0.25)
@@ -42,13 +46,13 @@ def test_the_row_of_a_cell() -> None:
 def test_only_the_same_target_class_makes_a_pair() -> None:
     table = scores(plain=[1, 2, 4], jpeg=[2, 2, 99])
     table.loc[table.index[-1], "target_class"] = 5
-    row = summarise(table, "plain", 0).set_index("cell").loc["jpeg"]
+    row = summarise(table, BASELINE, 0).set_index("cell").loc["jpeg"]
     assert row.pairs == 2
     assert row.ratio == pytest.approx(2**0.5)
 
 
 def test_unbounded_scores_stay_unbounded() -> None:
-    row = summarise(scores(plain=[1, 2], masked=[np.inf, np.inf]), "plain", 0).set_index("cell").loc["masked"]
+    row = summarise(scores(plain=[1, 2], masked=[np.inf, np.inf]), BASELINE, 0).set_index("cell").loc["masked"]
     assert [row["mean"], row.mean_low, row.mean_high, row.ratio] == [np.inf] * 4
 
 
@@ -59,9 +63,52 @@ def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
 
 
 def test_the_printed_tables_hold_every_row() -> None:
-    summary = summarise(scores(plain=[1, 2, 3], bit_depth=[2, 4, 6]), "plain", 0)
-    for text in (tables.markdown(summary), tables.latex(summary)):
+    summary = summarise(scores(plain=[1, 2, 3], bit_depth=[2, 4, 6]), BASELINE, 0)
+    printed = tables.sections(summary, pd.DataFrame())
+    for text in (tables.markdown(printed), tables.latex(printed)):
         assert "bit depth" in text
         assert "4 [2" in text
         assert "certif" not in text
-    assert tables.latex(summary).count(r"\toprule") == 1
+    assert tables.latex(printed).count(r"\toprule") == 1
+
+
+def test_a_cell_is_compared_with_the_first_of_its_network() -> None:
+    cells = pd.DataFrame({"cell": list("abcd"), "network": ["x", "y", "x", "y"]})
+    assert baselines(cells) == {"a": "a", "b": "b", "c": "a", "d": "b"}
+
+
+def orders(**scores_of: list[float]) -> pd.DataFrame:
+    table = scores(**scores_of)
+    table["order"] = np.where(table.cell.str.contains("second"), "second_order", "first_order")
+    table["products"] = np.where(table.order == "second_order", 12.0, np.nan)
+    return table.assign(unconverged=0.25)
+
+
+def cells_of(table: pd.DataFrame, **change: object) -> pd.DataFrame:
+    about = table.drop_duplicates("cell")[["cell", "network", "order"]]
+    return about.assign(defense="identity", bpda=True).assign(**change)
+
+
+def test_second_order_stands_beside_first_order_of_the_same_image_and_class() -> None:
+    table = orders(plain=[1, 2, 4, 9], jpeg=[9, 9, 9, 9], plain_second=[2, 4, 2, 9])
+    table.loc[table.index[-1], "target_class"] = 5  # no pair
+    both = pairs(table, cells_of(table))
+    assert list(both["first"]) == [1, 2, 4]
+    (row,) = compare(both, 0).itertuples()
+    assert (row.images, row.first, row.second) == (3, pytest.approx(7 / 3), pytest.approx(8 / 3))
+    assert row.gain == pytest.approx((2 * 2 * 0.5) ** (1 / 3))
+    assert row.gain_low <= row.gain <= row.gain_high
+    assert (row.share_larger, row.products, row.unconverged) == (pytest.approx(2 / 3), 12, 0.25)
+    summary = summarise(table, dict.fromkeys(table.cell, "plain"), 0)
+    shown = tables.markdown(tables.sections(summary, compare(both, 0)))
+    assert tables.ORDERS in shown
+    assert "67%" in shown
+
+
+def test_without_a_partner_there_is_no_comparison() -> None:
+    table = orders(plain=[1, 2], alone_second=[3, 4])
+    both = pairs(table, cells_of(table, defense=["identity", "jpeg"]))
+    assert both.empty
+    assert compare(both, 0).empty
+    summary = summarise(table, dict.fromkeys(table.cell, "plain"), 0)
+    assert tables.ORDERS not in tables.sections(summary, compare(both, 0))

@@ -3,7 +3,9 @@
     import clever
 
     network = clever.Defended(my_network, clever.JPEG(quality=75))     # or my_network itself
-    scores = clever.score(network, images, clever.paper(n_batches=50, n_samples=256))
+    settings = clever.paper(n_batches=50, n_samples=256)
+    scores = clever.score(network, images, settings)
+    second = clever.score(smooth_network, images, settings, order=clever.SecondOrder())    # twice differentiable only
     table = pandas.DataFrame(score.row() for score in scores)
 
 Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a network that wants other numbers. Every
@@ -11,12 +13,17 @@ score is an estimate of a lower bound of the distance to an adversarial image, n
 """
 
 from clever.bpda import BPDA, Defended
+from clever.curvature import Convention
 from clever.errors import InputError
 from clever.extreme_value import EndPoint, Estimator, end_points
+from clever.lanczos import Lanczos
 from clever.models import Normalize
 from clever.norms import Norm
+from clever.orders import FirstOrder
+from clever.power_iteration import PowerIteration
 from clever.sampling import Ball, Law
 from clever.score import Score, score
+from clever.second_order import SecondOrder
 from clever.settings import Reference, Settings, paper, reference_code
 from clever.targets import RandomTarget
 from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize, Rounding
@@ -28,19 +35,24 @@ __all__ = [
     "Ball",
     "BitDepth",
     "Chain",
+    "Convention",
     "Defended",
     "EndPoint",
     "Estimator",
+    "FirstOrder",
     "Identity",
     "InputError",
+    "Lanczos",
     "Law",
     "Norm",
     "Normalize",
+    "PowerIteration",
     "Quantize",
     "RandomTarget",
     "Reference",
     "Rounding",
     "Score",
+    "SecondOrder",
     "Settings",
     "end_points",
     "paper",

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Measure = Callable[[Tensor], Tensor]
-"""A non-negative quantity at points (batch, ...): one value for each point, target and norm, (batch, t, q)."""
+"""A non-negative quantity at points (batch, ...): (batch, t, column) for the targets and what is measured."""
 
 MOST = {"cpu": 256, "cuda": 1024}
 """Beyond these, a pass gets no faster."""
@@ -41,7 +41,7 @@ class Capacity:
         size = int(budget / (OVERHEAD * max(sum(saved.values()), point.numel() * point.element_size())))
         return cls(1 << max(0, min(size, MOST["cuda" if cuda else "cpu"]).bit_length() - 1))
 
-    def run(self, measure: Measure, points: Float[Tensor, "point ..."]) -> Float[Tensor, "point t q"]:
+    def run(self, measure: Measure, points: Float[Tensor, "point ..."]) -> Float[Tensor, "point t column"]:
         """``measure`` of all the points; `torch.OutOfMemoryError` only where a single point does not fit."""
         while True:
             try:

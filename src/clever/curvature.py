@@ -1,18 +1,13 @@
-"""The smallest eigenvalue of the Hessian of a margin at many points at once, by Lanczos."""
+"""What the smallest eigenvalue of the margin's Hessian says of the curvature M of the second-order theorem."""
 
-from dataclasses import dataclass
-from enum import StrEnum
-
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from clever.errors import InputError
-from clever.hessian import Hessian, Margin, Start, start_vectors
+from clever.choice import Choice
 from clever.norms import Norm
 
 
-class CurvatureConvention(StrEnum):
+class Convention(Choice):
     """What a smallest eigenvalue contributes to M."""
 
     NEGATIVE_PART = "negative_part"
@@ -22,134 +17,14 @@ class CurvatureConvention(StrEnum):
 
     def of(self, smallest: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """The curvature, never negative, of each smallest eigenvalue."""
-        return smallest.abs() if self is CurvatureConvention.ABSOLUTE else (-smallest).clamp_min(0)
-
-
-@dataclass(frozen=True)
-class Eigenvalues:
-    """One eigenvalue estimate a point, in the points' dtype and on their device.
-
-    ``value`` is theta = v'Hv for a unit vector v, so never below the smallest eigenvalue but for rounding: a curvature
-    -theta is estimated from below. ``residual`` is ``||Hv - theta v||``: some eigenvalue lies that near to theta (as
-    the recurrence has it: without the rounding of the products, some 1e-6 of the spectral radius in float32).
-    ``products`` counts the Hessian-vector products computed for the point, those after it had converged included.
-    """
-
-    value: Float[Tensor, " batch"]
-    residual: Float[Tensor, " batch"]
-    converged: Bool[Tensor, " batch"]
-    products: Int[Tensor, " batch"]
+        return smallest.abs() if self is Convention.ABSOLUTE else (-smallest).clamp_min(0)
 
 
 def curvature_factor(norm: Norm, dim: int) -> float:
     """What the curvature for p = 2 is multiplied with to bound that for ``norm``: 1 for L1 and L2, dim for Linf.
 
     max over ``||v||_p = 1`` of (-v'Hv)_+ is at most (-lambda_min)_+ times the largest ``||v||_2^2`` of such v. Exact
-    for L2; sound for the others, and up to that factor too large for Linf.
+    for L2; sound for the others, where it can be too large: up to dim times for L1 (-H the identity plus a large
+    negative multiple of the all-ones matrix), up to dim times for Linf (-H of rank one along a coordinate).
     """
     return float(dim) if norm is Norm.LINF else 1.0
-
-
-def smallest_eigenvalue(
-    margin: Margin,
-    points: Float[Tensor, "batch ..."],
-    *,
-    start: Start,
-    tolerance: float = 1e-5,
-    max_products: int = 100,
-) -> Eigenvalues:
-    """The smallest eigenvalue of the Hessian of ``margin`` at each point, by Lanczos from random starts.
-
-    After k products theta is the minimum of v'Hv over the unit vectors v of the start's Krylov space. A point stops
-
-    - as converged, after two products in a row with residual <= tolerance * rho, rho the largest Ritz value in size (a
-      lower estimate of the spectral radius);
-    - as exact, when the Krylov space is invariant (zero, constant or low-rank Hessians) or the whole space;
-    - as not converged, after ``max_products``.
-
-    What ``converged`` says: an eigenvalue lies within ``residual`` of theta. That it is the smallest holds unless the
-    start had almost no part along its eigenvector: to overlook one that lies delta below, about tolerance * rho / delta
-    or less. That is rare, and the second product makes it rarer, because an overlooked part grows with every product.
-    Theta is then off by about residual^2 / gap (Kato, Temple), gap the distance to the next eigenvalue: far below the
-    tolerance where the gap is of order rho. Eigenvalues nearer to each other than the residual may be taken for one
-    another. Without any assumption on gaps, theta is off by more than e * (lambda_max - lambda_min) with probability at
-    most 1.648 sqrt(dim) exp(-sqrt(e) (2k - 1)) (Kuczynski and Wozniakowski 1992).
-
-    Every product is one batched backward pass (`clever.hessian.Hessian`). Converged points leave the batch as soon as
-    they are a quarter of it. Memory: k vectors a point. Full reorthogonalisation (twice, by block) keeps the Ritz
-    values free of copies at a small cost beside a network's. A point's result depends on it and its start alone.
-
-    Raises `InputError` for a tolerance or budget that is not positive, for what `Hessian` or ``start`` cannot use, and
-    for a Hessian that is not finite.
-    """
-    if not tolerance > 0 or max_products < 1:
-        raise InputError(f"tolerance {tolerance} and max_products {max_products} must both be positive")
-    hessian = Hessian(margin, points)
-    vector = start_vectors(points, start)
-    batch, dim = vector.shape
-    epsilon = torch.finfo(points.dtype).eps
-    value, residual = points.new_zeros(batch), points.new_zeros(batch)
-    converged = torch.zeros(batch, dtype=torch.bool, device=points.device)
-    products = torch.zeros(batch, dtype=torch.long, device=points.device)
-
-    # State of the rows still multiplied. The tridiagonal matrices live in float64 on the CPU: they are tiny.
-    rows = torch.arange(batch, device=points.device)
-    open_, below = torch.ones(batch, dtype=torch.bool), torch.zeros(batch, dtype=torch.bool)
-    diagonal, coupling = torch.empty(batch, 0, dtype=torch.float64), torch.empty(batch, 0, dtype=torch.float64)
-    basis = vector.new_empty(batch, min(16, max_products, dim), dim)
-    for step in range(1, min(max_products, dim) + 1):
-        if step > basis.shape[1]:
-            basis = torch.cat([basis, torch.empty_like(basis)], dim=1)
-        basis[:, step - 1] = vector
-        product = hessian(vector)
-        products[rows] += 1
-        alpha = (vector * product).sum(1)
-        for _ in range(2):
-            product = _without(product, basis[:, :step])
-        beta = torch.linalg.vector_norm(product, dim=1)
-        diagonal, coupling = _append(diagonal, alpha), _append(coupling, beta)
-        _require_finite(diagonal[:, -1] + coupling[:, -1], rows)
-
-        theta, radius, bound = _smallest_ritz(diagonal, coupling)
-        exact = coupling[:, -1] <= epsilon * radius
-        exact |= torch.full_like(exact, step == dim)
-        small = bound <= tolerance * radius
-        done = exact | (small & below)
-        below = small
-        live = rows[open_.to(rows.device)]
-        value[live], residual[live] = theta[open_].to(value), bound[open_].to(value)
-        converged[live] = done[open_].to(live.device)
-
-        open_ &= ~done
-        if not open_.any():
-            break
-        vector = product / beta.clamp_min(torch.finfo(points.dtype).tiny).unsqueeze(1)
-        if open_.sum() <= 0.75 * len(open_):  # below a quarter, a new graph costs more than the products it saves
-            kept = open_.to(rows.device)
-            rows, hessian, vector, basis = rows[kept], hessian.keep(kept), vector[kept], basis[kept]
-            diagonal, coupling, below, open_ = diagonal[open_], coupling[open_], below[open_], open_[open_]
-    return Eigenvalues(value, residual, converged, products)
-
-
-def _without(vectors: Float[Tensor, "row dim"], basis: Float[Tensor, "row k dim"]) -> Float[Tensor, "row dim"]:
-    """The vectors less their parts along the orthonormal rows of the basis."""
-    parts = basis @ vectors.unsqueeze(2)
-    return vectors - (basis.mT @ parts).squeeze(2)
-
-
-def _append(columns: Float[Tensor, "row k"], column: Float[Tensor, " row"]) -> Float[Tensor, "row k+1"]:
-    return torch.cat([columns, column.detach().to("cpu", torch.float64).unsqueeze(1)], dim=1)
-
-
-def _smallest_ritz(
-    diagonal: Float[Tensor, "row k"], coupling: Float[Tensor, "row k"]
-) -> tuple[Float[Tensor, " row"], Float[Tensor, " row"], Float[Tensor, " row"]]:
-    """Smallest Ritz value, largest one in size, and the residual bound beta_k |s_k| of the smallest."""
-    ritz, vectors = torch.linalg.eigh(torch.diag_embed(diagonal) + torch.diag_embed(coupling[:, :-1], offset=-1))
-    return ritz[:, 0], ritz.abs().amax(1), coupling[:, -1] * vectors[:, -1, 0].abs()
-
-
-def _require_finite(numbers: Float[Tensor, " row"], rows: Int[Tensor, " row"]) -> None:
-    wrong = ~torch.isfinite(numbers)
-    if wrong.any():
-        raise InputError(f"the margin's Hessian is not finite at point {int(rows[wrong.to(rows.device)][0])}")

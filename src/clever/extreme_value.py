@@ -1,11 +1,11 @@
 """The right end point of the reverse Weibull law, estimated from batch maxima."""
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clever.choice import Choice
 from clever.errors import InputError
 from clever.weibull import Array, Fit, kolmogorov_smirnov, minimise
 
@@ -21,7 +21,7 @@ RESOLUTION = 1e-6
 """Maxima that differ by less, relatively, are equal: single precision cannot tell them apart."""
 
 
-class Estimator(StrEnum):
+class Estimator(Choice):
     """How the end point is found.
 
     ``mle_reg``: the authors' default. Maximum likelihood from seven starts, 0.01 * scale^2 added to the negative log
@@ -34,13 +34,6 @@ class Estimator(StrEnum):
     MLE_REG = "mle_reg"
     MLE = "mle"
     MAXIMUM = "maximum"
-
-    @classmethod
-    def named(cls, name: str) -> "Estimator":
-        """The estimator called ``name``; `InputError` for any other."""
-        if name not in list(cls):
-            raise InputError(f"unknown estimator {name!r}: it must be one of {', '.join(cls)}")
-        return cls(name)
 
 
 @dataclass(frozen=True)

@@ -21,15 +21,17 @@ KEPT = 8
 
 @dataclass(frozen=True)
 class BatchMaxima:
-    """The ``KEPT`` largest values of each batch, largest first, arrays (batch, target, norm, kept).
+    """What is kept of each batch's N_s values, for each target and each column of the measure.
 
-    ``value``: float32, in the unit of the measure. ``index``: which of the batch's N_s points. ``distance``:
-    ||x - x0||_p of that point in the ball's norm, in [0,1]-pixel units.
+    ``value``: the ``KEPT`` largest, largest first, (batch, target, column, kept), in the unit of the measure.
+    ``index``: at which of the N_s points each lay, same shape. ``distance``: ||x - x0||_p of that point in the ball's
+    norm, in [0,1]-pixel units, same shape. ``mean``: over all N_s values, (batch, target, column).
     """
 
     value: NDArray[np.float32]
     index: NDArray[np.int32]
     distance: NDArray[np.float32]
+    mean: NDArray[np.float32]
 
     @classmethod
     def joined(cls, parts: list["BatchMaxima"], axis: int = 0) -> "BatchMaxima":
@@ -115,15 +117,18 @@ def _largest(values: Tensor, distances: Tensor, site: Site, batch: int) -> Batch
     if bool(values.isnan().any()):
         point = int(values.isnan().flatten(1).any(1).nonzero()[0])
         raise InputError(
-            f"the network gives NaN at point {point} of batch {batch} in the {site.ball.norm} ball of radius "
-            f"{site.ball.radius:g} around image {site.image[:12]}"
+            f"the network or its derivative is NaN at point {point} of batch {batch} in the {site.ball.norm} ball of "
+            f"radius {site.ball.radius:g} around image {site.image[:12]}"
         )
     value, index = values.topk(min(KEPT, len(values)), dim=0)
     distance = distances.to(value.device)[index]
 
-    def array(tensor: Tensor) -> NDArray[Any]:
-        return tensor.movedim(0, -1).unsqueeze(0).cpu().numpy()
+    def array(kept: Tensor, kind: type[np.generic]) -> NDArray[Any]:
+        return kept.movedim(0, -1).unsqueeze(0).cpu().numpy().astype(kind)
 
     return BatchMaxima(
-        array(value).astype(np.float32), array(index).astype(np.int32), array(distance).astype(np.float32)
+        array(value, np.float32),
+        array(index, np.int32),
+        array(distance, np.float32),
+        array(values.mean(0, keepdim=True), np.float32)[..., 0],
     )

@@ -1,28 +1,18 @@
 """The three norms of the papers and their duals."""
 
-from enum import StrEnum
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clever.errors import InputError
+from clever.choice import Choice
 
 
-class Norm(StrEnum):
+class Norm(Choice):
     """A norm on images, 1/p + 1/q = 1 between a norm and its dual (Weng et al. 2018, section 3)."""
 
     L1 = "L1"
     L2 = "L2"
     LINF = "Linf"
-
-    @classmethod
-    def named(cls, name: str) -> "Norm":
-        """The norm called ``name`` ("L1", "L2" or "Linf"); `InputError` for any other name."""
-        for norm in cls:
-            if norm.value.lower() == str(name).lower():
-                return norm
-        raise InputError(f"unknown norm {name!r}: the norms are {', '.join(cls)}")
 
     @property
     def p(self) -> float:

@@ -1,40 +1,69 @@
-"""What each order of CLEVER measures at the sampled points, and which bound follows from its maximum."""
+"""What an order of CLEVER measures at the sampled points, and which bound follows from its maximum."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from clever import bounds
 from clever.capacity import Measure
 from clever.margin import gradient_norms
+from clever.maxima import BatchMaxima
 from clever.norms import Norm
+from clever.settings import Settings
+from clever.subjects import Subject
 
 NORMS = tuple(Norm)
 
 
 class Order(Protocol):
-    """First or second order: a measure, where a norm's values stand in it, and the closed formula."""
+    """First or second order: a measure, which of its columns serves a norm, and the closed formula.
 
-    name: str
+    An order is a frozen dataclass: its repr says all that decides its numbers.
+    """
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        ...
+
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
+        """`InputError` for a network that this order is not defined for; called before anything is sampled."""
+        ...
 
     def measure(self, network: nn.Module, predicted: int, targets: Sequence[int]) -> Measure:
-        """The quantity whose maximum over the ball the bound needs."""
+        """What is measured at points: (batch, target, column)."""
         ...
 
-    def column(self, norm: Norm) -> int:
-        """The place on the measure's last axis of the values that serve ``norm``."""
+    def column(self, norm: Norm, settings: Settings) -> int:
+        """The column whose maximum over the ball the bound needs."""
         ...
 
-    def bound(self, margin: float, end_point: float, radius: float) -> float:
-        """The score, in [0,1]-pixel units, given the estimated maximum."""
+    def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
+        """The score, in [0,1]-pixel units, given the (estimated) maximum of that column over the ball."""
+        ...
+
+    def diagnostics(self, maxima: BatchMaxima, target: int) -> dict[str, float]:
+        """What else the measured columns tell of one target's score (by position), for its row in a table."""
         ...
 
 
+@dataclass(frozen=True)
 class FirstOrder:
-    """The dual norm of the margin's gradient; its maximum is a local Lipschitz constant."""
+    """The dual norm of the margin's gradient; its maximum over the ball is a local Lipschitz constant L.
 
-    name = "first_order"
+    Defined for every network that autograd differentiates; of a `Defended` network with BPDA, CLEVER-BPDA.
+    """
+
+    @property
+    def name(self) -> str:
+        """As the paper says it."""
+        return "first_order"
+
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
+        """Nothing is refused here; `clever.margin` refuses what cannot be differentiated at all."""
 
     def measure(self, network: nn.Module, predicted: int, targets: Sequence[int]) -> Measure:
         """All three norms of each gradient: they cost next to nothing beside the gradient itself."""
@@ -44,10 +73,14 @@ class FirstOrder:
 
         return norms
 
-    def column(self, norm: Norm) -> int:
+    def column(self, norm: Norm, settings: Settings) -> int:
         """The dual norm's."""
         return NORMS.index(norm.dual)
 
-    def bound(self, margin: float, end_point: float, radius: float) -> float:
+    def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
         """min(g / L, R)."""
-        return bounds.first_order(margin, end_point, radius)
+        return bounds.first_order(subject.margins[target], maximum, radius)
+
+    def diagnostics(self, maxima: BatchMaxima, target: int) -> dict[str, float]:
+        """None."""
+        return {}

@@ -1,49 +1,56 @@
 """The authors' way to the smallest eigenvalue of a Hessian, kept for comparison: power iteration over a whole batch."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clever.curvature import Eigenvalues
-from clever.errors import InputError
+from clever.eigenvalues import Eigenvalues, check_effort
 from clever.hessian import Hessian, Margin, Start, start_vectors
 
 
-def power_iteration(
-    margin: Margin,
-    points: Float[Tensor, "batch ..."],
-    *,
-    start: Start,
-    tolerance: float = 1e-3,
-    max_steps: int = 500,
-) -> Eigenvalues:
+@dataclass(frozen=True)
+class PowerIteration:
     """The smallest eigenvalue of the Hessian of ``margin`` at each point, as the authors' code estimates it.
 
     A first run finds the eigenvalue mu of largest size. Where mu > 0 a second run on H - mu I finds lambda_min - mu;
     where mu <= 0 it is lambda_min already. A run ends when the norm over the batch of the change of the estimates falls
     below ``tolerance`` (absolute: its meaning varies with the scale of the margin and the size of the batch), or after
-    ``max_steps``; every point pays for every step of both runs. A small change does not bound the error: where two
-    eigenvalues of near size and opposite sign compete, the estimate lingers between them.
+    ``max_steps``; every point pays for every step of both runs, and its result depends on the others in its batch. A
+    small change does not bound the error: where two eigenvalues of near size and opposite sign compete, the estimate
+    lingers between them.
 
     ``converged`` says, for the whole batch alike, that each run ended by its rule; ``residual`` is the last step's.
     Raises `InputError` for a tolerance or budget that is not positive, and what `Hessian` refuses.
     """
-    if not tolerance > 0 or max_steps < 1:
-        raise InputError(f"tolerance {tolerance} and max_steps {max_steps} must both be positive")
-    hessian = Hessian(margin, points)
-    none = points.new_zeros(points.shape[0])
-    first = _run(hessian, none, start_vectors(points, start), tolerance, max_steps)
-    positive = first.value > 0
-    if not positive.any():
-        return first
-    shift = first.value.clamp_min(0)
-    second = _run(hessian, shift, start_vectors(points, start), tolerance, max_steps)
-    return Eigenvalues(
-        value=torch.where(positive, second.value, first.value),
-        residual=torch.where(positive, second.residual, first.residual),
-        converged=first.converged & second.converged,
-        products=first.products + second.products,
-    )
+
+    tolerance: float = 1e-3
+    max_steps: int = 500
+
+    def __post_init__(self) -> None:
+        check_effort(self.tolerance, self.max_steps, "max_steps")
+
+    @property
+    def max_vectors(self) -> int:
+        """The vector, its product and what follows from them."""
+        return 4
+
+    def __call__(self, margin: Margin, points: Float[Tensor, "batch ..."], start: Start) -> Eigenvalues:
+        """One eigenvalue a point; points (batch, ...), start one vector a point, one for all, or a generator."""
+        hessian, vectors = Hessian(margin, points), start_vectors(points, start)
+        none = points.new_zeros(points.shape[0])
+        first = _run(hessian, none, vectors, self.tolerance, self.max_steps)
+        positive = first.value > 0
+        if not positive.any():
+            return first
+        second = _run(hessian, first.value.clamp_min(0), vectors, self.tolerance, self.max_steps)
+        return Eigenvalues(
+            value=torch.where(positive, second.value, first.value),
+            residual=torch.where(positive, second.residual, first.residual),
+            converged=first.converged & second.converged,
+            products=first.products + second.products,
+        )
 
 
 def _run(

@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from clever.choice import Choice
 from clever.errors import InputError
 from clever.norms import Norm
 
@@ -16,7 +16,7 @@ DRAW = 32
 """Points that one call of a generator makes. Fixed, so that the numbers do not depend on the hardware's batch."""
 
 
-class Law(StrEnum):
+class Law(Choice):
     """How points are spread over a ball of radius R.
 
     ``uniform``: uniform in volume, as the papers say. ``reference_code``: the law of the authors' programs (L2: a point

@@ -1,9 +1,11 @@
-"""Everything that decides a score apart from network, image and target; the two published presets."""
+"""Everything that decides a score apart from network, image, target and order; the two published presets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
+from typing import Any
 
+from clever.choice import Choice
+from clever.curvature import Convention
 from clever.errors import InputError
 from clever.extreme_value import FEWEST_BATCHES, Estimator
 from clever.norms import Norm
@@ -11,8 +13,8 @@ from clever.sampling import Ball, Law
 from clever.targets import RandomTarget
 
 
-class Reference(StrEnum):
-    """Which classifier says what the predicted class, the targets and g(x0) are.
+class Reference(Choice):
+    """Which classifier says what the predicted class, the targets, g(x0) and grad g(x0) are.
 
     ``defended``: f(t(x)), the classifier that is scored. ``undefended``: f(x), as in the authors' code, where only the
     sampled points are transformed.
@@ -22,33 +24,44 @@ class Reference(StrEnum):
     UNDEFENDED = "undefended"
 
 
+CHOICES: dict[str, type[Choice]] = {
+    "law": Law,
+    "reference": Reference,
+    "random_target": RandomTarget,
+    "estimator": Estimator,
+    "curvature": Convention,
+}
+"""The settings that are names."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How points are drawn and what is made of them. Checked when made: `InputError` says what would be valid.
 
+    What is a choice may be given as its name ("uniform").
+
     ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: of the points
     in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the valid pixel
     range first. ``cap``: a score is at most R, beyond which nothing was sampled; with shared points, R of the largest
-    ball of the norm that the L2 ball holds.
+    ball of the norm that the L2 ball holds. ``curvature``: what an eigenvalue counts, for the second order.
     """
 
     n_batches: int
     n_samples: int
     radius: Mapping[str, float]
-    law: str = Law.UNIFORM
+    law: Law = Law.UNIFORM
     shared_points: bool = False
     clip: bool = False
     cap: bool = True
-    reference: str = Reference.DEFENDED
-    random_target: str = RandomTarget.ANY
-    estimator: str = Estimator.MLE_REG
-    seed: int = field(default=1215)
+    reference: Reference = Reference.DEFENDED
+    random_target: RandomTarget = RandomTarget.ANY
+    estimator: Estimator = Estimator.MLE_REG
+    curvature: Convention = Convention.NEGATIVE_PART
+    seed: int = 1215
 
     def __post_init__(self) -> None:
-        choices = {"law": Law, "reference": Reference, "random_target": RandomTarget, "estimator": Estimator}
-        for name, valid in choices.items():
-            if (value := getattr(self, name)) not in list(valid):
-                raise InputError(f"{name} is {value!r}: it must be one of {', '.join(valid)}")
+        for name, choice in CHOICES.items():
+            object.__setattr__(self, name, choice.named(getattr(self, name)))
         fewest = 1 if self.estimator == Estimator.MAXIMUM else FEWEST_BATCHES
         for name, least in (("n_batches", fewest), ("n_samples", 2)):
             value = getattr(self, name)
@@ -75,32 +88,30 @@ class Settings:
             raise InputError(
                 f"no radius for the {sampled} ball: settings.radius has {', '.join(self.radius) or 'none'}"
             )
-        return Ball(sampled, self.radius[sampled], Law(self.law))
+        return Ball(sampled, self.radius[sampled], self.law)
 
 
-def paper(**changes: object) -> Settings:
+def paper(**changes: Any) -> Settings:
     """The setting of Weng et al. 2018 (ICLR): 500 batches of 1024 points uniform in a ball of radius 5, capped."""
-    chosen: dict[str, object] = {
-        "n_batches": 500,
-        "n_samples": 1024,
-        "radius": {Norm.L1: 5.0, Norm.L2: 5.0, Norm.LINF: 5.0},
-        "estimator": Estimator.MLE,
-    }
-    return Settings(**{**chosen, **changes})  # type: ignore[arg-type]
+    chosen: dict[str, Any] = dict(
+        n_batches=500, n_samples=1024, radius=dict.fromkeys(Norm, 5.0), estimator=Estimator.MLE
+    )
+    return Settings(**chosen | changes)
 
 
-def reference_code(**changes: object) -> Settings:
+def reference_code(**changes: Any) -> Settings:
     """What the authors' published program does where it differs from the papers."""
-    chosen: dict[str, object] = {
-        "n_batches": 500,
-        "n_samples": 1024,
-        "radius": {Norm.L1: 30.0, Norm.L2: 3.0, Norm.LINF: 0.1},
-        "law": Law.REFERENCE_CODE,
-        "shared_points": True,
-        "clip": True,
-        "cap": False,
-        "reference": Reference.UNDEFENDED,
-        "random_target": RandomTarget.NOT_EXTREME,
-        "estimator": Estimator.MLE_REG,
-    }
-    return Settings(**{**chosen, **changes})  # type: ignore[arg-type]
+    chosen: dict[str, Any] = dict(
+        n_batches=500,
+        n_samples=1024,
+        radius={Norm.L1: 30.0, Norm.L2: 3.0, Norm.LINF: 0.1},
+        law=Law.REFERENCE_CODE,
+        shared_points=True,
+        clip=True,
+        cap=False,
+        reference=Reference.UNDEFENDED,
+        random_target=RandomTarget.NOT_EXTREME,
+        estimator=Estimator.MLE_REG,
+        curvature=Convention.ABSOLUTE,
+    )
+    return Settings(**chosen | changes)

@@ -11,7 +11,9 @@ from torch.func import functional_call
 from torch.nn.modules import pooling
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from clever.bpda import BPDA
 from clever.errors import InputError
+from clever.transforms import Identity
 
 KINKED_MODULES: tuple[type[nn.Module], ...] = (
     nn.ReLU,
@@ -67,14 +69,21 @@ def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "bat
     Refused although the theorem would extend to them, with M an essential supremum, because they have no second
     derivative at 0: ELU with alpha = 1, CELU, Softsign. Fine: Tanh, Sigmoid, Softplus, GELU, SiLU, Mish, Tanhshrink,
     GLU, softmax, average pooling, normalisation layers. Not seen: branches that the example does not take, and
-    derivatives that are infinite at a point (a root at 0). A piecewise forward pass under BPDA, or in any
-    ``autograd.Function``, is refused as it runs; one that leaves torch (Pillow, numpy) is not seen.
+    derivatives that are infinite at a point (a root at 0). A piecewise forward pass in an ``autograd.Function`` is
+    refused as it runs; one that leaves torch (Pillow, numpy) is not seen. `clever.BPDA` of anything but the identity is
+    refused too, however smooth: its derivatives are not those of its values.
 
     The network, its parameters and its gradients are left as they were.
     """
     for name, module in network.named_modules():
         if isinstance(module, KINKED_MODULES):
             raise InputError(_refusal(name, module, None))
+        if isinstance(module, BPDA) and not isinstance(module.transformation, Identity):
+            raise InputError(
+                f"second order is not defined behind a transformation with BPDA: {name or 'the network'} "
+                f"({module.transformation}) has the identity's derivatives, so that the Hessian is not one of f(t(x)). "
+                "First order is defined; so is second order for the network alone, at the transformed image"
+            )
     detached = {name: tensor.detach() for name, tensor in _tensors(network)}
     # Parameters without gradients, so that requires_grad says: depends on the input.
     with _running(network) as stack, torch.enable_grad(), _Watch(stack):

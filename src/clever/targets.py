@@ -2,19 +2,19 @@
 
 import hashlib
 from collections.abc import Sequence
-from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from clever.choice import Choice
 from clever.errors import InputError
 
 NAMED = ("top2", "random", "least", "untargeted")
 """Second most likely class, a random one, the least likely one, and the minimum over all classes."""
 
 
-class RandomTarget(StrEnum):
+class RandomTarget(Choice):
     """Which classes a random target may be: ``any`` but the predicted one, or not an extreme one either.
 
     ``not_extreme`` is the authors' code: neither predicted, nor second most likely, nor least likely.

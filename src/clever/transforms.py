@@ -9,7 +9,6 @@ import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import reduce
 from typing import Any
 
@@ -21,24 +20,18 @@ from PIL import Image
 from torch import Tensor
 
 from clever.bpda import Transformation
+from clever.choice import Choice
 from clever.errors import InputError
 
 Images = Float[Tensor, "batch channel height width"]
 Pixels = NDArray[np.uint8]
 
 
-class Rounding(StrEnum):
+class Rounding(Choice):
     """How a value becomes one of the levels below: ``truncate`` downwards, ``round`` to the nearest."""
 
     TRUNCATE = "truncate"
     ROUND = "round"
-
-    @classmethod
-    def named(cls, name: str) -> "Rounding":
-        """The rounding called ``name``; `InputError` for any other."""
-        if name not in list(cls):
-            raise InputError(f"unknown rounding {name!r}: it must be one of {', '.join(cls)}")
-        return cls(name)
 
     def apply(self, values: Tensor) -> Tensor:
         """Whole numbers of the same shape."""

@@ -18,10 +18,13 @@ RESULTS = Path("results")
 IMAGES = PREPARED / "images.npy"
 MANIFEST = PREPARED / "manifest.csv"
 TRAINING = PREPARED / "training.npz"
-WEIGHTS = MODELS / "weights.pt"
-ACCURACY = RESULTS / "model" / "accuracy.json"
 AGGREGATE = RESULTS / "aggregate"
 FIGURES = RESULTS / "figures"
+
+
+def model_of(name: str) -> Path:
+    """The folder of a network's weights."""
+    return MODELS / name
 
 
 def scores_of(cell: str) -> Path:
@@ -39,10 +42,10 @@ def store(config: DictConfig) -> Path:
     return Path(config.store_dir)
 
 
-def needed(path: Path, stage: str) -> Path:
+def needed(path: Path, stage: str, how: str = "") -> Path:
     """The path, if it is there; `InputError` with the stage that makes it, if not."""
     if not path.exists():
-        raise InputError(f"{path} is not there: run `dvc repro {stage}` or `python -m pipeline.{stage}` first")
+        raise InputError(f"{path} is not there: run `dvc repro {stage}` or `python -m pipeline.{stage}`{how} first")
     return path
 
 

@@ -1,16 +1,18 @@
-"""The list of cells: each a name and the Hydra overrides that make it."""
+"""The list of cells: each a name and the Hydra overrides that make it. As a program, it checks and shows them."""
 
 import shlex
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from clever.errors import InputError
+from pipeline.app import launch
 
 
 def cells(config: DictConfig) -> list[str]:
-    """The names, in the order of params.yaml; `InputError` for what is no list of cells or lacks the baseline."""
+    """The names, in the order of params.yaml; `InputError` for what is no list of cells."""
     for name, overrides in config.cells.items():
         if not isinstance(name, str) or not isinstance(overrides, str):
             raise InputError(
@@ -18,13 +20,29 @@ def cells(config: DictConfig) -> list[str]:
             )
     if not isinstance(config.overrides, str) or not config.overrides:
         raise InputError(f"overrides is {config.overrides!r} in params.yaml: it must be text, at least `device=auto`")
-    names = list(config.cells)
-    if config.baseline not in names:
-        raise InputError(f"baseline is {config.baseline!r}: it must be one of the cells {', '.join(names) or '(none)'}")
-    return names
+    if not config.cells:
+        raise InputError("params.yaml lists no cells: at least one is needed, as in `identity: defense=identity`")
+    return list(config.cells)
 
 
 def of_cell(config: DictConfig, name: str) -> DictConfig:
     """The configuration of a cell: this run's overrides, then the cell's own."""
     overrides = [*HydraConfig.get().overrides.task, *shlex.split(config.cells[name]), f"cell={name}", "results_dir=."]
     return compose("config", overrides=overrides)
+
+
+def run(config: DictConfig) -> None:
+    """Prints what each cell is; `InputError` for one that cannot be composed, before any network is trained."""
+    for name in cells(config):
+        cell = of_cell(config, name)
+        order, defense = instantiate(cell.order), instantiate(cell.defense)
+        print(f"{name}: {cell.model.name}, {order.name}, {defense}{'' if cell.bpda else ', no BPDA'}")
+
+
+def main() -> None:
+    """The command line."""
+    launch("cells")
+
+
+if __name__ == "__main__":
+    main()

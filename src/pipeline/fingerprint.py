@@ -8,12 +8,34 @@ from types import ModuleType
 import torch
 from torch import nn
 
-from clever import bpda, margin, maxima, models, norms, orders, sampling, transforms
+from clever import (
+    bpda,
+    curvature,
+    eigenvalues,
+    hessian,
+    lanczos,
+    margin,
+    maxima,
+    models,
+    norms,
+    orders,
+    power_iteration,
+    sampling,
+    second_order,
+    transforms,
+)
 from clever.bpda import BPDA, Defended
 from clever.errors import InputError
+from clever.orders import FirstOrder, Order
+from clever.second_order import SecondOrder
 
-DECIDING: tuple[ModuleType, ...] = (bpda, margin, maxima, models, norms, orders, sampling, transforms)
-"""The library's modules that decide a batch's maxima, given the network and the site."""
+SHARED: tuple[ModuleType, ...] = (bpda, margin, maxima, models, norms, sampling, transforms)
+"""The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
+OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
+    FirstOrder: (orders,),
+    SecondOrder: (second_order, curvature, eigenvalues, hessian, lanczos, power_iteration),
+}
+"""Those of one order alone: work on the one does not make what was sampled for the other useless."""
 
 
 def fingerprint(network: nn.Module) -> str:
@@ -26,13 +48,14 @@ def fingerprint(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def code() -> str:
-    """The sha256 of the deciding code, comments and layout apart."""
-    texts = [ast.unparse(ast.parse(inspect.getsource(module))) for module in DECIDING]
+def code(order: Order) -> str:
+    """The sha256 of the code that decides this order's maxima, comments and layout apart."""
+    modules = (*SHARED, *OF_ORDER.get(type(order), (inspect.getmodule(type(order)),)))
+    texts = [ast.unparse(ast.parse(inspect.getsource(module))) for module in modules]
     return hashlib.sha256("".join(texts).encode()).hexdigest()
 
 
-def identity_of(network: Defended, order: str, configuration: object) -> dict[str, object]:
+def identity_of(network: Defended, order: Order, configuration: object) -> dict[str, object]:
     """What decides a cell's maxima: network, transformation, BPDA, order, code, and the configuration.
 
     The configuration is there for what a module keeps outside its parameters and its repr.
@@ -49,8 +72,8 @@ def identity_of(network: Defended, order: str, configuration: object) -> dict[st
         "transformation": repr(transformation),
         "transformation_state": fingerprint(transformation) if isinstance(transformation, nn.Module) else "",
         "bpda": transformation is not straight,
-        "order": order,
-        "code": code(),
+        "order": repr(order),
+        "code": code(order),
         "configuration": configuration,
         "torch": torch.__version__,
     }

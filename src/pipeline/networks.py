@@ -1,11 +1,12 @@
 """The classifier that a configuration describes."""
 
+import json
 import re
 from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from clever.bpda import Defended
@@ -63,7 +64,14 @@ def fill(network: nn.Module, state: dict[str, Tensor], origin: str) -> None:
 def defended(config: DictConfig) -> Defended:
     """The classifier of a cell: the stage model's weights, normalisation first, behind the cell's defense."""
     network, normalize = bare(config)
-    path = artifacts.needed(artifacts.WEIGHTS, "model")
+    folder = artifacts.model_of(config.model.name)
+    path = artifacts.needed(folder / "weights.pt", "model", " with the model settings of this run")
+    made_for = json.loads((folder / "about.json").read_text())["model"]
+    if made_for != OmegaConf.to_container(config.model, resolve=True):
+        raise InputError(
+            f"{path} was made for another network of this name, {made_for['network']}: run the stage model with the "
+            "settings of this run, or give one of the two another model.name"
+        )
     fill(network, load_state(path), str(path))
     defense = instantiate(config.defense)
     if not isinstance(config.bpda, bool):

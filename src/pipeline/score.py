@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from tqdm.auto import tqdm
 
-from clever.bpda import Defended
 from clever.errors import InputError
-from clever.models import frozen, logits_of
+from clever.models import frozen
 from clever.norms import Norm
-from clever.orders import FirstOrder
+from clever.orders import Order
 from clever.score import Score, score_subject
 from clever.settings import Settings
-from clever.subjects import Subject, judge, subjects
+from clever.subjects import subjects
 from pipeline import artifacts
+from pipeline.accuracy import accuracy
 from pipeline.app import launch
 from pipeline.fingerprint import identity_of
 from pipeline.networks import defended, device
@@ -40,35 +41,46 @@ def run(config: DictConfig) -> None:
     if not isinstance(n_images, int) or not 1 <= n_images <= len(prepared.labels):
         raise InputError(f"score.n_images is {n_images!r}: {len(prepared.labels)} images are prepared")
 
-    order = FirstOrder()
+    order: Order = instantiate(config.order)
     scores: list[Score] = []
     rows: list[dict[str, object]] = []
     cost = {"computed": 0, "found": 0}
-    with frozen(network), tqdm(unit="grad", unit_scale=True, desc=str(config.cell), smoothing=0) as bar:
+    with frozen(network), tqdm(unit="point", unit_scale=True, desc=str(config.cell), smoothing=0) as bar:
 
-        def computed(gradients: int) -> None:
-            cost["computed"] += gradients
-            bar.update(gradients)
+        def computed(points: int) -> None:
+            cost["computed"] += points
+            bar.update(points)
 
-        def found(gradients: int) -> None:
-            cost["found"] += gradients
-            bar.initial += gradients  # what was only read says nothing of the time that is left
-            bar.update(gradients)
+        def found(points: int) -> None:
+            cost["found"] += points
+            bar.initial += points  # what was only read says nothing of the time that is left
+            bar.update(points)
 
-        chosen, left_out = _subjects(config, settings, network, prepared)
+        images = prepared.images(slice(0, n_images)).to(device(config))
+        order.check(network, images[:1])
+        labels = prepared.labels[:n_images].tolist()
+        chosen = list(subjects(network, images, _listed(config.targets, "targets"), settings, labels))
+        if not chosen:
+            raise InputError(f"the network is wrong on all {n_images} images: there is nothing to score")
+        share = accuracy(network, prepared)
         store = Store(
             artifacts.store(config),
-            identity_of(network, order.name, _container(config, "model", "defense")),
+            identity_of(network, order, _container(config, "model", "defense")),
             config.chunk_points,
             computed=computed,
             found=found,
         )
         per_class = len({settings.ball(norm) for norm in norms}) * settings.n_batches * settings.n_samples
-        bar.reset(total=per_class * sum(len(subject.classes) for _, subject in chosen))
-        for index, subject in chosen:
+        bar.reset(total=per_class * sum(len(subject.classes) for subject in chosen))
+        for subject in chosen:
             of_image = score_subject(network, subject, settings, norms=norms, order=order, sampler=store)
             scores += of_image
-            known = {"cell": config.cell, "id": prepared.manifest.id[index], "label": int(prepared.labels[index])}
+            known = {
+                "cell": config.cell,
+                "network": config.model.name,
+                "id": prepared.manifest.id[subject.index],
+                "label": int(prepared.labels[subject.index]),
+            }
             rows += [known | score.row() for score in of_image]
 
     folder = artifacts.results_dir(config)
@@ -79,12 +91,15 @@ def run(config: DictConfig) -> None:
         folder / "run.json",
         {
             "cell": config.cell,
+            "network": config.model.name,
+            "order": order.name,
             "defense": OmegaConf.to_container(config.defense, resolve=True),
             "bpda": config.bpda,
+            "accuracy": share,
             "scored": len(chosen),
-            "left_out_misclassified": left_out,
-            "gradients_computed": cost["computed"],
-            "gradients_from_store": cost["found"],
+            "left_out_misclassified": n_images - len(chosen),
+            "points_computed": cost["computed"],
+            "points_from_store": cost["found"],
             "seconds": round(time.perf_counter() - started, 1),
             "device": str(device(config)),
             "versions": {
@@ -94,7 +109,7 @@ def run(config: DictConfig) -> None:
             },
         },
     )
-    print(f"{config.cell}: {len(chosen)} images scored, {left_out} misclassified left out; {folder}/scores.csv")
+    print(f"{config.cell}: {len(chosen)} of {n_images} images scored, the others misclassified; {folder}/scores.csv")
 
 
 def settings_of(config: DictConfig) -> Settings:
@@ -115,19 +130,6 @@ def _listed(values: object, name: str) -> list[str | int]:
     if not listed or any(isinstance(value, bool) or not isinstance(value, str | int) for value in listed):
         raise InputError(f"{name} is {values!r}: it must be a list of names, as in {name}=[...]")
     return listed
-
-
-def _subjects(
-    config: DictConfig, settings: Settings, network: Defended, prepared: Prepared
-) -> tuple[list[tuple[int, Subject]], int]:
-    """The correctly classified among the first ``score.n_images``, and how many were left out."""
-    images = prepared.images(slice(0, config.score.n_images)).to(device(config))
-    predicted = torch.cat([logits_of(judge(network, settings), part).argmax(1) for part in images.split(64)])
-    right = np.flatnonzero(predicted.cpu().numpy() == prepared.labels[: len(images)])
-    if not len(right):
-        raise InputError(f"the network is wrong on all {len(images)} images: there is nothing to score")
-    found = subjects(network, images[right], _listed(config.targets, "targets"), settings)
-    return list(zip(right.tolist(), found, strict=True)), len(images) - len(right)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import json
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from clever.maxima import BatchMaxima, Site, batch_maxima, chunks
 from clever.samplers import MeasureOf
 from pipeline.artifacts import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 """Of the files, to be raised when their content changes."""
 
 Cell = tuple[int, int]
@@ -31,7 +32,7 @@ class Store:
     there whole or not at all: a kill loses the chunk under way, and any number of processes can share a store. A file
     that is damaged or of another version is named and computed anew.
 
-    ``computed`` and ``found`` hear of gradients as they are computed or read.
+    ``computed`` and ``found`` hear of points (each counted once a target) as they are computed or read.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Store:
                 with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                     if str(file["folder"]) != folder.name:
                         raise ValueError("it belongs to another folder")
-                    maxima = BatchMaxima(file["value"], file["index"], file["distance"])
+                    maxima = BatchMaxima(*(file[field.name] for field in fields(BatchMaxima)))
                     start, targets = int(file["start"]), file["targets"].tolist()
                 have |= _cells(range(start, start + len(maxima.value)), targets, maxima)
             except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as broken:

@@ -6,29 +6,35 @@ from numpy.typing import NDArray
 
 RESAMPLES = 2000
 LEVEL = 0.95
-GROUP = ["cell", "norm", "target"]
+GROUP = ["network", "cell", "norm", "target"]
 PAIR = ["id", "predicted", "target_class", "norm", "target"]
 """Two scores are compared only where both are of the same image, predicted class and target class."""
 
 
-def summarise(scores: pd.DataFrame, baseline: str, seed: int) -> pd.DataFrame:
+def baselines(cells: pd.DataFrame) -> dict[str, str]:
+    """For each cell the first one of the same network, which its scores are compared with."""
+    return dict(zip(cells.cell, cells.groupby("network").cell.transform("first"), strict=True))
+
+
+def summarise(scores: pd.DataFrame, baseline: dict[str, str], seed: int) -> pd.DataFrame:
     """One row for each cell, norm and target, in the order of ``scores``.
 
     ``mean`` with the bootstrap interval of the mean over images, ``median``, ``minimum``, ``images``; ``ratio``: the
-    geometric mean of the paired ratios to ``baseline`` with its bootstrap interval, over ``pairs`` images;
+    geometric mean of the paired ratios to the cell's ``baseline`` with its bootstrap interval, over ``pairs`` images;
     ``share_capped``, ``share_fell_back``, ``share_degenerate``. The intervals are percentile intervals at 95 %; a score
     that is unbounded makes the mean, and the ratio, infinite.
     """
-    reference = scores[scores.cell == baseline].set_index(PAIR).score
+    of_cell = {cell: group.set_index(PAIR).score for cell, group in scores.groupby("cell")}
     rows = []
-    for (cell, norm, target), group in scores.groupby(GROUP, sort=False):
-        values = group.score.to_numpy()
+    for (network, cell, norm, target), group in scores.groupby(GROUP, sort=False):
+        values, reference = group.score.to_numpy(), of_cell[baseline[str(cell)]]
         paired = group.set_index(PAIR).score.to_frame("score").join(reference.rename("reference"), how="inner")
-        ratios = _log_ratio(paired.score.to_numpy(), paired.reference.to_numpy())
+        ratios = log_ratio(paired.score.to_numpy(), paired.reference.to_numpy())
         low, high = interval(values, seed)
         ratio_low, ratio_high = np.exp(interval(ratios, seed))
         rows.append(
             {
+                "network": network,
                 "cell": cell,
                 "norm": norm,
                 "target": target,
@@ -60,6 +66,7 @@ def interval(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
     return float(means[tail]), float(means[-1 - tail])
 
 
-def _log_ratio(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_ratio(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm of each ratio that is defined: both positive, the reference finite."""
     known = (reference > 0) & (scores > 0) & np.isfinite(reference)
     return np.log(scores[known]) - np.log(reference[known])

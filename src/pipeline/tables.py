@@ -4,10 +4,11 @@ import pandas as pd
 
 TARGETS = {"top2": "top-2", "random": "random", "least": "least likely", "untargeted": "untargeted"}
 UNITS = "[0,1]-pixel units"
+ORDERS = f"First and second order, {UNITS}"
 NOTE = (
-    "Means over images with 95 % bootstrap intervals. Ratio: geometric mean of the paired ratios to the baseline. "
+    "Means over images with 95 % bootstrap intervals. Ratio: geometric mean of the paired ratios to the first cell. "
     "Capped: share of scores equal to the radius. Fallen back: share of scores whose end point is the sample maximum. "
-    "Every score is an estimate of a lower bound, not a guarantee."
+    "Gain: the same of second over first order. Every score is an estimate of a lower bound, not a guarantee."
 )
 
 
@@ -16,13 +17,17 @@ def named(cell: str) -> str:
     return cell.replace("_", " ").replace("bpda", "BPDA")
 
 
-def printable(summary: pd.DataFrame, norm: str) -> pd.DataFrame:
-    """The rows of one norm, numbers as text with their intervals."""
-    part = summary[summary.norm == norm]
+def of_target(target: object) -> str:
+    """A target's name for people to read."""
+    return TARGETS.get(str(target), f"class {target}")
+
+
+def printable(part: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one network and norm, numbers as text with their intervals."""
     return pd.DataFrame(
         {
-            "defense": part.cell.map(named),
-            "target": [TARGETS.get(str(target), f"class {target}") for target in part.target],
+            "cell": part.cell.map(named),
+            "target": part.target.map(of_target),
             "mean": [_with_interval(*row) for row in part[["mean", "mean_low", "mean_high"]].to_numpy()],
             "median": part["median"].map(_number),
             "minimum": part.minimum.map(_number),
@@ -35,25 +40,47 @@ def printable(summary: pd.DataFrame, norm: str) -> pd.DataFrame:
     )
 
 
-def markdown(summary: pd.DataFrame) -> str:
-    """A section a norm, in GitHub's Markdown."""
-    sections = [
-        f"### {norm}, {UNITS}\n\n{printable(summary, norm).to_markdown(index=False, disable_numparse=True)}\n"
-        for norm in summary.norm.unique()
+def compared(comparison: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the comparison of orders, numbers as text."""
+    return pd.DataFrame(
+        {
+            "cell": comparison.cell.map(named),
+            "norm": comparison.norm,
+            "target": comparison.target.map(of_target),
+            "first order": comparison["first"].map(_number),
+            "second order": comparison.second.map(_number),
+            "gain": [_with_interval(*row) for row in comparison[["gain", "gain_low", "gain_high"]].to_numpy()],
+            "second larger": comparison.share_larger.map("{:.0%}".format),
+            "second capped": comparison.share_capped.map("{:.0%}".format),
+            "products a point": comparison["products"].map(_number),
+            "not converged": comparison.unconverged.map("{:.1%}".format),
+            "images": comparison.images,
+        }
+    )
+
+
+def sections(summary: pd.DataFrame, comparison: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The printed tables by their titles: one a network and norm, and the two orders."""
+    parts = summary.groupby(["network", "norm"], sort=False)
+    tables = {f"{named(str(network))}, {norm} norm, {UNITS}": printable(part) for (network, norm), part in parts}
+    return tables | ({ORDERS: compared(comparison)} if len(comparison) else {})
+
+
+def markdown(tables: dict[str, pd.DataFrame]) -> str:
+    """A section a table, in GitHub's Markdown."""
+    texts = [
+        f"### {title}\n\n{table.to_markdown(index=False, disable_numparse=True)}\n" for title, table in tables.items()
     ]
-    return "\n".join([*sections, NOTE, ""])
+    return "\n".join([*texts, NOTE, ""])
 
 
-def latex(summary: pd.DataFrame) -> str:
-    """A table a norm, for the booktabs package."""
+def latex(tables: dict[str, pd.DataFrame]) -> str:
+    """The same tables for the booktabs package."""
     return "\n".join(
-        printable(summary, norm).to_latex(
-            index=False,
-            escape=True,
-            caption=f"CLEVER, {norm} norm, {UNITS}. {NOTE}".replace("%", "\\%"),
-            label=f"tab:{norm}",
+        table.to_latex(
+            index=False, escape=True, caption=f"CLEVER, {title}. {NOTE}".replace("%", "\\%"), label=f"tab:{number}"
         )
-        for norm in summary.norm.unique()
+        for number, (title, table) in enumerate(tables.items(), 1)
     )
 
 

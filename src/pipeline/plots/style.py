@@ -1,5 +1,6 @@
 """What the figures share: colours for colour-blind readers and for print, and how they are saved."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +14,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.artifacts import write_atomically
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of a font that it subsets
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00")
 """Okabe and Ito's palette, told apart by the colour-blind and, with the markers, in grey."""

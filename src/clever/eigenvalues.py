@@ -1,0 +1,47 @@
+"""What a search for the smallest eigenvalues of Hessians gives, whoever searches."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from clever.errors import InputError
+from clever.hessian import Margin, Start
+
+
+@dataclass(frozen=True)
+class Eigenvalues:
+    """One eigenvalue estimate a point, in the points' dtype and on their device.
+
+    ``value`` is theta = v'Hv for a unit vector v, so never below the smallest eigenvalue but for rounding: a curvature
+    -theta is estimated from below; NaN where the Hessian is not finite. ``residual`` is ``||Hv - theta v||``: some
+    eigenvalue lies that near to theta. ``products`` counts the Hessian-vector products computed for the point, those
+    after it had converged included.
+    """
+
+    value: Float[Tensor, " batch"]
+    residual: Float[Tensor, " batch"]
+    converged: Bool[Tensor, " batch"]
+    products: Int[Tensor, " batch"]
+
+
+class Solver(Protocol):
+    """The smallest eigenvalue of the Hessian of ``margin`` at each point, from the given start vectors."""
+
+    def __call__(self, margin: Margin, points: Float[Tensor, "batch ..."], start: Start) -> Eigenvalues:
+        """As `clever.Lanczos` and `clever.PowerIteration`."""
+        ...
+
+    @property
+    def max_vectors(self) -> int:
+        """The most vectors of the point's size that it keeps for one point."""
+        ...
+
+
+def check_effort(tolerance: float, most: int, name: str) -> None:
+    """`InputError` for a tolerance or a budget of products that is not positive."""
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance > 0:
+        raise InputError(f"tolerance is {tolerance!r}: it must be a positive number")
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise InputError(f"{name} is {most!r}: it must be a whole number from 1 up")

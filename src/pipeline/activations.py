@@ -1,0 +1,25 @@
+"""The activation functions that networks are built with, by name."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from clever.errors import InputError
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "softplus": nn.Softplus,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+}
+"""All but ReLU are twice differentiable."""
+
+
+def activation_named(name: str) -> Callable[[], nn.Module]:
+    """What makes a new module of that activation; `InputError` for an unknown name."""
+    if name not in ACTIVATIONS:
+        raise InputError(f"activation is {name!r}: it must be one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]

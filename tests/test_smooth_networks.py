@@ -1,0 +1,118 @@
+"""Networks with two derivatives, from the configuration to the comparison of both orders."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+import torchvision
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from clever.errors import InputError
+from clever.models import frozen
+from clever.smoothness import require_twice_differentiable
+from conftest import Project, composed
+from pipeline.activations import ACTIVATIONS
+from pipeline.densenet import DenseNet
+from pipeline.networks import bare
+
+IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+SMOOTH = [f"{kind}_{activation}" for kind in ("mlp", "cnn") for activation in ("tanh", "sigmoid", "softplus")]
+SECOND = ("experiment=second_order", "order=second_order", "targets=[top2]")
+
+
+@pytest.mark.parametrize("name", [*SMOOTH, "densenet_softplus"])
+def test_the_smooth_networks_are_twice_differentiable(name: str) -> None:
+    network, _ = bare(composed(f"model={name}"))
+    with frozen(network):
+        require_twice_differentiable(network, IMAGE)
+        assert network(IMAGE.expand(2, -1, -1, -1)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_densenet121_takes_any_activation(activation: str) -> None:
+    network, _ = bare(composed("model=densenet121", f"model.network.activation={activation}"))
+    with frozen(network):
+        if activation == "relu":
+            with pytest.raises(InputError, match=r"features\.relu0 \(ReLU\) is not twice differentiable"):
+                require_twice_differentiable(network, IMAGE)
+        else:
+            require_twice_differentiable(network, IMAGE)
+
+
+def test_with_relu_densenet_is_torchvisions() -> None:
+    config = composed("model=densenet121").model.network
+    ours, theirs = instantiate(config), torchvision.models.densenet121(weights=None)
+    ours.load_state_dict(theirs.state_dict())
+    with frozen(ours), frozen(theirs), torch.no_grad():
+        assert torch.equal(ours(IMAGE), theirs(IMAGE))
+
+
+def test_unknown_activations_are_refused() -> None:
+    with pytest.raises(InputError, match="activation is 'rely': it must be one of relu, tanh"):
+        DenseNet(activation="rely")
+    with pytest.raises(InstantiationException, match="activation is 'swish'"):
+        bare(composed("model=mlp", "model.network.activation=swish"))
+
+
+def test_both_orders_on_one_network_through_all_stages(project: Project) -> None:
+    project.stage("model", "-m", "model=mlp_tanh,cnn_softplus", "hydra.sweep.dir=multirun/model")
+    lines = {"mlp": ["model=mlp_tanh", *SECOND[::2]], "mlp_second": ["model=mlp_tanh", *SECOND]}
+    for cell, overrides in lines.items():
+        project.stage("score", *overrides, f"cell={cell}", f"results_dir=results/score/{cell}")
+    params = project.folder / "params.yaml"
+    text = "".join(f"  {cell}: {' '.join(overrides)}\n" for cell, overrides in lines.items())
+    params.write_text(params.read_text().split("cells:")[0] + f"cells:\n{text}")
+    shown = project.stage("aggregate").stdout
+    assert "First and second order" in shown
+    (row,) = pd.read_csv(project.folder / "results" / "aggregate" / "orders.csv").itertuples()
+    first, second = (
+        pd.read_csv(project.folder / "results" / "score" / cell / "scores.csv") for cell in ("mlp", "mlp_second")
+    )
+    same = ["id", "target", "target_class", "norm", "margin", "gradient_norm", "radius", "network"]
+    assert first[same].equals(second[same])
+    assert row.first == pytest.approx(first.score.mean(), rel=1e-4)
+    assert row.second == pytest.approx(second.score.mean(), rel=1e-4)
+    assert row.products == pytest.approx(second["products"].mean(), rel=1e-4)
+    assert (second["products"] > 2).all()
+    assert "products" not in first
+    project.stage("figures")
+    assert (project.folder / "results" / "figures" / "orders.png").stat().st_size > 10_000
+    cells = project.stage("cells").stdout
+    assert cells.splitlines() == [
+        "mlp: mlp_tanh, first_order, Identity()",
+        "mlp_second: mlp_tanh, second_order, Identity()",
+    ]
+
+
+def test_second_order_of_a_relu_network_is_refused_before_any_sampling(project: Project) -> None:
+    shown = project.stage("score", *SECOND, code=2)
+    assert "features.relu0 (ReLU) is not twice differentiable" in shown.stderr
+    project.stage("model", "model=mlp_tanh")
+    shown = project.stage("score", "model=mlp_tanh", "defense=jpeg", *SECOND, code=2)
+    assert "not defined behind a transformation with BPDA" in shown.stderr
+    shown = project.stage("score", "model=mlp_tanh", *SECOND, "order.solver.tolerance=0", code=2)
+    assert "tolerance is 0: it must be a positive number" in shown.stderr
+    assert not list((project.folder / "store" / "maxima").rglob("*.npz"))
+
+
+def test_orders_and_conventions_share_what_they_can(project: Project) -> None:
+    project.stage("model", "model=mlp_tanh")
+
+    def cost(*overrides: str) -> tuple[int, int]:
+        project.stage("score", "model=mlp_tanh", "results_dir=run", *SECOND, *overrides)
+        run = json.loads((project.folder / "run" / "run.json").read_text())
+        return run["points_computed"], run["points_from_store"]
+
+    first = cost()[0]
+    assert first > 0
+    assert cost("sampling.curvature=absolute") == (0, first)
+    assert cost("order.solver.max_products=3") == (first, 0)
+    assert cost("order=second_order_power_iteration") == (first, 0)
+
+
+def test_weights_of_another_network_of_that_name_are_refused(project: Project) -> None:
+    project.stage("model", "model=mlp_tanh")
+    shown = project.stage("score", "model=mlp_tanh", "model.network.activation=softplus", "model.name=mlp_tanh", code=2)
+    assert "was made for another network of this name" in shown.stderr
