@@ -23,7 +23,7 @@ $(BIN)/ready: pyproject.toml constraints.txt
 
 repro: $(BIN)/ready
 	dvc repro
-	@echo "Figures: results/figures, table: results/aggregate/table.md (dvc metrics show, dvc plots show)"
+	@echo "Report: results/report.html; figures: results/figures, tables: results/aggregate/table.md (dvc plots show)"
 
 test: $(BIN)/ready
 	python -m pytest
@@ -41,7 +41,7 @@ paper: $(BIN)/ready
 	@test -d "$(IMAGENET)" || { echo "make paper IMAGENET=DIR: '$(IMAGENET)' is no folder; name that of your ImageNet validation set" >&2; exit 2; }
 	dvc exp run --set-param 'overrides="experiment=imagenet_densenet121 data.root=$(abspath $(IMAGENET))"' \
 		--set-param 'networks="model=densenet121"' --set-param '~cells' --set-param "+cells=$(PAPER_CELLS)"
-	@echo "Figures: results/figures, table: results/aggregate/table.md; back to the default: git checkout params.yaml"
+	@echo "Report: results/report.html; back to the default: git checkout params.yaml"
 
 clean:
-	rm -rf $(VENV) store data/prepared models results/score/*/ multirun outputs .dvc/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) store data/prepared models results/score/*/ results/attack/*/ multirun outputs .dvc/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -70,11 +70,12 @@ TARGETS = {
     "prepare": ["pipeline.digits", "pipeline.imagenet_source"],
     "model": ["pipeline.weights", "pipeline.densenet", "pipeline.small_networks"],
     "score": ["pipeline.densenet", "pipeline.small_networks"],
+    "attack": ["pipeline.densenet", "pipeline.small_networks"],
 }
 """Modules that the configuration names with _target_; those of defenses and orders lie in src/clever."""
 
 
-@pytest.mark.parametrize("stage", ["prepare", "model", "score", "aggregate", "figures"])
+@pytest.mark.parametrize("stage", ["prepare", "model", "score", "attack", "aggregate", "figures", "report"])
 def test_a_stage_depends_on_all_the_code_it_runs(stage: str) -> None:
     """`dvc repro` must run a stage again when any of it changes; how a stage is started (app) decides no number."""
     root = SOURCE.parent

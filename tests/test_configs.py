@@ -10,7 +10,7 @@ from torch import nn
 import clever
 from conftest import ROOT, composed
 from pipeline.networks import bare
-from pipeline.score import settings_of
+from pipeline.selection import settings_of
 
 
 def choices(group: str) -> list[str]:

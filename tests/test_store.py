@@ -15,7 +15,7 @@ from clever.orders import FirstOrder
 from clever.samplers import sample_with
 from clever.sampling import Ball
 from clever.transforms import JPEG, Identity, Quantize
-from pipeline.fingerprint import identity_of
+from pipeline.fingerprint import identity_of, of_order
 from pipeline.store import Store
 
 N_SAMPLES = 10
@@ -46,7 +46,7 @@ class Counted:
 
     def __init__(self, path: Path, network: Defended, chunk_points: int = 4 * N_SAMPLES) -> None:
         self.network, self.computed, self.found = network, 0, 0
-        identity = identity_of(network, FirstOrder(), {})
+        identity = identity_of(network, {}) | of_order(FirstOrder())
         self.store = Store(path, identity, chunk_points, computed=self.add_computed, found=self.add_found)
 
     def add_computed(self, gradients: int) -> None:
@@ -184,4 +184,4 @@ def test_a_defense_without_a_name_of_its_own_is_refused(network: Defended) -> No
             return images
 
     with pytest.raises(InputError, match="Nameless needs a repr"):
-        identity_of(Defended(network.network, Nameless()), FirstOrder(), {})
+        identity_of(Defended(network.network, Nameless()), {})

@@ -46,11 +46,17 @@ class Defended(nn.Module):
     """
 
     network: nn.Module
+    transformation: BPDA | Transformation
 
     def __init__(self, network: nn.Module, transformation: Transformation, *, bpda: bool = True) -> None:
         super().__init__()
         self.network = network
         self.transformation = BPDA(transformation) if bpda else transformation
+
+    @property
+    def defense(self) -> Transformation:
+        """The transformation t itself."""
+        return self.transformation.transformation if isinstance(self.transformation, BPDA) else self.transformation
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
         """Logits for images in [0,1]."""

@@ -12,30 +12,37 @@ from pipeline.app import launch
 from pipeline.cells import cells
 from pipeline.comparison import compare, pairs
 from pipeline.summary import baselines, summarise
+from pipeline.upper_bounds import beside, findings, summarise_bounds
 
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified")
 """What a cell's run tells of it."""
 
 
 def run(config: DictConfig) -> None:
-    """Writes scores.csv, cells.csv, table (CSV, Markdown, LaTeX), orders.csv and metrics.json to results/aggregate."""
+    """Writes to results/aggregate: scores.csv with the distance of each, cells.csv, table (CSV, Markdown, LaTeX),
+    orders.csv (second beside first), bounds.csv (CLEVER beside the distances), findings.csv and metrics.json.
+    """
     names = cells(config)
-    folders = [artifacts.scores_of(name) for name in names]
-    scores = pd.concat([_read(folder / "scores.csv", name) for folder, name in zip(folders, names, strict=True)])
-    runs = [json.loads((folder / "run.json").read_text()) for folder in folders]
+    scores = pd.concat([_read(artifacts.scores_of(name) / "scores.csv", "score", name) for name in names])
+    runs = [json.loads((artifacts.scores_of(name) / "run.json").read_text()) for name in names]
     about = pd.DataFrame({"cell": names} | {column: [run[column] for run in runs] for column in OF_RUN})
     about["defense"] = about.defense.map(json.dumps)
     about.insert(1, "baseline", about.cell.map(baselines(about)))
     summary = summarise(scores, baselines(about), config.seed)
     comparison = compare(pairs(scores, about), config.seed)
+    distances = pd.concat([_read(artifacts.attacks_of(name) / "distances.csv", "attack", name) for name in names])
+    rows = beside(scores, distances)
+    bounds = summarise_bounds(rows, config.seed)
     means = summary.groupby("cell", sort=False)[["ratio", "share_capped"]].mean()
     about["mean_ratio"] = [float(f"{means.ratio[name]:.6g}") for name in names]
-    printed = tables.sections(summary, comparison)
+    printed = tables.sections(summary, comparison, bounds)
     written = {
-        "scores.csv": scores.to_csv(index=False),
+        "scores.csv": rows.to_csv(index=False),
         "cells.csv": about.to_csv(index=False),
         "table.csv": summary.to_csv(index=False, float_format="%.6g"),
         "orders.csv": comparison.to_csv(index=False, float_format="%.6g"),
+        "bounds.csv": bounds.to_csv(index=False, float_format="%.6g"),
+        "findings.csv": findings(rows).to_csv(index=False, float_format="%.6g"),
         "table.md": tables.markdown(printed),
         "table.tex": tables.latex(printed),
     }
@@ -55,8 +62,8 @@ def run(config: DictConfig) -> None:
     print(written["table.md"])
 
 
-def _read(path: Path, cell: str) -> pd.DataFrame:
-    return pd.read_csv(artifacts.needed(path, f"score@{cell}"), dtype={"id": str, "target": str})
+def _read(path: Path, stage: str, cell: str) -> pd.DataFrame:
+    return pd.read_csv(artifacts.needed(path, f"{stage}@{cell}"), dtype={"id": str, "target": str})
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ MANIFEST = PREPARED / "manifest.csv"
 TRAINING = PREPARED / "training.npz"
 AGGREGATE = RESULTS / "aggregate"
 FIGURES = RESULTS / "figures"
+REPORT = RESULTS / "report.html"
 
 
 def model_of(name: str) -> Path:
@@ -32,8 +33,13 @@ def scores_of(cell: str) -> Path:
     return RESULTS / "score" / cell
 
 
+def attacks_of(cell: str) -> Path:
+    """The folder of a cell's adversarial distances, as the pipeline writes and reads it."""
+    return RESULTS / "attack" / cell
+
+
 def results_dir(config: DictConfig) -> Path:
-    """The folder that a score run writes to: the cell's under DVC, Hydra's own output folder otherwise."""
+    """The folder that a run of a cell writes to: the cell's under DVC, Hydra's own output folder otherwise."""
     return Path(config.results_dir)
 
 

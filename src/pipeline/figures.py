@@ -10,12 +10,12 @@ from pipeline import artifacts
 from pipeline.app import launch
 from pipeline.cells import cells, of_cell
 from pipeline.comparison import pairs
-from pipeline.plots import bpda, convergence, fits, images, orders, scores
+from pipeline.plots import adversaries, against, bpda, convergence, fits, images, masking, orders, sandwich, scores
 from pipeline.prepared import Prepared
 
 
 def run(config: DictConfig) -> None:
-    """Writes scores, fits, convergence, bpda, images and orders to results/figures.
+    """Writes scores, fits, convergence, bpda, images, orders, sandwich, against, masking and adversaries.
 
     ``orders`` compares first and second order on all networks that have both; the others draw the cells of the first
     network and order.
@@ -35,6 +35,14 @@ def run(config: DictConfig) -> None:
     bpda.draw(folder, every, summary, about, baseline)
     fits.draw(folder, of_baseline, maxima)
     convergence.draw(folder, of_baseline, maxima, config.sampling.estimator)
+    straight = about[about.bpda].cell
+    sandwich.draw(folder, every[every.cell.isin(straight)])
+    against.draw(folder, every)
+    masking.draw(folder, every, _with_and_without(about))
+    examples = {cell: dict(np.load(artifacts.attacks_of(cell) / "examples.npz")) for cell in straight}
+    first = {cell: every[every.cell == cell].iloc[0] for cell in straight}
+    captions = {cell: f"{row.id}\nclass {row.predicted} to {row.target_class}" for cell, row in first.items()}
+    adversaries.draw(folder, examples, captions, first[baseline].target)
     prepared = Prepared.read()
     shown = prepared.manifest.head(images.SHOWN)
     titles = [f"{name[:18]}\n{label}" for name, label in zip(shown.class_name.astype(str), shown.id, strict=True)]
@@ -45,6 +53,14 @@ def run(config: DictConfig) -> None:
             different[name] = defense
     images.draw(folder, prepared.images(slice(0, images.SHOWN)), titles, different)
     print(f"figures: {', '.join(sorted(path.name for path in folder.glob('*.pdf')))} in {folder}")
+
+
+def _with_and_without(about: pd.DataFrame) -> list[tuple[str, str]]:
+    """The cells of each defense with BPDA and without."""
+    masked = about[~about.bpda].drop_duplicates("defense").set_index("defense").cell
+    straight = about[about.bpda].drop_duplicates("defense")
+    defenses = zip(straight.cell, straight.defense, strict=True)
+    return [(cell, masked[defense]) for cell, defense in defenses if defense in masked]
 
 
 def main() -> None:

@@ -3,6 +3,9 @@
 import ast
 import hashlib
 import inspect
+import platform
+import sys
+from importlib.metadata import version
 from types import ModuleType
 
 import torch
@@ -48,20 +51,30 @@ def fingerprint(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def code(order: Order) -> str:
-    """The sha256 of the code that decides this order's maxima, comments and layout apart."""
-    modules = (*SHARED, *OF_ORDER.get(type(order), (inspect.getmodule(type(order)),)))
+def code(*modules: ModuleType) -> str:
+    """The sha256 of the modules' code, comments and layout apart."""
     texts = [ast.unparse(ast.parse(inspect.getsource(module))) for module in modules]
     return hashlib.sha256("".join(texts).encode()).hexdigest()
 
 
-def identity_of(network: Defended, order: Order, configuration: object) -> dict[str, object]:
-    """What decides a cell's maxima: network, transformation, BPDA, order, code, and the configuration.
+def of_order(order: Order) -> dict[str, object]:
+    """The order and the code that decides its maxima."""
+    own = OF_ORDER.get(type(order)) or (sys.modules[type(order).__module__],)
+    return {"order": repr(order), "code": code(*SHARED, *own)}
+
+
+def versions() -> dict[str, str]:
+    """Of this project, torch and Python."""
+    ours, python = version("clever-robustness"), platform.python_version()
+    return {"clever-robustness": ours, "torch": torch.__version__, "python": python}
+
+
+def identity_of(network: Defended, configuration: object) -> dict[str, object]:
+    """What decides the numbers of a classifier: network, transformation, BPDA, torch, and the configuration.
 
     The configuration is there for what a module keeps outside its parameters and its repr.
     """
-    straight = network.transformation
-    transformation = straight.transformation if isinstance(straight, BPDA) else straight
+    transformation = network.defense
     if " at 0x" in repr(transformation):
         raise InputError(
             f"the defense {type(transformation).__name__} needs a repr that says its parameters (a dataclass has one): "
@@ -71,9 +84,7 @@ def identity_of(network: Defended, order: Order, configuration: object) -> dict[
         "network": fingerprint(network.network),
         "transformation": repr(transformation),
         "transformation_state": fingerprint(transformation) if isinstance(transformation, nn.Module) else "",
-        "bpda": transformation is not straight,
-        "order": repr(order),
-        "code": code(order),
+        "bpda": isinstance(network.transformation, BPDA),
         "configuration": configuration,
         "torch": torch.__version__,
     }

@@ -1,14 +1,18 @@
 """The summary as a table that one can print: Markdown and LaTeX from the same cells."""
 
+from typing import cast
+
 import pandas as pd
 
 TARGETS = {"top2": "top-2", "random": "random", "least": "least likely", "untargeted": "untargeted"}
 UNITS = "[0,1]-pixel units"
 ORDERS = f"First and second order, {UNITS}"
+ATTACKED = "CLEVER and the smallest adversarial distance found"
 NOTE = (
     "Means over images with 95 % bootstrap intervals. Ratio: geometric mean of the paired ratios to the first cell. "
     "Capped: share of scores equal to the radius. Fallen back: share of scores whose end point is the sample maximum. "
-    "Gain: the same of second over first order. Every score is an estimate of a lower bound, not a guarantee."
+    "Gain: the same of second over first order. CLEVER above: scores that exceed the distance of an adversarial image, "
+    "with the exact binomial interval. Every score is an estimate of a lower bound, not a guarantee."
 )
 
 
@@ -59,11 +63,39 @@ def compared(comparison: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def sections(summary: pd.DataFrame, comparison: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The printed tables by their titles: one a network and norm, and the two orders."""
-    parts = summary.groupby(["network", "norm"], sort=False)
-    tables = {f"{named(str(network))}, {norm} norm, {UNITS}": printable(part) for (network, norm), part in parts}
-    return tables | ({ORDERS: compared(comparison)} if len(comparison) else {})
+def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
+    """CLEVER beside the smallest distance found, the rows of one network and norm, numbers as text."""
+    share = bounds[["exceeding", "images", "share_exceeding", "share_exceeding_low", "share_exceeding_high"]]
+    return pd.DataFrame(
+        {
+            "cell": bounds.cell.map(named),
+            "target": bounds.target.map(of_target),
+            "CLEVER": bounds.score.map(_number),
+            "smallest distance": bounds.distance.map(_number),
+            "CLEVER / distance": [
+                _with_interval(*row) for row in bounds[["ratio", "ratio_low", "ratio_high"]].to_numpy()
+            ],
+            "rank correlation": bounds.rank_correlation.map("{:.2f}".format),
+            "CLEVER above": [
+                f"{above:.0f} of {total:.0f}: {p:.0%} [{low:.0%}, {high:.0%}]"
+                for above, total, p, low, high in share.to_numpy()
+            ],
+            "attack found": bounds.found.map("{:.0%}".format),
+        }
+    )
+
+
+def sections(summary: pd.DataFrame, comparison: pd.DataFrame, bounds: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The printed tables by their titles: two a network and norm (scores, upper bounds), and the two orders."""
+    by = ["network", "norm"]
+    tables = {_title(key): printable(part) for key, part in summary.groupby(by, sort=False)}
+    tables |= {ORDERS: compared(comparison)} if len(comparison) else {}
+    return tables | {f"{ATTACKED}: {_title(key)}": bounded(part) for key, part in bounds.groupby(by, sort=False)}
+
+
+def _title(key: object) -> str:
+    network, norm = cast(tuple[str, str], key)
+    return f"{named(network)}, {norm} norm, {UNITS}"
 
 
 def markdown(tables: dict[str, pd.DataFrame]) -> str:

@@ -39,7 +39,7 @@ def draw(folder: Path, scores: pd.DataFrame, summary: pd.DataFrame, cells: pd.Da
                 axes.plot([place - 0.35, place + 0.35], [np.exp(np.log(part.ratio).mean())] * 2, color="black", lw=2)
             axes.axhline(1, color="black", lw=0.6)
             axes.set_yscale("log")
-            plain_numbers(axes)
+            plain_numbers(axes.yaxis)
             axes.set_title(f"{norm} norm", fontsize=9)
             axes.set_xticks(range(len(shown)), labels, rotation=60, fontsize=8)
         panels[0].set_ylabel(f"score over the {named(baseline)} score of the\nsame image and target class")

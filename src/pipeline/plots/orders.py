@@ -37,7 +37,7 @@ def draw(folder: Path, both: pd.DataFrame) -> None:
             _against(scores, of_norm, norm)
             gain.axhline(1, color="black", lw=0.6)
             gain.set_yscale("log")
-            plain_numbers(gain)
+            plain_numbers(gain.yaxis)
             gain.set_ylabel(f"second order over first order, {norm} norm")
             cost.set_ylim(bottom=0)
             cost.set_ylabel("Hessian-vector products a point")
@@ -54,8 +54,6 @@ def _against(axes: Axes, rows: pd.DataFrame, norm: str) -> None:
     low, high = values[values > 0].min() * 0.8, values.max() * 1.25
     axes.plot([low, high], [low, high], color="black", lw=0.6)
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
-    plain_numbers(axes)
-    axes.xaxis.set_major_formatter(axes.yaxis.get_major_formatter())
-    axes.xaxis.set_minor_formatter(axes.yaxis.get_minor_formatter())
+    plain_numbers(axes.xaxis, axes.yaxis)
     axes.set_xlabel(f"first order, {norm} norm ([0,1] pixel units)")
     axes.set_ylabel(f"second order, {norm} norm ([0,1] pixel units)")

@@ -29,7 +29,7 @@ def draw(folder: Path, summary: pd.DataFrame) -> None:
             axes.set_xticks(range(len(targets)), [TARGETS.get(target, f"class {target}") for target in targets])
             axes.set_xlabel("target class")
             axes.set_ylabel(f"estimated CLEVER score,\n{norm} norm ([0,1] pixel units)")
-            plain_numbers(axes)
+            plain_numbers(axes.yaxis)
         drawn.legend(
             *axes.get_legend_handles_labels(), loc="outside upper center", ncols=min(6, len(cells)), frameon=False
         )

@@ -10,6 +10,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -32,14 +33,18 @@ def marker(index: int) -> str:
     return MARKERS[index % len(MARKERS)]
 
 
-def plain_numbers(axes: Axes) -> None:
-    """Tick labels of a logarithmic y axis as plain numbers, on the ticks that begin with 1, 2, 3 or 6."""
+def plain_numbers(*axes: Axis) -> None:
+    """Tick labels of logarithmic axes as plain numbers, the fewer the more decades there are."""
+    for axis in axes:
 
-    def label(value: float, position: float) -> str:
-        return f"{value:g}" if f"{value:e}"[0] in "1236" else ""
+        def label(value: float, position: float, axis: Axis = axis) -> str:
+            low, high = axis.get_view_interval()
+            decades = np.log10(high / low)
+            shown = "1236" if decades < 1.5 else "13" if decades < 2.5 else "1"
+            return f"{value:g}" if f"{value:e}"[0] in shown else ""
 
-    axes.yaxis.set_major_formatter(label)
-    axes.yaxis.set_minor_formatter(label)
+        axis.set_major_formatter(label)
+        axis.set_minor_formatter(label)
 
 
 def unbounded(axes: Axes, x: NDArray[np.float64], shade: str) -> None:

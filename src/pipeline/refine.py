@@ -1,0 +1,158 @@
+"""Bringing adversarial images nearer to their originals. Whatever proposes an image, only what is verified is kept."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from clever.bpda import BPDA, Transformation
+from clever.norms import Norm
+from clever.transforms import PNG, Identity
+
+Images = Float[Tensor, "row channel height width"]
+Rows = Float[Tensor, " row"]
+
+HALVINGS = 12
+"""Of a bisection: what it finds is exact to a 4000th of where it started."""
+
+
+class Nearest:
+    """The nearest adversarial image of each row so far, ``image``, and its ``distance``; at first the original and inf.
+
+    Guarantee: an image is kept only if it lies in [0,1], is rounded to 8 bits where that is asked for, and the network
+    took this very image for the target class, all its logits being finite. ``distance`` is in the norm and in
+    [0,1]-pixel units. The network must be `clever.models.frozen`.
+    """
+
+    def __init__(self, network: nn.Module, originals: Images, targets: Tensor, norm: Norm, *, eight_bits: bool) -> None:
+        self.network, self.originals, self.targets, self.norm = network, originals, targets, norm
+        self.format = BPDA(PNG() if eight_bits else Identity())
+        self.image = originals.clone()
+        self.distance = originals.new_full((len(originals),), math.inf)
+
+    @property
+    def change(self) -> Images:
+        """What leads from the original to the image: zero where none was found."""
+        return self.image - self.originals
+
+    def judged(self, images: Images) -> tuple[Float[Tensor, "row class"], Bool[Tensor, " row"]]:
+        """The logits of the images and which are adversarial; keeps those that are nearer than the ones known."""
+        images = self.format(images.clamp(0, 1))
+        logits = self.network(images)
+        images, values = images.detach(), logits.detach()
+        # NaN is in no range, and argmax would take it for the largest logit.
+        sound = values.isfinite().all(1) & images.isfinite().flatten(1).all(1)
+        adversarial: Tensor = sound & (values.argmax(1) == self.targets)
+        distance = self.norm.of(images - self.originals)
+        nearer = adversarial & (distance < self.distance)
+        self.image = torch.where(_wide(nearer), images, self.image)
+        self.distance = torch.where(nearer, distance, self.distance)
+        return logits, adversarial
+
+    def offer(self, images: Images) -> Bool[Tensor, " row"]:
+        """Which images are adversarial, by a forward pass alone; keeps those that are nearer."""
+        with torch.no_grad():
+            return self.judged(images)[1]
+
+
+def walk(nearest: Nearest, steps: int, scale: float) -> None:
+    """Fast minimum norm (Pintor et al. 2021, algorithm 1) from the nearest image known, else from the original.
+
+    A forward and a backward pass a step: down the gradient of the margin, then onto a ball that shrinks after success
+    and grows after failure. Unlike the library's, a step is ``scale`` times the distance of its own row, not a number
+    of pixel units; every image on the way is kept if nearer; and a first crossing overshoots by a fiftieth, as on an
+    affine margin the step ends on the boundary itself.
+    """
+    columns, radius, change = nearest.targets.unsqueeze(1), nearest.distance, nearest.change
+    for step in range(steps):
+        decay = (1 + math.cos(math.pi * step / steps)) / 2
+        images = (nearest.originals + change).clamp(0, 1).requires_grad_()
+        with torch.enable_grad():
+            logits, adversarial = nearest.judged(images)
+            margin = logits.scatter(1, columns, -math.inf).amax(1) - logits.gather(1, columns).squeeze(1)
+            (gradient,) = torch.autograd.grad(margin.sum(), images)
+        change, away = images.detach() - nearest.originals, margin.detach().abs()
+        found, length = nearest.distance.isfinite(), _positive(Norm.L2.of(gradient))
+        first = (nearest.norm.of(change) + away / _positive(nearest.norm.dual.of(gradient))) * 1.02
+        rate = 0.001 + 0.099 * decay
+        smaller = torch.minimum(radius, nearest.distance) * (1 - rate)
+        radius = torch.where(adversarial, smaller, torch.where(found, radius * (1 + rate), first))
+        reach = torch.where(found, Norm.L2.of(nearest.change), Norm.L2.of(change) + away / length)
+        change = change - _wide(scale * (0.01 + 0.99 * decay) * reach / length) * gradient
+        change = projected(change, nearest.norm, radius)
+
+
+def shrink(nearest: Nearest) -> None:
+    """Bisection towards the original: through its projections onto smaller balls, then along the segment.
+
+    On a staircase, where the network changes its mind more than once, this finds some verified image, not the nearest.
+    """
+    change, distance = nearest.change, nearest.distance.nan_to_num(posinf=0)
+    _bisect(nearest, lambda share: projected(change, nearest.norm, share * distance))
+    change = nearest.change
+    _bisect(nearest, lambda share: _wide(share) * change)
+
+
+def settle(nearest: Nearest, transformation: Transformation) -> None:
+    """Takes back what the transformation does not notice: the same t(x) from an image nearer to the original.
+
+    Gradients say nothing of where on its step a pixel lies. So every pixel goes back as far as its t stays the same, by
+    bisection with t alone, exact where t works pixel by pixel; and t(x) itself is offered, which for a codec keeps what
+    it kept and drops the rest, as t(t(x)) is nearly t(x).
+    """
+    noticed, change = transformation(nearest.image), nearest.change
+    low, high = torch.zeros_like(change), torch.ones_like(change)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        same = transformation((nearest.originals + middle * change).clamp(0, 1)) == noticed
+        low, high = torch.where(same, low, middle), torch.where(same, middle, high)
+    nearest.offer(nearest.originals + high * change)
+    nearest.offer(noticed)
+
+
+def thin(nearest: Nearest, transformation: Transformation, rounds: int, generator: torch.Generator) -> None:
+    """Random local search: some pixels go part of the way back, every other time as the transformation leaves them.
+
+    A forward pass a round. The share of pixels grows with success and falls with failure. ``generator`` on the images'
+    device.
+    """
+    share = torch.full_like(nearest.distance, 0.1)
+    for turn in range(rounds):
+        chosen = torch.rand(nearest.image.shape, generator=generator, device=share.device) < _wide(share)
+        kept = _wide(torch.rand(len(share), generator=generator, device=share.device, dtype=share.dtype))
+        candidates = nearest.originals + torch.where(chosen, kept * nearest.change, nearest.change)
+        before = nearest.distance
+        nearest.offer(transformation(candidates) if turn % 2 else candidates)
+        share = torch.where(nearest.distance < before, share * 1.5, share * 0.9).clamp(0, 0.9)
+
+
+def projected(change: Images, norm: Norm, radius: Rows) -> Images:
+    """The Euclidean projection of each row onto the ball of its radius (for L1, Duchi et al. 2008)."""
+    if norm is Norm.LINF:
+        return change.clamp(-_wide(radius), _wide(radius))
+    if norm is Norm.L2:
+        return change * _wide((radius / _positive(norm.of(change))).clamp(max=1))
+    sizes = change.flatten(1).abs()
+    largest, counts = sizes.sort(1, descending=True).values, torch.arange(1, sizes.shape[1] + 1, device=sizes.device)
+    excess = largest.cumsum(1) - radius.unsqueeze(1)
+    last = (largest * counts > excess).sum(1, keepdim=True).clamp(min=1)
+    off = (excess.gather(1, last - 1) / last).clamp(min=0)
+    return change.sign() * (sizes - off).clamp(min=0).view_as(change)
+
+
+def _bisect(nearest: Nearest, at: Callable[[Rows], Images]) -> None:
+    low, high = torch.zeros_like(nearest.distance), torch.ones_like(nearest.distance)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        found = nearest.offer(nearest.originals + at(middle))
+        low, high = torch.where(found, low, middle), torch.where(found, middle, high)
+
+
+def _positive(values: Rows) -> Rows:
+    return values.clamp(min=1e-12)
+
+
+def _wide(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)

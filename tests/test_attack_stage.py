@@ -1,0 +1,133 @@
+"""The stage attack: every score gets its distance, nothing finished is attacked again, bad settings are refused."""
+
+import json
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import TINY, Project
+from pipeline.upper_bounds import beside, findings, summarise_bounds
+
+WEAK = ("attack.steps=10", "attack.starts=1", "attack.rounds=0", "norms=[L2,Linf]")
+
+
+def finished(project: Project) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (project.folder / "store" / "attacks").rglob("*.npz")}
+
+
+def attack(project: Project, *overrides: str, out: str = "run") -> tuple[pd.DataFrame, dict[str, object]]:
+    project.stage("attack", *WEAK, f"results_dir={out}", *overrides)
+    folder = project.folder / out
+    return pd.read_csv(folder / "distances.csv"), json.loads((folder / "run.json").read_text())
+
+
+def test_every_score_gets_the_distance_of_its_own_image_and_class(project: Project) -> None:
+    distances, run = attack(project)
+    project.stage("score", *WEAK, "results_dir=scores")
+    scores = pd.read_csv(project.folder / "scores" / "scores.csv")
+    key = ["cell", "network", "id", "label", "predicted", "target", "target_class", "norm"]
+    assert len(scores) == len(scores.merge(distances, on=key, validate="one_to_one")) == len(distances)
+    assert run["attacks_computed"] > 0
+    examples = np.load(project.folder / "run" / "examples.npz")
+    row = distances[(distances.norm == "L2") & (distances.target == "top2")].iloc[0]
+    change = examples["L2 top2"] - examples["original"]
+    assert np.linalg.norm(change) == pytest.approx(row.distance, rel=1e-4)
+
+
+def test_what_is_finished_is_never_attacked_again_and_belongs_to_the_classifier_alone(project: Project) -> None:
+    first = attack(project, "defense=quantize")
+    again = attack(project, "defense=quantize", "bpda=false", "sampling.n_batches=9", "sampling.estimator=maximum")
+    assert again[1]["attacks_from_store"] == first[1]["attacks_computed"] > 0
+    assert again[1]["attacks_computed"] == 0
+    assert again[0].distance.equals(first[0].distance)
+    for change in ("attack.steps=11", "attack.eight_bits=true", "attack.bpda=false", "defense.levels=8", "seed=3"):
+        assert attack(project, "defense=quantize", change)[1]["attacks_computed"] > 0, change
+
+
+def test_a_killed_attack_goes_on_where_it_was(project: Project) -> None:
+    settings = ("attack.images=1", "score.n_images=8", "data.n_images=60")
+    attack(project, *settings, out="undisturbed")
+    whole = len(finished(project))
+    shutil.rmtree(project.folder / "store" / "attacks")
+    command = (sys.executable, "-m", "pipeline.attack", *TINY.split(), *WEAK, *settings, "results_dir=killed")
+    process = project.start(*command)
+    while len(finished(project)) < 3 and process.poll() is None:
+        time.sleep(0.002)
+    assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    kept = finished(project)
+    assert 3 <= len(kept) < whole
+    _, run = attack(project, *settings, out="killed")
+    assert kept.items() <= finished(project).items()
+    assert run["attacks_from_store"] > 0
+    name = "distances.csv"
+    assert (project.folder / "killed" / name).read_bytes() == (project.folder / "undisturbed" / name).read_bytes()
+
+
+def test_a_damaged_file_is_named_and_attacked_anew(project: Project) -> None:
+    first = attack(project)[0]
+    victim = next(iter(finished(project)))
+    victim.write_bytes(victim.read_bytes()[:-30])
+    shown = project.stage("attack", *WEAK, "results_dir=run").stderr
+    assert f"{victim.relative_to(project.folder)} cannot be used and is computed anew" in shown
+    assert pd.read_csv(project.folder / "run" / "distances.csv").equals(first)
+
+
+def test_a_sweep_attacks_one_defense_after_another(project: Project) -> None:
+    project.stage("attack", "-m", *WEAK, "defense=identity,quantize")
+    swept = sorted((project.folder / "multirun").rglob("distances.csv"))
+    assert [path.parent.name for path in swept] == ["0-identity", "1-quantize"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("attack.steps=0", "steps is 0: it must be a whole number from 1 up"),
+        ("attack.starts=many", "starts is 'many'"),
+        ("attack.images=0", "attack.images is 0: it must be a whole number from 1 up"),
+        ("attack.eight_bits=1", "attack.eight_bits is 1: it must be true or false"),
+        ("attack.step=3", "unknown setting attack.step: attack has bpda, eight_bits, images, rounds, starts, steps"),
+        ("norms=[L7]", "unknown norm 'L7'"),
+    ],
+)
+def test_bad_settings_are_refused_before_any_attack(project: Project, override: str, message: str) -> None:
+    shown = project.stage("attack", override, code=2)
+    assert message in shown.stderr
+    assert not finished(project)
+
+
+def scores(*pairs: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    same = {"network": "net", "cell": "identity", "norm": "L2", "target": "top2", "predicted": 0, "label": 0}
+    fit = ["sample_maximum", "shape", "ks_pvalue", "fell_back", "degenerate", "tied"]
+    diagnostics = {"target_class": 1, "capped": False, "end_point": 1.0} | {f"end_point_{name}": 0.5 for name in fit}
+    table = [same | diagnostics | {"id": f"i{n}", "score": score} for n, (score, _) in enumerate(pairs)]
+    return pd.DataFrame(table), pd.DataFrame([same | {"id": f"i{n}", "distance": d} for n, (_, d) in enumerate(pairs)])
+
+
+def test_scores_beside_distances_by_hand() -> None:
+    rows = beside(*scores((1.0, 2.0), (2.0, 8.0), (3.0, 2.0), (4.0, np.inf)))
+    assert list(rows.exceeds) == [False, False, True, False]
+    (row,) = summarise_bounds(rows, 0).itertuples()
+    assert (row.images, row.found, row.exceeding, row.share_exceeding) == (4, 0.75, 1, 0.25)
+    assert (row.score, row.distance) == (2.0, 4.0)  # over those with a distance
+    assert row.ratio == pytest.approx((0.5 * 0.25 * 1.5) ** (1 / 3))
+    assert row.rank_correlation == pytest.approx(0.0)
+    # Clopper and Pearson's interval of 1 in 4
+    assert (row.share_exceeding_low, row.share_exceeding_high) == (
+        pytest.approx(0.0063, abs=1e-4),
+        pytest.approx(0.8059, abs=1e-4),
+    )
+    (found,) = findings(rows).itertuples()
+    assert (found.id, found.excess) == ("i2", pytest.approx(0.5))
+
+
+def test_findings_come_worst_first() -> None:
+    rows = beside(*scores((1.1, 1.0), (3.0, 1.0), (2.0, 1.0)))
+    assert list(findings(rows).id) == ["i1", "i2", "i0"]
