@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = Path(os.environ.get("IMAGENET_SAMPLE", ROOT.parent / "shared" / "imagenet-sample"))
 TINY = (
     "score.n_images=2 sampling.n_batches=6 sampling.n_samples=8 chunk_points=8 data.n_images=60 weights.epochs=3 "
-    "targets=[top2,least]"
+    "targets=[top2,least] attack.steps=5 attack.rounds=0"
 )
 
 

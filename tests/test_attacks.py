@@ -81,7 +81,7 @@ def test_affine_classifiers_are_attacked_to_within_two_percent(norm: Norm, class
     truth = torch.tensor([exact(network, x, j, norm) for x, j in zip(images, targets, strict=True)])
     ratio = found.distance / truth
     assert float(ratio.min()) >= 1 - 1e-3
-    assert float(ratio.mean()) <= 1.02
+    assert float(ratio.max()) <= 1.02
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_what_is_found_is_adversarial_for_the_defended_network(bent, defense, no
 
 @pytest.mark.parametrize("norm", Norm)
 @pytest.mark.parametrize("defense", [clever.Quantize(16), clever.BitDepth(3)], ids=["quantize", "bit depth"])
-def test_without_bpda_the_attack_does_clearly_worse(bent, defense, norm: Norm, capsys) -> None:
+def test_without_bpda_the_attack_does_clearly_worse(bent, defense, norm: Norm) -> None:
     images = images_of((3, 4, 4), 24)
     means = {}
     for bpda in (True, False):
@@ -133,8 +133,7 @@ def test_without_bpda_the_attack_does_clearly_worse(bent, defense, norm: Norm, c
         farthest = norm.of(torch.maximum(images, 1 - images))
         means[bpda] = float(torch.where(found.success, found.distance, farthest).mean())
         assert not bpda or found.success.all()
-    with capsys.disabled():
-        print(f"\n{type(defense).__name__}, {norm}: mean distance {means[True]:.3g}, without BPDA {means[False]:.3g}")
+    print(f"{type(defense).__name__}, {norm}: mean distance {means[True]:.3g}, without BPDA {means[False]:.3g}")
     assert means[True] < 0.5 * means[False]
 
 

@@ -9,7 +9,7 @@ from conftest import Project
 
 IMAGENET = (
     "data=imagenet model=squeezenet1_1 weights=file sampling.n_batches=5 sampling.n_samples=4 "
-    "data.n_images=40 score.n_images=4 targets=[top2,least]"
+    "data.n_images=40 score.n_images=4 targets=[top2,least] attack.steps=5 attack.rounds=1 attack.images=2"
 )
 
 
@@ -29,7 +29,8 @@ def test_photographs_to_table(sample: Path, tmp_path: Path) -> None:
     shown = project.stage("model", tiny=about).stdout
     assert float(shown.split("squeezenet1_1: right on ")[1].split("%")[0]) > 30
     for cell in ("identity", "jpeg", "bit_depth"):
-        project.stage("score", f"cell={cell}", f"results_dir=results/score/{cell}", f"defense={cell}", tiny=about)
+        for stage in ("score", "attack"):
+            project.stage(stage, f"cell={cell}", f"results_dir=results/{stage}/{cell}", f"defense={cell}", tiny=about)
     shown = project.stage("aggregate", tiny=about).stdout
     assert "bit depth" in shown
     table = pd.read_csv(project.folder / "results" / "aggregate" / "table.csv")
@@ -37,4 +38,8 @@ def test_photographs_to_table(sample: Path, tmp_path: Path) -> None:
     assert (table["mean"] > 0).all()
     by_target = table[table.cell == "identity"].pivot(index="norm", columns="target", values="mean")
     assert (by_target["top2"] < by_target["least"]).all()  # the order that the papers find everywhere
+    bounds = pd.read_csv(project.folder / "results" / "aggregate" / "bounds.csv")
+    assert (bounds.found > 0).any()
     project.stage("figures", tiny=about)
+    project.stage("report", tiny=about)
+    assert "squeezenet1_1" in (project.folder / "results" / "report.html").read_text()

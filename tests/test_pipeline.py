@@ -51,7 +51,7 @@ def test_dvc_runs_all_and_a_changed_list_of_cells_changes_all(project: Project) 
     masked = table[table.cell == "quantize_no_bpda"]
     assert (masked.share_capped == 1).all()
     assert (masked.ratio > 1).all()
-    names = {"scores", "bpda", "fits", "convergence", "images", "orders"}
+    names = {"scores", "bpda", "fits", "convergence", "images", "orders", "sandwich", "against", "adversaries"}
     for kind, head in (("pdf", b"%PDF"), ("png", b"\x89PNG")):
         drawn = {path.stem: path.read_bytes() for path in (results / "figures").glob(f"*.{kind}")}
         assert drawn.keys() == names
@@ -259,7 +259,8 @@ def test_unbounded_scores_stand_in_table_and_figures(project: Project) -> None:
         ("identity", ["defense=identity"]),
         ("quantize_no_bpda", ["defense=quantize", "bpda=false"]),
     ):
-        project.stage("score", *overrides, f"cell={name}", f"results_dir=results/score/{name}", uncapped)
+        for stage in ("score", "attack"):
+            project.stage(stage, *overrides, f"cell={name}", f"results_dir=results/{stage}/{name}", uncapped)
     shown = project.stage("aggregate", uncapped).stdout
     assert "inf [inf, inf]" in shown
     metrics = json.loads((project.folder / "results" / "aggregate" / "metrics.json").read_text())

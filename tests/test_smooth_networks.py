@@ -60,7 +60,8 @@ def test_both_orders_on_one_network_through_all_stages(project: Project) -> None
     project.stage("model", "-m", "model=mlp_tanh,cnn_softplus", "hydra.sweep.dir=multirun/model")
     lines = {"mlp": ["model=mlp_tanh", *SECOND[::2]], "mlp_second": ["model=mlp_tanh", *SECOND]}
     for cell, overrides in lines.items():
-        project.stage("score", *overrides, f"cell={cell}", f"results_dir=results/score/{cell}")
+        for stage in ("score", "attack"):
+            project.stage(stage, *overrides, f"cell={cell}", f"results_dir=results/{stage}/{cell}")
     params = project.folder / "params.yaml"
     text = "".join(f"  {cell}: {' '.join(overrides)}\n" for cell, overrides in lines.items())
     params.write_text(params.read_text().split("cells:")[0] + f"cells:\n{text}")

@@ -8,6 +8,7 @@ from pipeline import tables
 from pipeline.comparison import compare, pairs
 from pipeline.summary import baselines, interval, summarise
 
+NONE = pd.DataFrame(columns=["network", "norm"])
 BASELINE = dict.fromkeys(["plain", "jpeg", "masked", "bit_depth"], "plain")
 
 
@@ -64,7 +65,7 @@ def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
 
 def test_the_printed_tables_hold_every_row() -> None:
     summary = summarise(scores(plain=[1, 2, 3], bit_depth=[2, 4, 6]), BASELINE, 0)
-    printed = tables.sections(summary, pd.DataFrame())
+    printed = tables.sections(summary, pd.DataFrame(), NONE)
     for text in (tables.markdown(printed), tables.latex(printed)):
         assert "bit depth" in text
         assert "4 [2" in text
@@ -100,7 +101,7 @@ def test_second_order_stands_beside_first_order_of_the_same_image_and_class() ->
     assert row.gain_low <= row.gain <= row.gain_high
     assert (row.share_larger, row.products, row.unconverged) == (pytest.approx(2 / 3), 12, 0.25)
     summary = summarise(table, dict.fromkeys(table.cell, "plain"), 0)
-    shown = tables.markdown(tables.sections(summary, compare(both, 0)))
+    shown = tables.markdown(tables.sections(summary, compare(both, 0), NONE))
     assert tables.ORDERS in shown
     assert "67%" in shown
 
@@ -111,4 +112,4 @@ def test_without_a_partner_there_is_no_comparison() -> None:
     assert both.empty
     assert compare(both, 0).empty
     summary = summarise(table, dict.fromkeys(table.cell, "plain"), 0)
-    assert tables.ORDERS not in tables.sections(summary, compare(both, 0))
+    assert tables.ORDERS not in tables.sections(summary, compare(both, 0), NONE)

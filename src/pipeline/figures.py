@@ -37,7 +37,7 @@ def run(config: DictConfig) -> None:
     convergence.draw(folder, of_baseline, maxima, config.sampling.estimator)
     straight = about[about.bpda].cell
     sandwich.draw(folder, every[every.cell.isin(straight)])
-    against.draw(folder, every)
+    against.draw(folder, every[every.cell.isin(straight)])
     masking.draw(folder, every, _with_and_without(about))
     examples = {cell: dict(np.load(artifacts.attacks_of(cell) / "examples.npz")) for cell in straight}
     first = {cell: every[every.cell == cell].iloc[0] for cell in straight}

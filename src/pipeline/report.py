@@ -43,6 +43,8 @@ def run(config: DictConfig) -> None:
     bounds = pd.read_csv(folder / "bounds.csv", dtype={"target": str})
     about = pd.read_csv(folder / "cells.csv")
     found = pd.read_csv(folder / "findings.csv", dtype={"id": str, "target": str})
+    with_bpda = set(about[about.bpda].cell)
+    straight = found[found.cell.isin(with_bpda)]
     runs = {name: _json(artifacts.scores_of(name) / "run.json") for name in names}
     attacks = {name: _json(artifacts.attacks_of(name) / "run.json") for name in names}
     paper = beside_ours(Path(config.paper_numbers), summary) if config.paper_numbers else None
@@ -59,9 +61,11 @@ def run(config: DictConfig) -> None:
         claims=claims(scores, about, config.seed),
         figures=figures,
         tables={title: _html(table) for title, table in tables.sections(summary, orders, bounds).items()},
-        findings=_html(found.round(4)) if len(found) else None,
-        n_scores=len(scores),
-        n_findings=len(found),
+        findings=_html(straight) if len(straight) else None,
+        n_findings=len(straight),
+        n_scores=int(scores.cell.isin(with_bpda).sum()),
+        n_masked=len(found) - len(straight),
+        n_without=int((~scores.cell.isin(with_bpda)).sum()),
         paper=_html(paper.round(4)) if paper is not None else None,
         versions=attacks[names[0]]["versions"],
         devices=sorted({str(run["device"]) for run in runs.values()}),

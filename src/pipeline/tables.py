@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import numpy as np
 import pandas as pd
 
 TARGETS = {"top2": "top-2", "random": "random", "least": "least likely", "untargeted": "untargeted"}
@@ -75,7 +76,7 @@ def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
             "CLEVER / distance": [
                 _with_interval(*row) for row in bounds[["ratio", "ratio_low", "ratio_high"]].to_numpy()
             ],
-            "rank correlation": bounds.rank_correlation.map("{:.2f}".format),
+            "rank correlation": ["" if np.isnan(value) else f"{value:.2f}" for value in bounds.rank_correlation],
             "CLEVER above": [
                 f"{above:.0f} of {total:.0f}: {p:.0%} [{low:.0%}, {high:.0%}]"
                 for above, total, p, low, high in share.to_numpy()

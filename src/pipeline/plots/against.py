@@ -26,8 +26,8 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             if len(values):
                 ends = [values.min() * 0.8, values.max() * 1.25]
                 axes.plot(ends, ends, color="black", lw=0.7)
-            axes.set(xscale="log", yscale="log")
-            plain_numbers(axes.xaxis, axes.yaxis)
+                axes.set(xscale="log", yscale="log")
+                plain_numbers(axes.xaxis, axes.yaxis)
             axes.set_xlabel(f"smallest distance found,\n{norm} norm ([0,1] pixel units)")
             axes.set_ylabel(f"CLEVER, {norm} norm ([0,1] pixel units)")
         handles = axes.get_legend_handles_labels()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.plots.style import COLOURS, figure, plain_numbers, unbounded
+from pipeline.plots.style import COLOURS, figure, logarithmic, unbounded
 from pipeline.tables import named
 
 SHOWN = (
@@ -30,7 +30,7 @@ def draw(folder: Path, rows: pd.DataFrame, pairs: list[tuple[str, str]]) -> None
                     axes.scatter(x, value.where(np.isfinite(value)), 5, color=shade, marker=shape, alpha=0.45, lw=0)
                     if np.isinf(value).any():
                         unbounded(axes, np.array([place + (step - 1) * 0.26]), shade)
-                    middle = value.median()
+                    middle = value[np.isfinite(value)].median()
                     axes.plot(place + (step - 1) * 0.26 + np.array([-0.11, 0.11]), [middle] * 2, color=shade, lw=2)
                 above, total = int(of_cell[masked].exceeds.sum()), len(of_cell[masked])
                 top = 1.0 if above else 0.93
@@ -38,8 +38,8 @@ def draw(folder: Path, rows: pd.DataFrame, pairs: list[tuple[str, str]]) -> None
                 axes.annotate(
                     note, (place, top), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7
                 )
-            axes.set_yscale("log")
-            plain_numbers(axes.yaxis)
+            shown = rows[(rows.norm == norm) & rows.cell.isin([cell for pair in pairs for cell in pair])]
+            logarithmic(axes, shown[["score", "distance"]].to_numpy())
             axes.set_ylabel(f"{norm} norm ([0,1] pixel units)")
             axes.set_xticks(range(len(pairs)), [named(cell) for cell, _ in pairs], rotation=30, fontsize=8)
         handles = [axes.scatter([], [], 20, color=shade, marker=shape, label=label) for label, shade, shape in SHOWN]

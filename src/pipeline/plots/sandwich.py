@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.plots.style import COLOURS, figure, plain_numbers
+from pipeline.plots.style import COLOURS, figure, logarithmic
 from pipeline.tables import named
 
 
@@ -23,8 +23,7 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             above = part.exceeds.to_numpy()
             axes.scatter(x[above], part.score[above], 45, "none", marker="o", edgecolors="black", linewidths=0.9)
             axes.scatter([], [], 45, "none", marker="o", edgecolors="black", label="CLEVER above the distance")
-            axes.set_yscale("log")
-            plain_numbers(axes.yaxis)
+            logarithmic(axes, part[["score", "distance"]].to_numpy())
             axes.set_xticks([])
             axes.set_title(f"{named(cell)}, {norm}: {above.sum()} of {len(part)} above", fontsize=8)
         for norm, axes in zip(norms, grid[-1], strict=True):

@@ -18,9 +18,9 @@ from pipeline.artifacts import write_atomically
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of a font that it subsets
 
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00")
-"""Okabe and Ito's palette, told apart by the colour-blind and, with the markers, in grey."""
-MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#7F3C8D", "#8A8A8A")
+"""Okabe and Ito's palette and two more, told apart by the colour-blind and, with the markers, in grey."""
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">")
 
 
 def colour(index: int) -> str:
@@ -45,6 +45,13 @@ def plain_numbers(*axes: Axis) -> None:
 
         axis.set_major_formatter(label)
         axis.set_minor_formatter(label)
+
+
+def logarithmic(axes: Axes, values: NDArray[np.float64]) -> None:
+    """A logarithmic y axis with plain numbers, where any of the values has a place on it."""
+    if (np.isfinite(values) & (values > 0)).any():
+        axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
 
 
 def unbounded(axes: Axes, x: NDArray[np.float64], shade: str) -> None:
