@@ -10,7 +10,7 @@ help:
 	@echo "make repro                 the default experiment, from images to figures (dvc repro)"
 	@echo "make test                  all tests"
 	@echo "make lint                  style and types"
-	@echo "make paper IMAGENET=DIR    the paper's experiment on your ImageNet validation set"
+	@echo "make paper IMAGENET=DIR    the paper's experiment on your ImageNet validation set (OVERRIDES=... for less of it)"
 	@echo "make clean                 removes the environment, caches and everything that repro can make again"
 
 # Compiled once here, since every stage is a process of its own that would otherwise compile what it imports.
@@ -39,7 +39,7 @@ PAPER_CELLS := {identity: 'defense=identity', jpeg: 'defense=jpeg', bit_depth: '
 
 paper: $(BIN)/ready
 	@test -d "$(IMAGENET)" || { echo "make paper IMAGENET=DIR: '$(IMAGENET)' is no folder; name that of your ImageNet validation set" >&2; exit 2; }
-	dvc exp run --set-param 'overrides="experiment=imagenet_densenet121 data.root=$(abspath $(IMAGENET))"' \
+	dvc exp run --set-param 'overrides="$(strip experiment=imagenet_densenet121 data.root=$(abspath $(IMAGENET)) $(OVERRIDES))"' \
 		--set-param 'networks="model=densenet121"' --set-param '~cells' --set-param "+cells=$(PAPER_CELLS)"
 	@echo "Report: results/report.html; back to the default: git checkout params.yaml"
 
