@@ -1,31 +1,25 @@
 """Gradients per second and memory of the sampling loop, beside a bare forward-and-backward loop over the same network.
 
-The two take turns in one process, so that their ratio holds on a machine whose speed drifts. Random weights: speed does
-not depend on them. Example: python benchmarks/sampling.py --network densenet121 --targets 3
+The two take turns in one process, so that their ratio holds on a machine whose speed drifts. With --layout, --precision
+or --compilation both loops are run that way, and a plain eager loop in single precision beside them.
+Example: python benchmarks/sampling.py --network densenet121 --targets 3
 """
 
 import resource
 import statistics
 import time
+from operator import truediv
 
 import torch
-import torchvision
+from networks import SIZES, network
 from report import parser, report
 from torch import nn
 
-from clever import Ball, Defended, Identity, Norm
+from clever import Ball, Compute, Defended, Identity, Norm
 from clever.capacity import Capacity
 from clever.maxima import Site, batch_maxima
 from clever.models import frozen
 from clever.orders import FirstOrder
-
-
-def network(name: str) -> tuple[nn.Module, int, int]:
-    """The network, its image size and how many points make a round of a few seconds on two cores."""
-    if name == "densenet121":
-        return torchvision.models.densenet121(weights=None), 224, 32
-    small = torchvision.models.DenseNet(8, (3, 3, 3), 16, bn_size=2, num_classes=10)
-    return small, 32, 4096
 
 
 def bare(net: nn.Module, points: torch.Tensor) -> None:
@@ -38,46 +32,64 @@ def bare(net: nn.Module, points: torch.Tensor) -> None:
 def main() -> None:
     """Prints the table and writes it as CSV."""
     described = parser(__doc__)
-    described.add_argument("--network", choices=["densenet121", "small"], default="small")
+    described.add_argument("--network", choices=list(SIZES), default="small")
     described.add_argument("--targets", type=int, default=1, help="target classes that share a forward pass")
     described.add_argument("--norm", choices=[str(norm) for norm in Norm], default="L2", help="the ball sampled")
     described.add_argument("--rounds", type=int, default=5, help="turns of each loop; the medians are printed")
+    described.add_argument("--points", type=int, help="points of a turn (default: a few seconds on two cores)")
     described.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    for name, default in vars(Compute()).items():
+        described.add_argument(f"--{name}", default=str(default), help=f"one of {', '.join(type(default))}")
     options = described.parse_args()
+    compute = Compute(options.precision, options.layout, options.compilation)
 
-    torch.manual_seed(0)
-    net, size, n_points = network(options.network)
-    net = net.to(options.device)
+    net, size = network(options.network, options.device), SIZES[options.network]
+    n_points = options.points or {"densenet121": 32, "small": 4096}[options.network]
     centre = torch.rand(3, size, size, device=options.device)
     site = Site(centre, "benchmark", Ball(Norm.named(options.norm), 3.0), n_points // 4, 0, True)
-    with frozen(net):
-        measure = FirstOrder().measure(Defended(net, Identity()), 0, range(1, options.targets + 1))
-        capacity = Capacity.of(measure, centre)
+    with frozen(net), compute.arithmetic():
+        faster = compute.applied(net)
+        measure = FirstOrder().measure(Defended(faster, Identity()), 0, range(1, options.targets + 1))
+        capacity = Capacity.of(FirstOrder().measure(Defended(net, Identity()), 0, [1]), centre)
         points = torch.rand(capacity.size, *centre.shape, device=options.device)
-        ours, loop = [], []
-        for turn in range(options.rounds + 1):
-            started = time.perf_counter()
+        passes = max(1, n_points // capacity.size)
+
+        def ours() -> int:
             batch_maxima(measure, site, range(4), capacity, lambda _: None)
-            ours.append(4 * site.n_samples * options.targets / (time.perf_counter() - started))
-            started, passes = time.perf_counter(), max(1, n_points // capacity.size)
+            return 4 * site.n_samples * options.targets
+
+        def loop(of: nn.Module) -> int:
             for _ in range(passes):
-                bare(net, points)
+                bare(of, points)
             if options.device != "cpu":
                 torch.cuda.synchronize()
-            loop.append(passes * capacity.size / (time.perf_counter() - started))
-            if turn == 0:
-                ours.clear(), loop.clear()  # the first turn only warms up
+            return passes * capacity.size
+
+        started = time.perf_counter()
+        ours(), loop(faster)
+        first = time.perf_counter() - started
+        speeds: dict[str, list[float]] = {"ours": [], "bare": [], "eager": []}
+        for _ in range(options.rounds):
+            for name, work in (("ours", ours), ("bare", lambda: loop(faster)), ("eager", lambda: loop(net))):
+                started = time.perf_counter()
+                gradients = work()
+                speeds[name].append(gradients / (time.perf_counter() - started))
     row = {
         "network": options.network,
         "size": size,
+        "compute": f"{compute.precision}, {compute.layout}, compilation {compute.compilation}",
         "targets": options.targets,
         "ball": options.norm,
         "points a pass": capacity.size,
-        "gradients/s": round(statistics.median(ours), 1),
-        "bare loop gradients/s": round(statistics.median(loop), 1),
-        "ratio": round(statistics.median(a / b for a, b in zip(ours, loop, strict=True)), 3),
+        "gradients/s": round(statistics.median(speeds["ours"]), 1),
+        "bare loop gradients/s": round(statistics.median(speeds["bare"]), 1),
+        "ratio": round(statistics.median(map(truediv, speeds["ours"], speeds["bare"])), 3),
+        "ratio to plain eager": round(statistics.median(map(truediv, speeds["ours"], speeds["eager"])), 3),
+        "first turn, compilation included, s": round(first, 1),
         "peak memory MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
+    if options.device != "cpu":
+        row["peak GPU memory MiB"] = torch.cuda.max_memory_allocated() // 2**20
     report([row], options.out, options.device)
 
 

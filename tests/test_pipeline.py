@@ -16,7 +16,7 @@ import torch
 import torchvision
 
 from conftest import TINY, Project
-from pipeline.networks import fill
+from pipeline.classifiers.networks import fill
 from pipeline.training import train
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())

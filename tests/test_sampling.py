@@ -86,7 +86,7 @@ def test_a_batch_of_points_depends_on_its_arguments_alone() -> None:
 def test_the_hardware_batch_changes_no_point(size: int) -> None:
     site = Site(torch.rand(3, 4, 4), "a", Ball(Norm.L1, 1.0), n_samples=37, seed=5, clip=True)
     whole = torch.cat([points for points, _ in site.points(range(2, 6), 10**6)])
-    parts = [points for points, _ in site.points(range(2, 6), size)]
+    parts = [points.clone() for points, _ in site.points(range(2, 6), size)]
     assert all(len(part) == size for part in parts[:-1])
     assert torch.equal(torch.cat(parts), whole)
     assert len(whole) == 4 * 37

@@ -15,7 +15,7 @@ from clever.orders import FirstOrder
 from clever.samplers import sample_with
 from clever.sampling import Ball
 from clever.transforms import JPEG, Identity, Quantize
-from pipeline.fingerprint import identity_of, of_order
+from pipeline.classifiers.fingerprint import identity_of, of_order
 from pipeline.store import Store
 
 N_SAMPLES = 10
@@ -58,7 +58,7 @@ class Counted:
     def maxima(self, n_batches: int, targets: list[int], *, seed: int = 0, radius: float = 1.0) -> BatchMaxima:
         image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
         site = Site(image, "image", Ball(Norm.L2, radius), N_SAMPLES, seed, True)
-        return self.store(lambda some: FirstOrder().measure(self.network, 0, some), site, 0, targets, n_batches)
+        return self.store(lambda some: FirstOrder().measure(self.network, 0, some), site, 0, targets, range(n_batches))
 
 
 def same(one: BatchMaxima, other: BatchMaxima) -> bool:
@@ -69,7 +69,7 @@ def test_the_store_gives_what_sampling_gives(tmp_path: Path, network: Defended) 
     stored = Counted(tmp_path, network)
     image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
     site = Site(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True)
-    direct = sample_with(lambda _: None)(lambda some: FirstOrder().measure(network, 0, some), site, 0, [1, 3], 9)
+    direct = sample_with(lambda _: None)(lambda some: FirstOrder().measure(network, 0, some), site, 0, [1, 3], range(9))
     first = stored.maxima(9, [1, 3])
     assert np.allclose(first.value, direct.value, rtol=1e-6)
     assert np.array_equal(first.index, direct.index)

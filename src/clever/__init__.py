@@ -13,6 +13,7 @@ score is an estimate of a lower bound of the distance to an adversarial image, n
 """
 
 from clever.bpda import BPDA, Defended
+from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
 from clever.errors import InputError
 from clever.extreme_value import EndPoint, Estimator, end_points
@@ -26,7 +27,7 @@ from clever.score import Score, score
 from clever.second_order import SecondOrder
 from clever.settings import Reference, Settings, paper, reference_code
 from clever.targets import RandomTarget
-from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize, Rounding
+from clever.transforms import JPEG, PNG, BitDepth, Chain, Codec, Identity, Quantize, Rounding
 
 __all__ = [
     "BPDA",
@@ -35,6 +36,9 @@ __all__ = [
     "Ball",
     "BitDepth",
     "Chain",
+    "Codec",
+    "Compilation",
+    "Compute",
     "Convention",
     "Defended",
     "EndPoint",
@@ -44,9 +48,11 @@ __all__ = [
     "InputError",
     "Lanczos",
     "Law",
+    "Layout",
     "Norm",
     "Normalize",
     "PowerIteration",
+    "Precision",
     "Quantize",
     "RandomTarget",
     "Reference",

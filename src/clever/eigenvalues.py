@@ -6,6 +6,7 @@ from typing import Protocol
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from clever.checks import is_number, whole
 from clever.errors import InputError
 from clever.hessian import Margin, Start
 
@@ -41,7 +42,6 @@ class Solver(Protocol):
 
 def check_effort(tolerance: float, most: int, name: str) -> None:
     """`InputError` for a tolerance or a budget of products that is not positive."""
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance > 0:
+    if not is_number(tolerance) or not tolerance > 0:
         raise InputError(f"tolerance is {tolerance!r}: it must be a positive number")
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise InputError(f"{name} is {most!r}: it must be a whole number from 1 up")
+    whole(name, most, 1)

@@ -44,6 +44,8 @@ class EndPoint:
     it. ``fell_back``: no fit was good enough, the sample maximum stands in. ``degenerate``: all maxima equal, their
     common value is the answer. ``tied``: how many maxima repeat another one. Without a fit, its numbers are NaN;
     after a fall-back, shape and scale are, and K-S numbers and start are of the best fit, which was not good enough.
+    ``standard_error``: of ``value``, by the observed information; 0 for equal maxima, NaN without a fit. It is too
+    small for few maxima: of nominal 95 % intervals, about 90 % hold the true end point for 500 maxima, 77 % for 50.
     """
 
     value: float
@@ -57,6 +59,7 @@ class EndPoint:
     fell_back: bool = False
     degenerate: bool = False
     tied: int = 0
+    standard_error: float = float("nan")
 
 
 def end_points(maxima: NDArray[np.float32] | Array, estimator: Estimator | str = Estimator.MLE_REG) -> list[EndPoint]:
@@ -71,7 +74,14 @@ def end_points(maxima: NDArray[np.float32] | Array, estimator: Estimator | str =
     span = top - maxima.min(1)
     flat = span <= RESOLUTION * top
     points = [
-        EndPoint(float(m), float(m), estimator, degenerate=bool(same), tied=len(row) - len(np.unique(row)))
+        EndPoint(
+            float(m),
+            float(m),
+            estimator,
+            degenerate=bool(same),
+            tied=len(row) - len(np.unique(row)),
+            standard_error=0.0 if same else float("nan"),
+        )
         for m, same, row in zip(top, flat, maxima, strict=True)
     ]
     if estimator is Estimator.MAXIMUM or flat.all():
@@ -94,6 +104,7 @@ def end_points(maxima: NDArray[np.float32] | Array, estimator: Estimator | str =
             ks_pvalue=float(pvalue[at]),
             start=SHAPES[best[k]],
             fell_back=not bool(good[k]),
+            standard_error=float(fit.gap_error[at] * span[row]) if good[k] else float("nan"),
         )
     return points
 

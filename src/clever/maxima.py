@@ -38,6 +38,10 @@ class BatchMaxima:
         """The parts one after the other along the batch axis (0) or the target axis (1)."""
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts], axis) for f in fields(cls)))
 
+    def of_target(self, target: int) -> "BatchMaxima":
+        """One target, by position; its axis stays, of length 1."""
+        return BatchMaxima(*(getattr(self, f.name)[:, target : target + 1] for f in fields(self)))
+
     def at(self, batch: int, target: int) -> "BatchMaxima":
         """One batch and one target, by position; both axes stay, of length 1."""
         here = (slice(batch, batch + 1), slice(target, target + 1))
@@ -48,10 +52,11 @@ CHUNK = 4096
 """Points of a chunk of batches, after which progress is told and, where there is a store, kept."""
 
 
-def chunks(n_batches: int, n_samples: int, points: int = CHUNK) -> list[range]:
-    """The batches 0 to N_b - 1 in chunks of about ``points`` points, at boundaries that do not depend on N_b."""
+def chunks(batches: range, n_samples: int, points: int = CHUNK) -> list[range]:
+    """The batches in chunks of about ``points`` points, at boundaries of their own, whichever are asked for."""
     length = max(1, points // n_samples)
-    return [range(start, min(start + length, n_batches)) for start in range(0, n_batches, length)]
+    starts = [batches.start, *range((batches.start // length + 1) * length, batches.stop, length)]
+    return [range(start, stop) for start, stop in zip(starts, [*starts[1:], batches.stop], strict=True)]
 
 
 @dataclass(frozen=True)
@@ -66,69 +71,71 @@ class Site:
     clip: bool
 
     def points(self, batches: range, size: int) -> Iterator[tuple[Float[Tensor, "point ..."], Float[Tensor, " point"]]]:
-        """The points of the batches, in order, ``size`` at a time, each with its distance from the centre."""
-        draws = chain.from_iterable(map(self._draws, batches))
-        waiting: list[Tensor] = []
-        for draw in draws:
-            waiting.append(draw)
-            if sum(map(len, waiting)) >= size:
-                *full, rest = torch.cat(waiting).split(size)
-                if len(rest) == size:
-                    full, rest = [*full, rest], rest[:0]
-                waiting = [rest] if len(rest) else []
-                yield from map(self._measured, full)
-        if waiting:
-            yield self._measured(torch.cat(waiting))
+        """The points of the batches, in order, ``size`` at a time, each with its distance from the centre.
+
+        The points lie in one piece of memory that the next ones overwrite: fresh memory costs a processor more than
+        what is done in it.
+        """
+        size = min(size, len(batches) * self.n_samples)
+        held, distances = self.centre.new_empty((size, *self.centre.shape)), self.centre.new_empty(size)
+        filled = 0
+        for drawn in map(self._measured, chain.from_iterable(map(self._draws, batches))):
+            points, distance = drawn
+            while len(points):
+                count = min(len(points), size - filled)
+                held[filled : filled + count] = points[:count]
+                distances[filled : filled + count] = distance[:count]
+                points, distance, filled = points[count:], distance[count:], filled + count
+                if filled == size:
+                    yield held, distances.clone()
+                    filled = 0
+        if filled:
+            yield held[:filled], distances[:filled].clone()
 
     def _draws(self, batch: int) -> Iterator[Tensor]:
         generator = batch_generator(self.seed, self.image, self.ball, batch, self.centre.device)
         return batch_offsets(self.ball, self.n_samples, self.centre, generator)
 
     def _measured(self, offset: Tensor) -> tuple[Tensor, Tensor]:
-        points = self.centre + offset
-        if self.clip:
-            points = points.clamp_(0, 1)
-            offset = points - self.centre
-        return points, self.ball.norm.of(offset)
+        if not self.clip:
+            return self.centre + offset, self.ball.norm.of(offset)
+        points = offset.add_(self.centre).clamp_(0, 1)
+        return points, self.ball.norm.of(points - self.centre)
 
 
 def batch_maxima(
     measure: Measure, site: Site, batches: range, capacity: Capacity, advance: Callable[[int], object]
 ) -> BatchMaxima:
-    """The maxima of ``measure`` over each of the batches at the site; ``advance`` hears of gradients as they are done.
+    """The maxima of ``measure`` over each of the batches at the site; ``advance`` hears of gradients as they are begun.
 
-    Memory grows with N_s and with the capacity, not with the number of batches. `InputError` names the image, the batch
-    and the point where the measure is NaN.
+    The device is waited for once, at the end. Memory grows with the capacity and, by a few numbers a point, with the
+    batches: ask for a chunk of them (`chunks`). `InputError` names the image, the batch and the point where the measure
+    is NaN.
     """
-    done: list[BatchMaxima] = []
-    values, distances = torch.empty(0), torch.empty(0)
+    values, distances = [], []
     for points, distance in site.points(batches, capacity.size):
-        value = capacity.run(measure, points)
-        advance(len(points) * value.shape[1])
-        values = torch.cat([values, value]) if len(values) else value
-        distances = torch.cat([distances, distance]) if len(distances) else distance
-        while len(values) >= site.n_samples:
-            done.append(_largest(values[: site.n_samples], distances[: site.n_samples], site, batches[len(done)]))
-            values, distances = values[site.n_samples :], distances[site.n_samples :]
-    return BatchMaxima.joined(done)
-
-
-def _largest(values: Tensor, distances: Tensor, site: Site, batch: int) -> BatchMaxima:
-    if bool(values.isnan().any()):
-        point = int(values.isnan().flatten(1).any(1).nonzero()[0])
+        values.append(capacity.run(measure, points))
+        distances.append(distance)
+        advance(len(points) * values[-1].shape[1])
+    of_batch = torch.cat(values).unflatten(0, (len(batches), site.n_samples))
+    value, index = of_batch.topk(min(KEPT, site.n_samples), dim=1)
+    distance = (
+        torch.cat(distances).to(value).view(len(batches), site.n_samples, 1, 1).expand_as(of_batch).gather(1, index)
+    )
+    mean = of_batch.mean(1)
+    if bool(mean.isnan().any()):
+        at, point = of_batch.isnan().flatten(2).any(2).nonzero()[0].tolist()
         raise InputError(
-            f"the network or its derivative is NaN at point {point} of batch {batch} in the {site.ball.norm} ball of "
-            f"radius {site.ball.radius:g} around image {site.image[:12]}"
+            f"the network or its derivative is NaN at point {point} of batch {batches[at]} in the {site.ball.norm} "
+            f"ball of radius {site.ball.radius:g} around image {site.image[:12]}"
         )
-    value, index = values.topk(min(KEPT, len(values)), dim=0)
-    distance = distances.to(value.device)[index]
 
     def array(kept: Tensor, kind: type[np.generic]) -> NDArray[Any]:
-        return kept.movedim(0, -1).unsqueeze(0).cpu().numpy().astype(kind)
+        return kept.cpu().numpy().astype(kind)
 
     return BatchMaxima(
-        array(value, np.float32),
-        array(index, np.int32),
-        array(distance, np.float32),
-        array(values.mean(0, keepdim=True), np.float32)[..., 0],
+        array(value.movedim(1, -1), np.float32),
+        array(index.movedim(1, -1), np.int32),
+        array(distance.movedim(1, -1), np.float32),
+        array(mean, np.float32),
     )

@@ -6,8 +6,8 @@ from clever.capacity import Capacity, Measure
 from clever.maxima import BatchMaxima, Site, batch_maxima, chunks
 
 MeasureOf = Callable[[Sequence[int]], Measure]
-Sampler = Callable[[MeasureOf, Site, int, Sequence[int], int], BatchMaxima]
-"""Gives the maxima of a measure for (measure_of, site, predicted class, target classes, N_b)."""
+Sampler = Callable[[MeasureOf, Site, int, Sequence[int], range], BatchMaxima]
+"""Gives the maxima of a measure for (measure_of, site, predicted class, target classes, batches)."""
 
 
 def sample_with(advance: Callable[[int], object]) -> Sampler:
@@ -15,13 +15,13 @@ def sample_with(advance: Callable[[int], object]) -> Sampler:
     capacities: list[Capacity] = []
 
     def sampler(
-        measure_of: MeasureOf, site: Site, predicted: int, targets: Sequence[int], n_batches: int
+        measure_of: MeasureOf, site: Site, predicted: int, targets: Sequence[int], batches: range
     ) -> BatchMaxima:
         measure = measure_of(targets)
         if not capacities:
             capacities.append(Capacity.of(measure, site.centre))
         parts = []
-        for chunk in chunks(n_batches, site.n_samples):
+        for chunk in chunks(batches, site.n_samples):
             parts.append(batch_maxima(measure, site, chunk, capacities[0], advance))
         return BatchMaxima.joined(parts)
 

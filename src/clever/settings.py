@@ -1,9 +1,10 @@
 """Everything that decides a score apart from network, image, target and order; the two published presets."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from clever.checks import flag, is_number, whole
 from clever.choice import Choice
 from clever.curvature import Convention
 from clever.errors import InputError
@@ -34,6 +35,10 @@ CHOICES: dict[str, type[Choice]] = {
 """The settings that are names."""
 
 
+FIRST_STAGE = 50
+"""Batches before a tolerance is first looked at: the standard error of an end point from fewer is not to be trusted."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How points are drawn and what is made of them. Checked when made: `InputError` says what would be valid.
@@ -44,6 +49,8 @@ class Settings:
     in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the valid pixel
     range first. ``cap``: a score is at most R, beyond which nothing was sampled; with shared points, R of the largest
     ball of the norm that the L2 ball holds. ``curvature``: what an eigenvalue counts, for the second order.
+    ``tolerance``: with a number, batches are added in stages and only until the nominal 95 % interval of the score
+    (`Score.low`, `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
     """
 
     n_batches: int
@@ -57,6 +64,7 @@ class Settings:
     random_target: RandomTarget = RandomTarget.ANY
     estimator: Estimator = Estimator.MLE_REG
     curvature: Convention = Convention.NEGATIVE_PART
+    tolerance: float | None = None
     seed: int = 1215
 
     def __post_init__(self) -> None:
@@ -68,18 +76,25 @@ class Settings:
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
         for name in ("shared_points", "clip", "cap"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(f"{name} is {getattr(self, name)!r}: it must be true or false")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise InputError(f"seed is {self.seed!r}: it must be a whole number from 0 up")
+            flag(name, getattr(self, name))
+        whole("seed", self.seed, 0)
         if not isinstance(self.radius, Mapping):
             raise InputError(f"radius is {self.radius!r}: it must name a radius for each norm, as in {{'L2': 3.0}}")
         radius = {str(Norm.named(name)): self.radius[name] for name in self.radius}
         for name, value in radius.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            if not is_number(value):
                 raise InputError(f"the radius of the {name} ball is {value!r}: it must be a number")
             Ball(Norm.named(name), float(value))  # refuses radius <= 0
         object.__setattr__(self, "radius", {name: float(value) for name, value in radius.items()})
+        if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < 1):
+            raise InputError(f"tolerance is {self.tolerance!r}: it must be a share between 0 and 1, or null")
+
+    def stages(self) -> Iterator[range]:
+        """The batches, one stage after the other: all at once, or with a tolerance half as many again each time."""
+        done, most = 0, self.n_batches if self.tolerance is None else min(FIRST_STAGE, self.n_batches)
+        while done < self.n_batches:
+            yield range(done, most)
+            done, most = most, min(most * 3 // 2, self.n_batches)
 
     def ball(self, norm: Norm) -> Ball:
         """The ball whose points serve the scores of this norm."""

@@ -12,6 +12,7 @@ from torch.nn.modules import pooling
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clever.bpda import BPDA
+from clever.compute import Compilation, Computed
 from clever.errors import InputError
 from clever.transforms import Identity
 
@@ -78,6 +79,11 @@ def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "bat
     for name, module in network.named_modules():
         if isinstance(module, KINKED_MODULES):
             raise InputError(_refusal(name, module, None))
+        if isinstance(module, Computed) and module.compute.compilation is not Compilation.NONE:
+            raise InputError(
+                f"a compiled network ({module.compute.compilation}) has first derivatives only: second order needs "
+                "compilation none"
+            )
         if isinstance(module, BPDA) and not isinstance(module.transformation, Identity):
             raise InputError(
                 f"second order is not defined behind a transformation with BPDA: {name or 'the network'} "

@@ -5,26 +5,22 @@ what autograd gets from it; `clever.bpda` replaces that by the identity. Values 
 file format would.
 """
 
-import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
+from clever import jpeg_blocks, libjpeg
 from clever.bpda import Transformation
+from clever.checks import whole
 from clever.choice import Choice
 from clever.errors import InputError
 
 Images = Float[Tensor, "batch channel height width"]
-Pixels = NDArray[np.uint8]
 
 
 class Rounding(Choice):
@@ -53,7 +49,7 @@ class Quantize:
     levels: int = 16
 
     def __post_init__(self) -> None:
-        _within("levels of quantization", self.levels, 2, 256)
+        whole("the levels of quantization", self.levels, 2, 256)
 
     def __call__(self, images: Images) -> Images:
         steps = self.levels - 1
@@ -80,7 +76,7 @@ class BitDepth:
     rounding: str = Rounding.TRUNCATE
 
     def __post_init__(self) -> None:
-        _within("bits of bit-depth reduction", self.bits, 1, 8)
+        whole("the bits of bit-depth reduction", self.bits, 1, 8)
         Rounding.named(self.rounding)
 
     def __call__(self, images: Images) -> Images:
@@ -90,23 +86,48 @@ class BitDepth:
         return images.clamp(0, 1).mul(255).floor().div(step).floor().mul(step).div(255)
 
 
+class Codec(Choice):
+    """Who compresses: ``libjpeg``, the real codec, on the CPU; ``torch``, its arithmetic on the images' device.
+
+    They agree to the last bit (`clever.jpeg_blocks`). ``auto``: the faster one. That is torch on a GPU and for images
+    of at most 48 x 48 pixels, which are less work than the files around them; libjpeg for all others.
+    """
+
+    AUTO = "auto"
+    LIBJPEG = "libjpeg"
+    TORCH = "torch"
+
+    def of(self, images: Images) -> "Codec":
+        """The choice made."""
+        if self is not Codec.AUTO:
+            return self
+        return Codec.TORCH if images.is_cuda or images[0, 0].numel() <= SMALL else Codec.LIBJPEG
+
+
+SMALL = 48 * 48
+"""Pixels up to which torch is faster than libjpeg (measured on two cores)."""
+
+
 @dataclass(frozen=True)
 class JPEG:
-    """Compression by the real codec (libjpeg, through Pillow), as a file would be written and read.
+    """Compression as a file would be written and read.
 
     ``to_uint8`` says how [0,1] becomes 8 bits before the codec; the authors' code truncates. Grey images (one channel)
-    and RGB images are possible. Any device; the codec itself runs on the CPU, one thread a core.
+    and RGB images are possible, on any device. ``codec``: `Codec`.
     """
 
     quality: int = 75
     subsampling: str = "4:2:0"
     to_uint8: str = Rounding.TRUNCATE
+    codec: str = Codec.AUTO
 
     def __post_init__(self) -> None:
-        _within("quality of JPEG", self.quality, 1, 100)
-        if self.subsampling not in (known := ("4:4:4", "4:2:2", "4:2:0")):
-            raise InputError(f"unknown chroma subsampling {self.subsampling!r}: it must be one of {', '.join(known)}")
+        whole("the quality of JPEG", self.quality, 1, 100)
+        if self.subsampling not in jpeg_blocks.STEPS:
+            known = ", ".join(jpeg_blocks.STEPS)
+            raise InputError(f"unknown chroma subsampling {self.subsampling!r}: it must be one of {known}")
         Rounding.named(self.to_uint8)
+        Codec.named(self.codec)
 
     def __call__(self, images: Images) -> Images:
         if images.shape[1] not in (1, 3):
@@ -115,20 +136,9 @@ class JPEG:
 
     def _through_codec(self, images: Tensor) -> Tensor:
         levels = Rounding.named(self.to_uint8).apply(images.clamp(0, 1).mul(255))
-        pixels = levels.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        threads = torch.get_num_threads()
-        with ThreadPoolExecutor(threads) as pool:  # the codec lets go of the interpreter's lock
-            decoded = np.concatenate(list(pool.map(self._each, np.array_split(pixels, threads))))
-        return torch.from_numpy(decoded).permute(0, 3, 1, 2).to(images).div(255).contiguous()
-
-    def _each(self, pixels: Pixels) -> Pixels:
-        return np.stack([self._one(image) for image in pixels]) if len(pixels) else pixels
-
-    def _one(self, pixels: Pixels) -> Pixels:
-        file = io.BytesIO()
-        image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
-        image.save(file, "JPEG", quality=self.quality, subsampling=self.subsampling)
-        return np.asarray(Image.open(file)).reshape(pixels.shape)
+        codec = libjpeg if Codec.named(self.codec).of(images) is Codec.LIBJPEG else jpeg_blocks
+        through: Tensor = codec.compressed(levels, self.quality, self.subsampling)
+        return through.div_(255)
 
 
 @dataclass(frozen=True)
@@ -156,8 +166,3 @@ class _Constant(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         return torch.zeros_like(gradients[0]), None
-
-
-def _within(what: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InputError(f"the {what} is {value!r}: it must be a whole number from {low} to {high}")

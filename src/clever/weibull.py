@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kstwo
 
 Array = NDArray[np.float64]
 
@@ -20,7 +19,8 @@ LOGS = np.log(np.array([[1e-10, 1e-2, 1e-6], [1e4, 1e4, 1e4]]))
 class Fit:
     """Parameters of P(Z <= z) = 1 - exp(-((z + gap)/scale)^shape), one of each a sample and start.
 
-    ``interior``: the search ended at a point where the gradient vanishes, not at a bound.
+    ``interior``: the search ended at a point where the gradient vanishes, not at a bound. ``gap_error``: the standard
+    error of the gap by the observed information, the inverse of the Hessian of the loss.
     """
 
     gap: Array
@@ -28,6 +28,7 @@ class Fit:
     scale: Array
     loss: Array
     interior: NDArray[np.bool_]
+    gap_error: Array
 
     def cdf(self, z: Array) -> Array:
         """P(Z <= z), broadcast over the parameters' shape with one more axis for z."""
@@ -66,7 +67,9 @@ def minimise(z: Array, starts: Array, penalty: float) -> Fit:
             break
     gap, shape, scale = np.moveaxis(np.exp(theta), -1, 0)
     inside = np.all((theta > LOGS[0] + 1e-6) & (theta < LOGS[1] - 1e-6), axis=-1)
-    return Fit(gap, shape, scale, loss, inside & (_slope(gradient, z) < 1e-5))
+    variance = np.linalg.pinv(hessian, hermitian=True)[..., 0, 0]  # of log(gap)
+    error = gap * np.sqrt(np.maximum(variance, 0))
+    return Fit(gap, shape, scale, loss, inside & (_slope(gradient, z) < 1e-5), error)
 
 
 def kolmogorov_smirnov(z: Array, fit: Fit) -> tuple[Array, Array]:
@@ -77,6 +80,8 @@ def kolmogorov_smirnov(z: Array, fit: Fit) -> tuple[Array, Array]:
     n = z.shape[-1]
     cdf = fit.cdf(np.sort(z)[:, None, :])
     below, above = np.arange(n) / n, np.arange(1, n + 1) / n
+    from scipy.stats import kstwo  # here, since it takes half a second that attacks and training have no use for
+
     statistic = np.maximum(above - cdf, cdf - below).max(-1)
     return statistic, kstwo.sf(statistic, n)
 

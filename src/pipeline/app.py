@@ -18,6 +18,7 @@ from hydra.initialize import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from clever.checks import whole
 from clever.errors import InputError
 
 BAD_INPUT = 2
@@ -45,8 +46,7 @@ def launch(stage: str) -> None:
 
     @functools.wraps(run)
     def checked(config: DictConfig) -> None:
-        if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
-            raise InputError(f"seed is {config.seed!r}: it must be a whole number from 0 up")
+        whole("seed", config.seed, 0)
         run(config)
 
     try:

@@ -10,9 +10,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from tqdm.auto import tqdm
 
-from clever import bpda, models, norms, transforms
+from clever import bpda, jpeg_blocks, libjpeg, models, norms, transforms
 from clever.bpda import Defended
-from clever.errors import InputError
+from clever.checks import flag, whole
 from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import Subject
@@ -20,9 +20,9 @@ from pipeline import artifacts, attacks, refine
 from pipeline.app import launch
 from pipeline.attack_store import kept
 from pipeline.attacks import Found, Strength, smallest_distances
-from pipeline.fingerprint import code, identity_of, versions
-from pipeline.networks import device
-from pipeline.selection import Selection, described
+from pipeline.classifiers.fingerprint import code, identity_of, versions
+from pipeline.classifiers.networks import device
+from pipeline.classifiers.selection import Selection, described
 
 Pair = tuple[Subject, int]
 """An image and a target class."""
@@ -33,11 +33,9 @@ def run(config: DictConfig) -> None:
     started = time.perf_counter()
     strength = Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds")})
     eight_bits, together = config.attack.eight_bits, config.attack.images
-    if isinstance(together, bool) or not isinstance(together, int) or together < 1:
-        raise InputError(f"attack.images is {together!r}: it must be a whole number from 1 up")
+    whole("attack.images", together, 1)
     for name in ("eight_bits", "bpda"):
-        if not isinstance(config.attack[name], bool):
-            raise InputError(f"attack.{name} is {config.attack[name]!r}: it must be true or false")
+        flag(f"attack.{name}", config.attack[name])
     selection = Selection.of(config)
     # Whether the cell's scores use BPDA or not: the classifier attacked is the same.
     network = Defended(selection.network.network, selection.network.defense, bpda=config.attack.bpda)
@@ -46,7 +44,7 @@ def run(config: DictConfig) -> None:
         "eight_bits": eight_bits,
         "seed": selection.settings.seed,
         "device": device(config).type,
-        "code": code(attacks, refine, bpda, models, norms, transforms),
+        "code": code(attacks, refine, bpda, jpeg_blocks, libjpeg, models, norms, transforms),
         "foolbox": version("foolbox"),
     }
     smallest: dict[tuple[str, int, Norm], tuple[float, torch.Tensor]] = {}

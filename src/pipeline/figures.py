@@ -9,9 +9,9 @@ from clever.bpda import Transformation
 from pipeline import artifacts
 from pipeline.app import launch
 from pipeline.cells import cells, of_cell
+from pipeline.classifiers.prepared import Prepared
 from pipeline.comparison import pairs
 from pipeline.plots import adversaries, against, bpda, convergence, fits, images, masking, orders, sandwich, scores
-from pipeline.prepared import Prepared
 
 
 def run(config: DictConfig) -> None:

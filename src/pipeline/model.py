@@ -7,10 +7,10 @@ from torch import nn
 
 from clever.models import frozen
 from pipeline import artifacts
-from pipeline.accuracy import accuracy
 from pipeline.app import launch
-from pipeline.networks import bare, device, fill
-from pipeline.prepared import Prepared
+from pipeline.classifiers.accuracy import accuracy
+from pipeline.classifiers.networks import bare, device, fill
+from pipeline.classifiers.prepared import Prepared
 
 
 def run(config: DictConfig) -> None:

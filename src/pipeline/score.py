@@ -8,28 +8,42 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm.auto import tqdm
 
+from clever.bpda import Defended
+from clever.compute import Compute, Precision, deviation
+from clever.maxima import Site
 from clever.models import frozen
 from clever.orders import Order
 from clever.score import Score, score_subject
 from pipeline import artifacts
-from pipeline.accuracy import accuracy
 from pipeline.app import launch
-from pipeline.fingerprint import identity_of, of_order, versions
-from pipeline.networks import device
-from pipeline.selection import Selection, described
+from pipeline.classifiers.accuracy import accuracy
+from pipeline.classifiers.fingerprint import identity_of, of_order, versions
+from pipeline.classifiers.networks import device
+from pipeline.classifiers.selection import Selection, described
 from pipeline.store import Store
+
+PROBES = 8
+"""Points at which a lower precision is compared with the full one."""
 
 
 def run(config: DictConfig) -> None:
-    """Writes scores.csv (a row an image, target and norm), maxima.npy (the N_b maxima of each row) and run.json."""
+    """Writes scores.csv (a row an image, target and norm), maxima.npy and run.json.
+
+    A row of maxima.npy are the N_b maxima of a score, NaN at the end where a tolerance made do with fewer.
+    """
     started = time.perf_counter()
     order: Order = instantiate(config.order)
+    compute = Compute(**config.compute)
     selection = Selection.of(config)
     network, settings, norms = selection.network, selection.settings, selection.norms
     scores: list[Score] = []
     rows: list[dict[str, object]] = []
     cost = {"computed": 0, "found": 0}
-    with frozen(network), tqdm(unit="point", unit_scale=True, desc=str(config.cell), smoothing=0) as bar:
+    with (
+        frozen(network),
+        compute.arithmetic(),
+        tqdm(unit="point", unit_scale=True, desc=str(config.cell), smoothing=0) as bar,
+    ):
 
         def computed(points: int) -> None:
             cost["computed"] += points
@@ -40,20 +54,28 @@ def run(config: DictConfig) -> None:
             bar.initial += points  # what was only read says nothing of the time that is left
             bar.update(points)
 
-        order.check(network, selection.subjects[0].image.unsqueeze(0))
+        # Predicted classes, targets and margins are the network's own; only the sampled points go the faster way.
+        sampled = Defended(compute.applied(network.network), network.defense, bpda=config.bpda)
+        order.check(sampled, selection.subjects[0].image.unsqueeze(0))
         share = accuracy(network, selection.prepared)
-        identity = identity_of(network, described(config)) | of_order(order)
+        changed = _changed_by(compute, sampled, network, selection)
+        identity = identity_of(sampled, described(config)) | of_order(order)
         store = Store(artifacts.store(config), identity, config.chunk_points, computed=computed, found=found)
         per_class = len({settings.ball(norm) for norm in norms}) * settings.n_batches * settings.n_samples
-        bar.reset(total=per_class * sum(len(subject.classes) for subject in selection.subjects))
+        left = per_class * sum(len(subject.classes) for subject in selection.subjects)
+        bar.reset(left)
         for subject in selection.subjects:
-            of_image = score_subject(network, subject, settings, norms=norms, order=order, sampler=store)
+            of_image = score_subject(sampled, subject, settings, norms=norms, order=order, sampler=store)
+            left -= per_class * len(subject.classes)
+            bar.total = bar.n + left  # a tolerance may have saved some
             scores += of_image
             rows += [selection.known(config, subject) | score.row() for score in of_image]
 
     folder = artifacts.results_dir(config)
     artifacts.write_text(folder / "scores.csv", pd.DataFrame(rows).to_csv(index=False))
-    maxima = np.stack([score.maxima for score in scores])
+    maxima = np.full((len(scores), max(score.n_batches for score in scores)), np.nan, np.float32)
+    for row, score in zip(maxima, scores, strict=True):
+        row[: score.n_batches] = score.maxima
     artifacts.write_atomically(folder / "maxima.npy", lambda file: np.save(file, maxima))
     artifacts.write_json(
         folder / "run.json",
@@ -66,6 +88,7 @@ def run(config: DictConfig) -> None:
             "accuracy": share,
             "scored": len(selection.subjects),
             "left_out_misclassified": selection.n_images - len(selection.subjects),
+            "compute": {name: str(choice) for name, choice in vars(compute).items()} | changed,
             "points_computed": cost["computed"],
             "points_from_store": cost["found"],
             "seconds": round(time.perf_counter() - started, 1),
@@ -74,6 +97,27 @@ def run(config: DictConfig) -> None:
         },
     )
     print(f"{config.cell}: {len(selection.subjects)} of {selection.n_images} images scored; {folder}/scores.csv")
+
+
+def _changed_by(
+    compute: Compute, sampled: Defended, network: Defended, selection: Selection
+) -> dict[str, dict[str, float]]:
+    """What a lower precision does to gradient norms: measured at a few points, told, and kept with the scores."""
+    if compute.precision is Precision.FLOAT32:
+        return {}
+    subject, settings = selection.subjects[0], selection.settings
+    site = Site(subject.image, subject.name, settings.ball(selection.norms[0]), PROBES, settings.seed, settings.clip)
+    points, _ = next(site.points(range(1), PROBES))
+    share = deviation(sampled, network, points, subject.predicted, subject.classes).flatten(0, 1)
+    share = share[share.isfinite().all(1)]  # a gradient of zero has no share
+    if not len(share):
+        return {}
+    told = {"median": float(share.median()), "largest": float(share.max())}
+    print(
+        f"{compute.precision} changes gradient norms by {told['median']:.2%} (median), {told['largest']:.2%} at most, "
+        f"at {PROBES} points around the first image: compare that with the columns low and high of the scores"
+    )
+    return {"gradient_norms_changed_by": told}
 
 
 def main() -> None:

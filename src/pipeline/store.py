@@ -51,20 +51,20 @@ class Store:
         self.capacity: Capacity | None = None
 
     def __call__(
-        self, measure_of: MeasureOf, site: Site, predicted: int, targets: Sequence[int], n_batches: int
+        self, measure_of: MeasureOf, site: Site, predicted: int, targets: Sequence[int], batches: range
     ) -> BatchMaxima:
-        """As `clever.samplers.Sampler`: arrays (N_b, target, norm, kept)."""
+        """As `clever.samplers.Sampler`: arrays (batch, target, norm, kept)."""
         folder = self._folder(site, predicted)
         have = self._read(folder)
-        wanted = [(target, batch) for target in targets for batch in range(n_batches)]
+        wanted = [(target, batch) for target in targets for batch in batches]
         self.found(site.n_samples * sum(cell in have for cell in wanted))
-        for batches, missing in self._missing(have, targets, n_batches, site.n_samples):
+        for run, missing in self._missing(have, targets, batches, site.n_samples):
             measure = measure_of(missing)
             self.capacity = self.capacity or Capacity.of(measure, site.centre)
-            maxima = batch_maxima(measure, site, batches, self.capacity, self.computed)
-            _write(folder, batches, missing, maxima)
-            have |= _cells(batches, missing, maxima)
-        rows = [BatchMaxima.joined([have[target, batch] for batch in range(n_batches)]) for target in targets]
+            maxima = batch_maxima(measure, site, run, self.capacity, self.computed)
+            _write(folder, run, missing, maxima)
+            have |= _cells(run, missing, maxima)
+        rows = [BatchMaxima.joined([have[target, batch] for batch in batches]) for target in targets]
         return BatchMaxima.joined(rows, axis=1)
 
     def _folder(self, site: Site, predicted: int) -> Path:
@@ -89,15 +89,15 @@ class Store:
         return folder
 
     def _missing(
-        self, have: dict[Cell, BatchMaxima], targets: Sequence[int], n_batches: int, n_samples: int
+        self, have: dict[Cell, BatchMaxima], targets: Sequence[int], batches: range, n_samples: int
     ) -> Iterator[tuple[range, list[int]]]:
         """Runs of batches within a chunk that miss the same targets, and those targets."""
-        for chunk in chunks(n_batches, n_samples, self.chunk_points):
+        for chunk in chunks(batches, n_samples, self.chunk_points):
             lacking = {batch: tuple(t for t in targets if (t, batch) not in have) for batch in chunk}
             for missing, run in groupby(chunk, key=lacking.__getitem__):
-                batches = list(run)
+                together = list(run)
                 if missing:
-                    yield range(batches[0], batches[-1] + 1), list(missing)
+                    yield range(together[0], together[-1] + 1), list(missing)
 
     def _read(self, folder: Path) -> dict[Cell, BatchMaxima]:
         have: dict[Cell, BatchMaxima] = {}

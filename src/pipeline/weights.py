@@ -13,8 +13,8 @@ from clever.errors import InputError
 from clever.models import Normalize
 from pipeline import artifacts
 from pipeline import training as training_code
-from pipeline.fingerprint import fingerprint
-from pipeline.networks import load_state
+from pipeline.classifiers.fingerprint import fingerprint
+from pipeline.classifiers.networks import load_state
 from pipeline.training import train
 
 State = dict[str, Tensor]

@@ -15,7 +15,8 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
 
     Beside it, the same from the sample maximum, which shows what the fit of the law changes.
     """
-    total = maxima.shape[1]
+    total = int(scores.n_batches.min())
+    maxima = maxima[:, :total]
     sizes = np.unique(np.geomspace(min(FEWEST_BATCHES, total), total, 10).round().astype(int))
     norms = list(scores.norm.unique())
     with figure(folder, "convergence", width=3.0 * len(norms), height=3.0) as drawn:

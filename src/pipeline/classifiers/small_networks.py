@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from pipeline.activations import activation_named
+from pipeline.classifiers.activations import activation_named
 
 SIGMOID_GAIN = 4.0
 """The sigmoid's slope is 1/4 at most: with usual initial weights, the signal of a deep network dies out."""

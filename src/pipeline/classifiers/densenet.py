@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from pipeline.activations import activation_named
+from pipeline.classifiers.activations import activation_named
 
 
 class DenseNet(torchvision.models.DenseNet):  # type: ignore[misc]

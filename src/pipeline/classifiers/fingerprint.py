@@ -13,10 +13,13 @@ from torch import nn
 
 from clever import (
     bpda,
+    compute,
     curvature,
     eigenvalues,
     hessian,
+    jpeg_blocks,
     lanczos,
+    libjpeg,
     margin,
     maxima,
     models,
@@ -32,7 +35,18 @@ from clever.errors import InputError
 from clever.orders import FirstOrder, Order
 from clever.second_order import SecondOrder
 
-SHARED: tuple[ModuleType, ...] = (bpda, margin, maxima, models, norms, sampling, transforms)
+SHARED: tuple[ModuleType, ...] = (
+    bpda,
+    compute,
+    jpeg_blocks,
+    libjpeg,
+    margin,
+    maxima,
+    models,
+    norms,
+    sampling,
+    transforms,
+)
 """The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
 OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
     FirstOrder: (orders,),

@@ -11,8 +11,8 @@ from clever.models import frozen
 from clever.norms import Norm
 from clever.settings import Settings
 from clever.subjects import Subject, subjects
-from pipeline.networks import defended, device
-from pipeline.prepared import Prepared
+from pipeline.classifiers.networks import defended, device
+from pipeline.classifiers.prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Selection:
     def of(cls, config: DictConfig) -> "Selection":
         """Everything checked that can be checked before long work; `InputError` says what would be valid."""
         settings = settings_of(config)
-        norms = [Norm.named(str(name)) for name in _listed(config.norms, "norms")]
+        norms = [Norm.named(str(name)) for name in listed(config.norms, "norms")]
         for norm in norms:
             settings.ball(norm)  # refuses a norm without radius
         network, prepared, n_images = defended(config), Prepared.read(), config.score.n_images
         if isinstance(n_images, bool) or not isinstance(n_images, int) or not 1 <= n_images <= len(prepared.labels):
             raise InputError(f"score.n_images is {n_images!r}: {len(prepared.labels)} images are prepared")
         images = prepared.images(slice(0, n_images)).to(device(config))
-        labels, targets = prepared.labels[:n_images].tolist(), _listed(config.targets, "targets")
+        labels, targets = prepared.labels[:n_images].tolist(), listed(config.targets, "targets")
         with frozen(network):
             found = list(subjects(network, images, targets, settings, labels))
         if not found:
@@ -68,7 +68,7 @@ def described(config: DictConfig) -> dict[str, object]:
     return {name: OmegaConf.to_container(config[name], resolve=True) for name in ("model", "defense")}
 
 
-def _listed(values: object, name: str) -> list[str | int]:
+def listed(values: object, name: str) -> list[str | int]:
     """A list from the configuration, or the one value given in its place."""
     listed: list[Any] = list(values) if isinstance(values, ListConfig) else [values]
     if not listed or any(isinstance(value, bool) or not isinstance(value, str | int) for value in listed):

@@ -4,7 +4,7 @@ import numpy as np
 from torch import nn
 
 from clever.models import logits_of
-from pipeline.prepared import Prepared
+from pipeline.classifiers.prepared import Prepared
 
 
 def accuracy(network: nn.Module, prepared: Prepared) -> float:

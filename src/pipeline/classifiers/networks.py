@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from clever.bpda import Defended
+from clever.checks import flag
 from clever.errors import InputError
 from clever.models import Normalize
 from pipeline import artifacts
@@ -74,6 +75,5 @@ def defended(config: DictConfig) -> Defended:
         )
     fill(network, load_state(path), str(path))
     defense = instantiate(config.defense)
-    if not isinstance(config.bpda, bool):
-        raise InputError(f"bpda is {config.bpda!r}: it must be true or false")
+    flag("bpda", config.bpda)
     return Defended(nn.Sequential(normalize, network), defense, bpda=config.bpda).eval().to(device(config))

@@ -1,0 +1,128 @@
+"""How a network is computed at the sampled points: number format, memory layout, compilation."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch._functorch import config as functorch
+
+from clever.choice import Choice
+from clever.margin import gradient_norms
+from clever.norms import Norm
+
+
+class Precision(Choice):
+    """Of the network's arithmetic. The points, their transformation and the norms are always in single precision.
+
+    ``float32``: full single precision. ``tf32``: products with 10 bits behind the point, on GPUs that have them (Ampere
+    or later); elsewhere the same as float32. ``bfloat16``: 7 bits, by autocast.
+    """
+
+    FLOAT32 = "float32"
+    TF32 = "tf32"
+    BFLOAT16 = "bfloat16"
+
+
+class Layout(Choice):
+    """Of images in memory: channel by channel, or all channels of a pixel together."""
+
+    CONTIGUOUS = "contiguous"
+    CHANNELS_LAST = "channels_last"
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Torch's name of it."""
+        return torch.channels_last if self is Layout.CHANNELS_LAST else torch.contiguous_format
+
+
+class Compilation(Choice):
+    """``none``: eager. ``default`` and ``max_autotune``: torch.compile. ``cuda_graphs``: torch.compile, whose kernels a
+    GPU then starts all at once (torch's mode reduce-overhead)."""
+
+    NONE = "none"
+    DEFAULT = "default"
+    CUDA_GRAPHS = "cuda_graphs"
+    MAX_AUTOTUNE = "max_autotune"
+
+    @property
+    def mode(self) -> str:
+        """Torch's name of it."""
+        return "reduce-overhead" if self is Compilation.CUDA_GRAPHS else self.value.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """The three choices, each of which may be given as its name. The defaults change nothing; layout and compilation
+    change the rounding only.
+
+    What a lower precision changes depends on the network: `deviation` measures it.
+    """
+
+    precision: Precision = Precision.FLOAT32
+    layout: Layout = Layout.CONTIGUOUS
+    compilation: Compilation = Compilation.NONE
+
+    def __post_init__(self) -> None:
+        for name, choice in (("precision", Precision), ("layout", Layout), ("compilation", Compilation)):
+            object.__setattr__(self, name, choice.named(getattr(self, name)))
+
+    def applied(self, network: nn.Module) -> nn.Module:
+        """The network computed in this way; the network itself where the choices are the defaults."""
+        return network if self == Compute() else Computed(network, self)
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Within it, a GPU uses TF32 only if `Precision.TF32` says so; torch's own default uses it for some layers."""
+        backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+        before = [backend.fp32_precision for backend in backends]
+        try:
+            for backend in backends:
+                backend.fp32_precision = "tf32" if self.precision is Precision.TF32 else "ieee"
+            yield
+        finally:
+            for backend, was in zip(backends, before, strict=True):
+                backend.fp32_precision = was
+
+
+class Computed(nn.Module):
+    """A copy of a network computed as `Compute` says, its logits in single precision."""
+
+    def __init__(self, network: nn.Module, compute: Compute) -> None:
+        super().__init__()
+        self.network, self.compute = deepcopy(network).to(memory_format=compute.layout.memory_format), compute
+        self._run: Callable[[Tensor], Tensor] = self.network.__call__
+        if compute.compilation is not Compilation.NONE:
+            # One forward pass serves all targets, so that its graph must outlive the first backward pass.
+            functorch.donated_buffer = False
+            self._run = torch.compile(self.network, mode=compute.compilation.mode)
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
+        """The network's logits."""
+        images = images.contiguous(memory_format=self.compute.layout.memory_format)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.compute.precision is Precision.BFLOAT16):
+            logits = self._run(images)
+        return logits.float()
+
+    def extra_repr(self) -> str:
+        """The choices, by which stored numbers are told apart."""
+        return repr(self.compute)
+
+
+def deviation(
+    computed: nn.Module,
+    network: nn.Module,
+    points: Float[Tensor, "point channel height width"],
+    predicted: int,
+    targets: Sequence[int],
+) -> Float[Tensor, "point t q"]:
+    """By which share the gradient norms of ``computed`` differ from those of ``network``: |a - b| / b, one a norm q.
+
+    To be set beside the sampling error of a score: a score, g / L, changes by as much as its L does.
+    """
+    norms = tuple(Norm)
+    changed, exact = (gradient_norms(each, points, predicted, targets, norms) for each in (computed, network))
+    return (changed - exact).abs() / exact

@@ -1,0 +1,125 @@
+"""What a run will cost, before it: cells, gradients, time from a short measurement, disk. Computes no score."""
+
+import statistics
+import time
+
+import pandas as pd
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from clever.bpda import Defended
+from clever.capacity import Capacity, Measure
+from clever.compute import Compute
+from clever.maxima import KEPT
+from clever.models import frozen, logits_of
+from clever.norms import Norm
+from clever.orders import NORMS, FirstOrder, Order
+from pipeline.app import launch
+from pipeline.attacks import Strength, passes
+from pipeline.cells import cells, of_cell
+from pipeline.classifiers.networks import bare, device
+from pipeline.classifiers.selection import listed, settings_of
+
+SECONDS = 2.0
+"""Of each measurement, half of which only warms up."""
+COLUMNS = len(NORMS)
+"""Of what is kept of a batch: the three norms of the first order; the second has a few more."""
+FILE = 3000
+"""Bytes of a file of the store beside its numbers."""
+
+
+def run(config: DictConfig) -> None:
+    """Prints a line a cell and the totals. Neither data nor weights are needed: speed does not depend on them."""
+    rows, measured = [], {}
+    for name in tqdm(cells(config), desc="measuring", unit="cell"):
+        cell = of_cell(config, name)
+        same_speed = repr([cell[group] for group in ("model", "defense", "order", "compute", "device", "targets")])
+        if same_speed not in measured:
+            measured[same_speed] = _speed(cell)
+        rows.append(_row(cell, name, *measured[same_speed]))
+    table = pd.DataFrame(rows)
+    shown = table.drop(columns=["attacked", "attack seconds", "attack bytes"])
+    print(shown.assign(seconds=shown.seconds.map(_told)).to_markdown(index=False, floatfmt=",.4g", intfmt=","))
+    # Two cells with the same network and defense share their attacks.
+    attacks = table.drop_duplicates("attacked")[["attack seconds", "attack bytes"]].sum()
+    images = attacks["attack bytes"] / 1e6
+    print(f"device: {device(config)}; as much as there can be: misclassified images will be left out")
+    print(f"gradients: {table.gradients.sum():,}")
+    print(f"time: {_told(table.seconds.sum())} for scores, {_told(attacks['attack seconds'])} for attacks")
+    print(f"disk: {table['store MB'].sum() + images:,.0f} MB of store, {images:,.0f} MB of them adversarial images")
+
+
+def _row(cell: DictConfig, name: str, classes: int, per_second: float, passes_per_second: float) -> dict[str, object]:
+    settings, norms = settings_of(cell), [Norm.named(str(norm)) for norm in listed(cell.norms, "norms")]
+    targets, n_images = listed(cell.targets, "targets"), cell.score.n_images
+    per_image = classes - 1 if "untargeted" in targets else min(len(targets), classes - 1)
+    balls = {settings.ball(norm) for norm in norms}
+    batches = n_images * per_image * len(balls) * settings.n_batches
+    gradients = batches * settings.n_samples
+    strength = Strength(**{key: cell.attack[key] for key in ("steps", "starts", "rounds")})
+    defense = instantiate(cell.defense)
+    attack = sum(passes(norm, strength, defense) for norm in norms) * n_images * per_image
+    files = batches * settings.n_samples / per_image / cell.chunk_points
+    return {
+        "cell": name,
+        "network": cell.model.name,
+        "images": n_images,
+        "targets": per_image,
+        "balls": len(balls),
+        "N_b": settings.n_batches,
+        "N_s": settings.n_samples,
+        "gradients": gradients,
+        "gradients/s": per_second,
+        "seconds": gradients / per_second,
+        "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + files * FILE) / 1e6,
+        "attacked": f"{cell.model.name} {defense}",
+        "attack seconds": attack / passes_per_second,
+        "attack bytes": n_images * per_image * len(norms) * 3 * cell.data.size**2 * 4,
+    }
+
+
+def _speed(cell: DictConfig) -> tuple[int, float, float]:
+    """The number of classes, what is measured a second by the cell's order, and gradients a second for one target."""
+    network, normalize = bare(cell)
+    complete = nn.Sequential(normalize, network).to(device(cell))
+    defense, compute = instantiate(cell.defense), Compute(**cell.compute)
+    order: Order = instantiate(cell.order)
+    example = torch.rand(3, cell.data.size, cell.data.size, device=device(cell))
+    with frozen(complete), compute.arithmetic():
+        classes = logits_of(complete, example.unsqueeze(0)).shape[1]
+        targets = list(range(1, min(len(listed(cell.targets, "targets")), classes - 1) + 1))
+        sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda)
+        attacked = Defended(complete, defense)
+        of_order = _rate(order.measure(sampled, 0, targets), example) * len(targets)
+        return classes, of_order, _rate(FirstOrder().measure(attacked, 0, targets[:1]), example)
+
+
+def _rate(measure: Measure, example: Tensor) -> float:
+    """Points a second."""
+    capacity = Capacity.of(measure, example)
+    points = example.expand(capacity.size, -1, -1, -1).contiguous()
+    turns: list[float] = []
+    while sum(turns) < SECONDS:
+        started = time.perf_counter()
+        float(capacity.run(measure, points).sum())  # waits for the device
+        turns.append(time.perf_counter() - started)
+    return len(points) / statistics.median(turns[len(turns) // 2 :])  # the first half warms up
+
+
+def _told(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds > 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} seconds"
+
+
+def main() -> None:
+    """The command line."""
+    launch("plan")
+
+
+if __name__ == "__main__":
+    main()

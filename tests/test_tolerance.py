@@ -1,0 +1,106 @@
+"""The interval of a score, and stopping when it is narrow enough."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import weibull_max
+from torch import nn
+
+import clever
+from conftest import Project
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 20), nn.ReLU(), nn.Linear(20, 5)).eval()
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(3, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+
+
+def scores(network: nn.Module, images: torch.Tensor, **changes: object) -> list[clever.Score]:
+    settings = clever.paper(
+        **{"n_batches": 200, "n_samples": 8, "radius": {"L1": 1, "L2": 0.5}, "cap": False, "clip": True} | changes
+    )
+    return clever.score(network, images, settings, norms=["L1", "L2"], progress=False)
+
+
+@pytest.mark.parametrize(("shape", "n", "least"), [(3.0, 500, 0.8), (8.0, 500, 0.8), (4.0, 50, 0.6)])
+def test_the_interval_of_an_end_point_holds_it_about_as_often_as_it_says(shape: float, n: int, least: float) -> None:
+    maxima = 10 + weibull_max.rvs(shape, size=(200, n), random_state=np.random.default_rng(0))
+    points = clever.end_points(maxima)
+    held = [abs(point.value - 10) < 1.96 * point.standard_error for point in points]
+    assert least < np.mean(held) < 0.99
+    spread = np.quantile([point.value for point in points], [0.16, 0.84])
+    assert np.median([point.standard_error for point in points]) == pytest.approx(np.diff(spread)[0] / 2, rel=0.4)
+
+
+def test_a_standard_error_scales_with_the_maxima() -> None:
+    maxima = 10 + weibull_max.rvs(4, size=(1, 100), random_state=np.random.default_rng(0))
+    (one,), (tenfold,) = clever.end_points(maxima), clever.end_points(10 * maxima)
+    assert tenfold.standard_error == pytest.approx(10 * one.standard_error, rel=1e-3)
+    (flat,) = clever.end_points(np.ones((1, 20)))
+    assert flat.standard_error == 0
+    (maximum,) = clever.end_points(maxima, "maximum")
+    assert np.isnan(maximum.standard_error)
+
+
+def test_the_interval_holds_the_score(network: nn.Module, images: torch.Tensor) -> None:
+    fitted = 0
+    for score in scores(network, images):
+        point = score.end_point
+        if point.fell_back:
+            assert np.isnan([score.low, score.high, point.standard_error]).all()
+            continue
+        fitted += 1
+        assert score.low <= score.score <= score.high
+        assert score.low == pytest.approx(score.margin / (point.value + 1.96 * point.standard_error))
+        assert score.high <= score.margin / point.sample_maximum
+    assert fitted >= 10
+
+
+def test_a_tolerance_stops_when_the_interval_is_narrow(network: nn.Module, images: torch.Tensor) -> None:
+    full = scores(network, images)
+    for tolerance in (0.5, 0.1, 0.02):
+        stopped = scores(network, images, tolerance=tolerance)
+        assert all(score.maxima.shape == (score.n_batches,) for score in stopped)
+        for score, reference in zip(stopped, full, strict=True):
+            narrow = (score.high - score.low) <= 2 * tolerance * score.score
+            assert narrow or score.n_batches == 200
+            assert score.n_batches in {50, 75, 112, 168, 200}
+            # The same batches, only fewer.
+            assert np.array_equal(score.maxima, reference.maxima[: score.n_batches])
+    few = np.mean([score.n_batches for score in scores(network, images, tolerance=0.1)])
+    many = np.mean([score.n_batches for score in scores(network, images, tolerance=0.02)])
+    assert few < many
+
+
+def test_a_tolerance_serves_all_norms_of_shared_points(network: nn.Module, images: torch.Tensor) -> None:
+    table = pd.DataFrame(score.row() for score in scores(network, images, tolerance=0.05, shared_points=True))
+    assert (table.groupby(["image", "target"]).n_batches.nunique() == 1).all()
+
+
+@pytest.mark.parametrize("tolerance", [0, 1, -0.1, "small", True])
+def test_a_tolerance_that_is_no_share_is_refused(tolerance: object) -> None:
+    with pytest.raises(clever.InputError, match="it must be a share between 0 and 1"):
+        clever.paper(tolerance=tolerance)
+
+
+def test_a_run_with_a_tolerance_computes_less_and_goes_on_from_there(project: Project) -> None:
+    more = ("sampling.n_batches=120", "chunk_points=80")
+    project.stage("score", "results_dir=stopped", "sampling.tolerance=0.3", *more)
+    table = pd.read_csv(project.folder / "stopped" / "scores.csv")
+    maxima = np.load(project.folder / "stopped" / "maxima.npy")
+    assert table.n_batches.min() < 120
+    assert ((~np.isnan(maxima)).sum(1) == table.n_batches).all()
+    stopped = json.loads((project.folder / "stopped" / "run.json").read_text())
+    project.stage("score", "results_dir=full", *more)
+    full = json.loads((project.folder / "full" / "run.json").read_text())
+    assert full["points_from_store"] == stopped["points_computed"]
+    assert full["points_computed"] > 0
