@@ -10,7 +10,8 @@ help:
 	@echo "make repro                 the default experiment, from images to figures (dvc repro)"
 	@echo "make test                  all tests"
 	@echo "make lint                  style and types"
-	@echo "make paper IMAGENET=DIR    the paper's experiment on your ImageNet validation set (OVERRIDES=... for less of it)"
+	@echo "make paper IMAGENET=DIR    the paper's experiment on your ImageNet validation set (OVERRIDES=... for less of it,"
+	@echo "                           DRY_RUN=1 for its plan alone: images, gradients, expected time, disk)"
 	@echo "make clean                 removes the environment, caches and everything that repro can make again"
 
 # Compiled once here, since every stage is a process of its own that would otherwise compile what it imports.
@@ -37,11 +38,17 @@ lint: $(BIN)/ready
 PAPER_CELLS := {identity: 'defense=identity', jpeg: 'defense=jpeg', bit_depth: 'defense=bit_depth', \
 	quantize: 'defense=quantize', png: 'defense=png', quantize_no_bpda: 'defense=quantize bpda=false'}
 
+PAPER = $(strip experiment=imagenet_densenet121 data.root=$(abspath $(IMAGENET)) $(OVERRIDES))
+
 paper: $(BIN)/ready
 	@test -d "$(IMAGENET)" || { echo "make paper IMAGENET=DIR: '$(IMAGENET)' is no folder; name that of your ImageNet validation set" >&2; exit 2; }
-	dvc exp run --set-param 'overrides="$(strip experiment=imagenet_densenet121 data.root=$(abspath $(IMAGENET)) $(OVERRIDES))"' \
+ifdef DRY_RUN
+	python -m pipeline.plan $(PAPER) '~cells' "+cells=$(PAPER_CELLS)"
+else
+	dvc exp run --set-param 'overrides="$(PAPER)"' \
 		--set-param 'networks="model=densenet121"' --set-param '~cells' --set-param "+cells=$(PAPER_CELLS)"
 	@echo "Report: results/report.html; back to the default: git checkout params.yaml"
+endif
 
 clean:
 	rm -rf $(VENV) store data/prepared models results/score/*/ results/attack/*/ multirun outputs .dvc/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, TINY, Project
 
 
 def run(tmp_path: Path, name: str, *options: str) -> pd.DataFrame:
@@ -44,3 +44,52 @@ def test_the_sampling_benchmark_measures_both_loops(tmp_path: Path, targets: str
     (row,) = run(tmp_path, "sampling", "--rounds", "1", "--targets", targets).to_dict("records")
     assert row["gradients/s"] > 0
     assert row["ratio"] == pytest.approx(row["gradients/s"] / row["bare loop gradients/s"], rel=0.01)
+
+
+def test_the_defenses_are_all_measured_beside_identity(tmp_path: Path) -> None:
+    table = run(tmp_path, "defenses", "--rounds", "1", "--points", "64").set_index("defense")
+    assert set(table.index) == {"identity", "JPEG, libjpeg", "JPEG, torch", "bit depth", "quantize", "PNG"}
+    assert (table["gradients/s"] > 0).all()
+    assert table["ratio to identity"].identity == 1
+
+
+def test_memory_does_not_grow_with_the_work(tmp_path: Path) -> None:
+    table = run(tmp_path, "memory", "--n-batches", "20", "--images", "2", "--n-samples", "8")
+    assert list(table.n_batches) == [20, 200, 20, 20]
+    assert list(table.images) == [2, 2, 2, 20]
+    assert (table["peak MiB"] < 1.1 * table["peak MiB"][0]).all()
+
+
+def test_the_fits_are_those_of_the_authors_method(tmp_path: Path) -> None:
+    (row,) = run(tmp_path, "fits", "--samples", "45", "--n-batches", "100", "--compared", "4").to_dict("records")
+    assert row["difference of end points in ranges of the maxima, median"] < 1e-3
+    assert row["ms a fit"] < row["authors' method, ms a fit"]
+
+
+def test_a_tolerance_saves_batches(tmp_path: Path) -> None:
+    options = ("--images", "2", "--n-batches", "120", "--n-samples", "8", "--tolerances", "0.9", "0.01")
+    table = run(tmp_path, "adaptive", *options)
+    assert list(table.tolerance) == [0.9, 0.01]
+    assert table["mean N_b"][0] < table["mean N_b"][1] <= 120
+
+
+def test_bfloat16_changes_more_than_the_layout(tmp_path: Path) -> None:
+    options = ("--n-batches", "8", "--n-samples", "4", "--only", "channels_last", "bfloat16")
+    table = run(tmp_path, "precision", *options).set_index("compute")
+    changes = table["batch maxima change, median"]
+    assert changes.channels_last < 1e-5 < changes.bfloat16
+
+
+def test_scaling_fits_a_line(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    options = ("--images", "1", "2", "--n-batches", "5", "10", "--overrides", *TINY.split(), "attack.steps=2")
+    table = run(tmp_path, "scaling", *options)
+    assert list(table.varied) == ["images", "images", "N_b", "N_b", "images", "images"]
+    assert table.seconds.to_numpy() == pytest.approx(table.line.to_numpy(), abs=0.11)  # two points, one line
+
+
+def test_the_toolbox_does_the_same_job(tmp_path: Path) -> None:
+    pytest.importorskip("art", reason="the Adversarial Robustness Toolbox is not installed (pip install it to compare)")
+    table = run(tmp_path, "toolbox", "--n-batches", "10", "--n-samples", "4", "--toolbox-samples", "2")
+    assert set(table.points) == {"own", "shared"}
+    assert (table.ratio > 1).all()

@@ -105,7 +105,7 @@ def smallest_distances(
             for searched in [Norm.L1, Norm.L2] if norm is Norm.L1 and staircase else [norm]:
                 for start in range(strength.starts):
                     run, scale = ledger(searched), 2.0 ** ((start + 1) // 2 * (-1 if start % 2 else 1))
-                    for attack in _attacks(searched, strength.steps, scale):
+                    for attack in _attacks(searched, norm, strength.steps, scale):
                         run.offer(attack.run(victim, images, TargetedMisclassification(labels)))
                     shrink(run)
                     # Of two images the nearer one need not be the nearer one when both are settled.
@@ -132,23 +132,26 @@ class Counted(nn.Module):
         return self.network(images)  # type: ignore[no-any-return]
 
 
-def _attacks(norm: Norm, steps: int, scale: float) -> list[MinimizationAttack]:
-    if norm is Norm.L1:
+def _attacks(searched: Norm, asked: Norm, steps: int, scale: float) -> list[MinimizationAttack]:
+    if searched is Norm.L1:
         return [L1FMNAttack(steps=steps, max_stepsize=scale, gamma=0.1)]
-    if norm is Norm.L2:
+    if searched is Norm.L2:
+        ddn = DDNAttack(steps=steps, init_epsilon=scale, gamma=0.1)
+        if asked is not Norm.L2:
+            return [ddn]
         # Not L2FMNAttack: the projection of foolbox 3.3.4 divides a norm by itself, so there is none.
         wagner = L2CarliniWagnerAttack(binary_search_steps=3, steps=steps, stepsize=0.02 * scale, initial_const=1.0)
-        return [wagner, DDNAttack(steps=steps, init_epsilon=scale, gamma=0.1)]
+        return [wagner, ddn]
     return [LInfFMNAttack(steps=steps, max_stepsize=scale, gamma=0.1)]
 
 
 def passes(norm: Norm, strength: Strength, defense: Transformation) -> int:
     """About how many forward and backward passes the search takes for each row, forward passes alone counted half."""
     staircase = not isinstance(defense, Identity)
-    searched = [Norm.L1, Norm.L2] if norm is Norm.L1 and staircase else [norm]
-    # The library's steps (Carlini and Wagner's three times, and DDN's, for L2), the walk's, two bisections after each.
-    steps = sum({Norm.L1: 2, Norm.L2: 5, Norm.LINF: 2}[each] * strength.steps + 2 * HALVINGS for each in searched)
-    return steps * strength.starts + (staircase and norm is not Norm.LINF) * strength.rounds // 2
+    # A library's attack and a walk, for L1 on a staircase L2's as well; Carlini and Wagner's attack has three rounds.
+    ways = {Norm.L1: 4 if staircase else 2, Norm.L2: 5, Norm.LINF: 2}[norm]
+    search = ways * (strength.steps + HALVINGS)
+    return search * strength.starts + (staircase and norm is not Norm.LINF) * strength.rounds // 2
 
 
 def _settled(run: Nearest, staircase: Transformation | None) -> Nearest:
