@@ -9,7 +9,7 @@ from scipy.stats import kstest, uniform
 from clever.errors import InputError
 from clever.maxima import Site
 from clever.norms import Norm
-from clever.sampling import DRAW, Ball, Law, batch_generator, batch_offsets, offsets
+from clever.sampling import Ball, Law, batch_generator, batch_offsets, offsets
 
 RADIUS = 2.5
 DIMENSIONS = (2, 10, 3072)
@@ -71,6 +71,14 @@ def test_single_precision_stays_finite_and_inside(norm: Norm) -> None:
     assert float(norm.of(points).max()) <= RADIUS * (1 + 1e-5)
 
 
+@pytest.mark.parametrize(("dimension", "draw"), [(7, 32), (3072, 32), (150_528, 1), (10_000, 8)])
+def test_draws_fit_the_cache(dimension: int, draw: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = list(batch_offsets(Ball(Norm.LINF, 1.0), 40, torch.zeros(dimension), generator))
+    assert {len(points) for points in drawn[:-1]} == {draw}
+    assert sum(map(len, drawn)) == 40
+
+
 def test_a_batch_of_points_depends_on_its_arguments_alone() -> None:
     def points(seed: int = 0, image: str = "a", norm: Norm = Norm.L2, batch: int = 0) -> torch.Tensor:
         ball = Ball(norm, 1.0)
@@ -78,11 +86,15 @@ def test_a_batch_of_points_depends_on_its_arguments_alone() -> None:
         return torch.cat(list(batch_offsets(ball, 40, torch.zeros(7), generator)))
 
     assert torch.equal(points(), points())
+    longer = batch_offsets(
+        Ball(Norm.L2, 1.0), 70, torch.zeros(7), batch_generator(0, "a", Ball(Norm.L2, 1.0), 0, torch.device("cpu"))
+    )
+    assert torch.equal(torch.cat(list(longer))[:40], points())
     for other in (points(seed=1), points(image="b"), points(batch=1), points(norm=Norm.L1)):
         assert not torch.equal(points(), other)
 
 
-@pytest.mark.parametrize("size", [1, 7, DRAW, 50, 1000])
+@pytest.mark.parametrize("size", [1, 7, 32, 50, 1000])
 def test_the_hardware_batch_changes_no_point(size: int) -> None:
     site = Site(torch.rand(3, 4, 4), "a", Ball(Norm.L1, 1.0), n_samples=37, seed=5, clip=True)
     whole = torch.cat([points for points, _ in site.points(range(2, 6), 10**6)])

@@ -12,8 +12,9 @@ from clever.choice import Choice
 from clever.errors import InputError
 from clever.norms import Norm
 
-DRAW = 32
-"""Points that one call of a generator makes. Fixed, so that the numbers do not depend on the hardware's batch."""
+DRAW = {"cpu": (32, 2**17), "cuda": (1024, 2**22)}
+"""The most points, and numbers, of one call of a generator: what a processor's cache holds, and what keeps a GPU
+busy. Fixed, so that the numbers do not depend on the hardware's batch."""
 
 
 class Law(Choice):
@@ -95,7 +96,9 @@ def batch_generator(seed: int, image: str, ball: Ball, batch: int, device: torch
 def batch_offsets(
     ball: Ball, n_samples: int, like: Float[Tensor, "..."], generator: Generator
 ) -> Iterator[Float[Tensor, "draw ..."]]:
-    """The N_s points of one batch, `DRAW` at a time (the last draw may be cut)."""
-    for start in range(0, n_samples, DRAW):
+    """The N_s points of one batch, a `DRAW` at a time (the last draw may be cut)."""
+    points, numbers = DRAW.get(generator.device.type, DRAW["cpu"])
+    draw = min(points, 1 << max(0, (numbers // like.numel()).bit_length() - 1))
+    for start in range(0, n_samples, draw):
         # A whole draw even where fewer are asked for: the first points of a longer batch are those of a shorter one.
-        yield offsets(ball, DRAW, like, generator)[: n_samples - start]
+        yield offsets(ball, draw, like, generator)[: n_samples - start]

@@ -42,7 +42,11 @@ def run(config: DictConfig) -> None:
         rows.append(_row(cell, name, *measured[same_speed]))
     table = pd.DataFrame(rows)
     shown = table.drop(columns=["attacked", "attack seconds", "attack bytes"])
-    print(shown.assign(seconds=shown.seconds.map(_told)).to_markdown(index=False, floatfmt=",.4g", intfmt=","))
+    print(
+        shown.assign(seconds=shown.seconds.map(_told))
+        .rename(columns={"seconds": "time"})
+        .to_markdown(index=False, floatfmt=",.4g", intfmt=",")
+    )
     # Two cells with the same network and defense share their attacks.
     attacks = table.drop_duplicates("attacked")[["attack seconds", "attack bytes"]].sum()
     images = attacks["attack bytes"] / 1e6
