@@ -82,10 +82,14 @@ def test_bfloat16_changes_more_than_the_layout(tmp_path: Path) -> None:
 
 def test_scaling_fits_a_line(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.folder)
-    options = ("--images", "1", "2", "--n-batches", "5", "10", "--overrides", *TINY.split(), "attack.steps=2")
+    options = ("--images", "1", "3", "--n-batches", "5", "10", "--overrides", *TINY.split(), "attack.steps=2")
     table = run(tmp_path, "scaling", *options)
-    assert list(table.varied) == ["images", "images", "N_b", "N_b", "images", "images"]
-    assert table.seconds.to_numpy() == pytest.approx(table.line.to_numpy(), abs=0.11)  # two points, one line
+    assert list(table.stage) == ["score"] * 4 + ["attack"] * 2
+    assert list(table.images) == [1, 3, 1, 1, 1, 3]
+    assert list(table.N_b) == [5, 5, 5, 10, 5, 5]
+    slope = table.seconds[1] - table.seconds[0]
+    assert table["s a unit"][0] == pytest.approx(slope / 2, abs=0.06)
+    assert table["fixed part, s"][0] == pytest.approx(table.seconds[0] - slope / 2, abs=0.12)
 
 
 def test_the_toolbox_does_the_same_job(tmp_path: Path) -> None:

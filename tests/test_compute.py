@@ -1,6 +1,7 @@
 """Precision, layout and compilation: what they change, and that they say so."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def points() -> torch.Tensor:
 
 def changed(compute: clever.Compute, network: nn.Module, points: torch.Tensor) -> torch.Tensor:
     with frozen(network), compute.arithmetic():
-        share = deviation(compute.applied(network), network, points, 0, [1, 2, 3])
+        share = deviation(compute, compute.applied(network), network, points, 0, [1, 2, 3])
     assert share.shape == (16, 3, 3)
     return share
 
@@ -39,10 +40,9 @@ def test_the_defaults_are_the_network_itself(network: nn.Module) -> None:
     "compute",
     [
         clever.Compute(layout="channels_last"),
-        clever.Compute(precision="tf32"),  # of no effect on a CPU
         clever.Compute(compilation="default"),  # with three backward passes through one forward pass
     ],
-    ids=["layout", "tf32", "compiled"],
+    ids=["layout", "compiled"],
 )
 def test_what_changes_the_rounding_only(compute: clever.Compute, network: nn.Module, points: torch.Tensor) -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -56,15 +56,23 @@ def test_bfloat16_changes_more_than_rounding(network: nn.Module, points: torch.T
     assert 1e-4 < share.median() < 0.1
 
 
-def test_compilation_really_compiles(network: nn.Module, points: torch.Tensor) -> None:
-    compiled = clever.Compute(compilation="default").applied(network)
-    graphs = []
-    compiled._run = torch.compile(compiled.network, backend=lambda graph, _: graphs.append(graph) or graph.forward)
-    assert isinstance(compiled, Computed)
-    with torch.no_grad():
-        compiled(points)
-    assert graphs
-    assert any("conv" in str(node.target) for graph in graphs for node in graph.graph.nodes)
+def test_compilation_compiles_in_the_mode_of_its_name(
+    network: nn.Module, points: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes, calls = [], []
+
+    def compile(module: nn.Module, mode: str) -> Callable[[torch.Tensor], torch.Tensor]:
+        modes.append(mode)
+        return lambda images: calls.append(len(images)) or module(images)
+
+    monkeypatch.setattr(torch, "compile", compile)
+    for choice, mode in (("default", "default"), ("cuda_graphs", "reduce-overhead"), ("max_autotune", "max-autotune")):
+        compiled = clever.Compute(compilation=choice).applied(network)
+        assert isinstance(compiled, Computed)
+        assert modes.pop() == mode
+        with torch.no_grad():
+            assert torch.equal(compiled(points), network(points))
+        assert calls.pop() == len(points)
 
 
 def test_second_order_refuses_a_compiled_network() -> None:
@@ -75,12 +83,34 @@ def test_second_order_refuses_a_compiled_network() -> None:
 
 
 def test_tf32_is_on_only_where_it_is_asked_for() -> None:
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-    before = [backend.fp32_precision for backend in backends]
-    for precision, expected in (("float32", "ieee"), ("tf32", "tf32")):
-        with clever.Compute(precision=precision).arithmetic():
-            assert [backend.fp32_precision for backend in backends] == [expected, expected]
-        assert [backend.fp32_precision for backend in backends] == before
+    def allowed() -> list[bool]:
+        return [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32]
+
+    before = allowed()
+    for precision, expected in (("float32", False), ("tf32", True), ("bfloat16", False)):
+        compute = clever.Compute(precision=precision)
+        with compute.arithmetic():
+            assert allowed() == [expected, expected]
+            with clever.Compute().arithmetic():
+                assert allowed() == [False, False]
+            assert allowed() == [expected, expected]
+        assert allowed() == before
+
+
+def test_a_deviation_compares_with_full_precision(network: nn.Module, points: torch.Tensor) -> None:
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[bool] = []
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.seen.append(torch.backends.cudnn.allow_tf32)
+            return network(images)
+
+    exact, changed = Watched(), Watched()
+    with clever.Compute(precision="tf32").arithmetic():
+        deviation(clever.Compute(precision="tf32"), changed, exact, points, 0, [1])
+    assert (exact.seen, changed.seen) == ([False], [True])
 
 
 @pytest.mark.parametrize("name", ["precision", "layout", "compilation"])

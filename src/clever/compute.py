@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -71,25 +72,31 @@ class Compute:
             object.__setattr__(self, name, choice.named(getattr(self, name)))
 
     def applied(self, network: nn.Module) -> nn.Module:
-        """The network computed in this way; the network itself where the choices are the defaults."""
+        """The network computed in this way; the network itself where the choices are the defaults.
+
+        TF32 is a state of the process, not of a network: have the passes, backward ones included, in `arithmetic`.
+        """
         return network if self == Compute() else Computed(network, self)
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:
         """Within it, a GPU uses TF32 only if `Precision.TF32` says so; torch's own default uses it for some layers."""
-        backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
-        before = [backend.fp32_precision for backend in backends]
+        backends: tuple[Any, ...] = (
+            torch.backends.cuda.matmul,
+            torch.backends.cudnn,
+        )  # by the names that the compiler still reads
+        before = [backend.allow_tf32 for backend in backends]
         try:
             for backend in backends:
-                backend.fp32_precision = "tf32" if self.precision is Precision.TF32 else "ieee"
+                backend.allow_tf32 = self.precision is Precision.TF32
             yield
         finally:
             for backend, was in zip(backends, before, strict=True):
-                backend.fp32_precision = was
+                backend.allow_tf32 = was
 
 
 class Computed(nn.Module):
-    """A copy of a network computed as `Compute` says, its logits in single precision."""
+    """A copy of a network computed as `Compute` says, its logits in the images' precision."""
 
     def __init__(self, network: nn.Module, compute: Compute) -> None:
         super().__init__()
@@ -105,7 +112,7 @@ class Computed(nn.Module):
         images = images.contiguous(memory_format=self.compute.layout.memory_format)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.compute.precision is Precision.BFLOAT16):
             logits = self._run(images)
-        return logits.float()
+        return logits.to(images.dtype)
 
     def extra_repr(self) -> str:
         """The choices, by which stored numbers are told apart."""
@@ -113,16 +120,22 @@ class Computed(nn.Module):
 
 
 def deviation(
+    compute: Compute,
     computed: nn.Module,
     network: nn.Module,
     points: Float[Tensor, "point channel height width"],
     predicted: int,
     targets: Sequence[int],
 ) -> Float[Tensor, "point t q"]:
-    """By which share the gradient norms of ``computed`` differ from those of ``network``: |a - b| / b, one a norm q.
+    """By which share gradient norms of ``computed``, in the arithmetic of ``compute``, differ from the network's own.
+
+    |a - b| / b, one a norm q, b in full single precision.
 
     To be set beside the sampling error of a score: a score, g / L, changes by as much as its L does.
     """
     norms = tuple(Norm)
-    changed, exact = (gradient_norms(each, points, predicted, targets, norms) for each in (computed, network))
+    with compute.arithmetic():
+        changed = gradient_norms(computed, points, predicted, targets, norms)
+    with Compute().arithmetic():
+        exact = gradient_norms(network, points, predicted, targets, norms)
     return (changed - exact).abs() / exact

@@ -44,8 +44,9 @@ class EndPoint:
     it. ``fell_back``: no fit was good enough, the sample maximum stands in. ``degenerate``: all maxima equal, their
     common value is the answer. ``tied``: how many maxima repeat another one. Without a fit, its numbers are NaN;
     after a fall-back, shape and scale are, and K-S numbers and start are of the best fit, which was not good enough.
-    ``standard_error``: of ``value``, by the observed information; 0 for equal maxima, NaN without a fit. It is too
-    small for few maxima: of nominal 95 % intervals, about 90 % hold the true end point for 500 maxima, 77 % for 50.
+    ``standard_error``: of ``value``, by the observed information; 0 for equal maxima, NaN without a fit and where the
+    information does not say it (`clever.weibull.Fit`). It is too small for few maxima: of nominal 95 % intervals, about
+    90 % hold the true end point for 500 maxima, 77 % for 50.
     """
 
     value: float

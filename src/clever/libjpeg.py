@@ -5,11 +5,15 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import PIL
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
 
 from clever.jpeg_blocks import Levels
+
+BUILD = f"Pillow {PIL.__version__}, libjpeg {features.version('libjpeg_turbo') or features.version('jpg')}"
+"""Which codec it is."""
 
 Pixels = NDArray[np.uint8]
 

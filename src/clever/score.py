@@ -38,7 +38,7 @@ class Score:
     ``maxima``: the N_b batch maxima that the end point was estimated from. ``diagnostics``: what else the order has
     to say, such as the cost of curvatures in Hessian-vector products. ``low`` and ``high``: the score for end points
     1.96 standard errors above and below the estimated one (`EndPoint.standard_error`, which says how far to trust it),
-    NaN without a fit.
+    NaN where that error is not known.
     """
 
     image: str
@@ -165,7 +165,7 @@ class Estimate:
 
     def narrower(self, tolerance: float) -> bool:
         """Whether the interval reaches less than ``tolerance`` of the score to either side, on average."""
-        return self.high - self.low <= 2 * tolerance * self.score
+        return self.high == self.low or self.high - self.low <= 2 * tolerance * self.score  # equal: infinite ones too
 
 
 def _estimates(

@@ -101,7 +101,8 @@ class Codec(Choice):
         """The choice made."""
         if self is not Codec.AUTO:
             return self
-        return Codec.TORCH if images.is_cuda or images[0, 0].numel() <= SMALL else Codec.LIBJPEG
+        small = images.device.type == "cpu" and images.shape[2] * images.shape[3] <= SMALL
+        return Codec.TORCH if images.is_cuda or small else Codec.LIBJPEG
 
 
 SMALL = 48 * 48

@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from tqdm.auto import tqdm
 
-from clever import bpda, jpeg_blocks, libjpeg, models, norms, transforms
+from clever import bpda, compute, jpeg_blocks, libjpeg, models, norms, transforms
 from clever.bpda import Defended
 from clever.checks import flag, whole
 from clever.models import frozen
@@ -44,7 +44,7 @@ def run(config: DictConfig) -> None:
         "eight_bits": eight_bits,
         "seed": selection.settings.seed,
         "device": device(config).type,
-        "code": code(attacks, refine, bpda, jpeg_blocks, libjpeg, models, norms, transforms),
+        "code": code(attacks, refine, bpda, compute, jpeg_blocks, libjpeg, models, norms, transforms),
         "foolbox": version("foolbox"),
     }
     smallest: dict[tuple[str, int, Norm], tuple[float, torch.Tensor]] = {}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from clever.bpda import Defended, Transformation
 from clever.checks import whole
+from clever.compute import Compute
 from clever.errors import InputError
 from clever.models import frozen, logits_of
 from clever.norms import Norm
@@ -88,7 +89,7 @@ def smallest_distances(
     al. 2021) for L1 and Linf. Then `pipeline.refine`. `InputError` for what cannot be attacked.
     """
     _check(images, predicted, targets, seed)
-    with frozen(network):
+    with frozen(network), Compute().arithmetic():
         _check_network(network, images, targets)
         counted, labels = Counted(network).eval(), torch.tensor(targets, device=images.device)
         staircase = _staircase(network, eight_bits)
@@ -145,9 +146,9 @@ def _attacks(searched: Norm, asked: Norm, steps: int, scale: float) -> list[Mini
     return [LInfFMNAttack(steps=steps, max_stepsize=scale, gamma=0.1)]
 
 
-def passes(norm: Norm, strength: Strength, defense: Transformation) -> int:
+def passes(norm: Norm, strength: Strength, defense: Transformation, *, eight_bits: bool) -> int:
     """About how many forward and backward passes the search takes for each row, forward passes alone counted half."""
-    staircase = not isinstance(defense, Identity)
+    staircase = eight_bits or not isinstance(defense, Identity)
     # A library's attack and a walk, for L1 on a staircase L2's as well; Carlini and Wagner's attack has three rounds.
     ways = {Norm.L1: 4 if staircase else 2, Norm.L2: 5, Norm.LINF: 2}[norm]
     search = ways * (strength.steps + HALVINGS)

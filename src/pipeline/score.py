@@ -41,7 +41,6 @@ def run(config: DictConfig) -> None:
     cost = {"computed": 0, "found": 0}
     with (
         frozen(network),
-        compute.arithmetic(),
         tqdm(unit="point", unit_scale=True, desc=str(config.cell), smoothing=0) as bar,
     ):
 
@@ -57,7 +56,8 @@ def run(config: DictConfig) -> None:
         # Predicted classes, targets and margins are the network's own; only the sampled points go the faster way.
         sampled = Defended(compute.applied(network.network), network.defense, bpda=config.bpda)
         order.check(sampled, selection.subjects[0].image.unsqueeze(0))
-        share = accuracy(network, selection.prepared)
+        with Compute().arithmetic():
+            share = accuracy(network, selection.prepared)
         changed = _changed_by(compute, sampled, network, selection)
         identity = identity_of(sampled, described(config)) | of_order(order)
         store = Store(artifacts.store(config), identity, config.chunk_points, computed=computed, found=found)
@@ -65,7 +65,8 @@ def run(config: DictConfig) -> None:
         left = per_class * sum(len(subject.classes) for subject in selection.subjects)
         bar.reset(left)
         for subject in selection.subjects:
-            of_image = score_subject(sampled, subject, settings, norms=norms, order=order, sampler=store)
+            with compute.arithmetic():
+                of_image = score_subject(sampled, subject, settings, norms=norms, order=order, sampler=store)
             left -= per_class * len(subject.classes)
             bar.total = bar.n + left  # a tolerance may have saved some
             scores += of_image
@@ -108,7 +109,7 @@ def _changed_by(
     subject, settings = selection.subjects[0], selection.settings
     site = Site(subject.image, subject.name, settings.ball(selection.norms[0]), PROBES, settings.seed, settings.clip)
     points, _ = next(site.points(range(1), PROBES))
-    share = deviation(sampled, network, points, subject.predicted, subject.classes).flatten(0, 1)
+    share = deviation(compute, sampled, network, points, subject.predicted, subject.classes).flatten(0, 1)
     share = share[share.isfinite().all(1)]  # a gradient of zero has no share
     if not len(share):
         return {}

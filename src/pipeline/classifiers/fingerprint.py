@@ -98,6 +98,7 @@ def identity_of(network: Defended, configuration: object) -> dict[str, object]:
         "network": fingerprint(network.network),
         "transformation": repr(transformation),
         "transformation_state": fingerprint(transformation) if isinstance(transformation, nn.Module) else "",
+        "codec": libjpeg.BUILD if "JPEG" in repr(transformation) else "",
         "bpda": isinstance(network.transformation, BPDA),
         "configuration": configuration,
         "torch": torch.__version__,

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from clever.bpda import Defended
+from clever.compute import Compute
 from clever.errors import InputError
 from clever.models import frozen
 from clever.norms import Norm
@@ -38,7 +39,7 @@ class Selection:
             raise InputError(f"score.n_images is {n_images!r}: {len(prepared.labels)} images are prepared")
         images = prepared.images(slice(0, n_images)).to(device(config))
         labels, targets = prepared.labels[:n_images].tolist(), listed(config.targets, "targets")
-        with frozen(network):
+        with frozen(network), Compute().arithmetic():
             found = list(subjects(network, images, targets, settings, labels))
         if not found:
             raise InputError(f"the network is wrong on all {n_images} images: there is nothing to score")
