@@ -24,14 +24,13 @@ def main() -> None:
     """Prints the table and writes it as CSV."""
     described = parser(__doc__)
     described.add_argument("--network", choices=list(SIZES), default="small")
-    described.add_argument("--images", type=int, default=2)
     described.add_argument("--n-batches", type=int, default=50)
     described.add_argument("--n-samples", type=int, default=16)
     described.add_argument("--only", choices=list(COMPUTE), nargs="+", default=list(COMPUTE))
     described.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = described.parse_args()
     net, size = network(options.network, options.device), SIZES[options.network]
-    images = torch.rand(options.images, 3, size, size, generator=torch.Generator().manual_seed(0)).to(options.device)
+    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)).to(options.device)
     settings = clever.paper(
         n_batches=options.n_batches,
         n_samples=options.n_samples,
@@ -41,11 +40,11 @@ def main() -> None:
         estimator="mle_reg",
     )
     with torch.no_grad():
-        targets = net(images[:1])[0].argsort(descending=True)[1:4].tolist()
+        targets = net(image)[0].argsort(descending=True)[1:4].tolist()
 
     def run(compute: clever.Compute) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         with frozen(net), compute.arithmetic():
-            scores = clever.score(compute.applied(net), images[:1], settings, targets=targets, norms=["L2"])
+            scores = clever.score(compute.applied(net), image, settings, targets=targets, norms=["L2"])
         values = np.array([score.score / score.margin for score in scores])  # 1 / L: the margin itself also changes
         widths = np.array([(score.high - score.low) / (2 * score.score) for score in scores])
         return values, widths, np.stack([score.maxima for score in scores])
