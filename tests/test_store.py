@@ -1,5 +1,7 @@
 """The store: nothing computed twice, nothing damaged used, the same numbers as without it."""
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,9 @@ from clever.orders import FirstOrder
 from clever.samplers import sample_with
 from clever.sampling import Ball
 from clever.transforms import JPEG, Identity, Quantize
+from pipeline import kept
 from pipeline.classifiers.fingerprint import identity_of, of_order
+from pipeline.shelf import FORGOTTEN
 from pipeline.store import Store
 
 N_SAMPLES = 10
@@ -128,28 +132,120 @@ def test_whatever_decides_the_numbers_has_a_place_of_its_own(tmp_path: Path, net
     assert computed(network) > 0
 
 
+class Killed(BaseException):
+    """What ends a process in the middle."""
+
+
+def interrupted(path: Path, network: Defended, n_batches: int, targets: list[int], chunks: int) -> int:
+    """Runs until so many chunks are under way and the last of them is lost; the gradients of the others."""
+    stored = Counted(path, network)
+
+    def count(gradients: int) -> None:
+        stored.computed += gradients
+        if stored.computed == chunks * 4 * N_SAMPLES * len(targets):
+            raise Killed
+
+    stored.store.computed = count
+    with pytest.raises(Killed):
+        stored.maxima(n_batches, targets)
+    return (chunks - 1) * 4 * N_SAMPLES * len(targets)
+
+
+def test_a_chunk_is_kept_as_soon_as_it_is_there_and_chunks_are_joined_at_the_end(tmp_path: Path, network) -> None:
+    whole = Counted(tmp_path.with_name("other"), network).maxima(13, [1, 3])
+    finished = interrupted(tmp_path, network, 13, [1, 3], 3)
+    assert len(list(tmp_path.rglob("*.npz"))) == 2
+    again = Counted(tmp_path, network)
+    assert same(again.maxima(13, [1, 3]), whole)
+    assert (again.found, again.found + again.computed) == (finished, 13 * 2 * N_SAMPLES)
+    assert len(list(tmp_path.rglob("*.npz"))) == 1
+    last = Counted(tmp_path, network)
+    assert same(last.maxima(13, [1, 3]), whole)
+    assert last.computed == 0
+
+
+def test_what_another_process_finishes_meanwhile_is_not_computed(tmp_path: Path, network: Defended) -> None:
+    """Two stores on one folder, the second one at work while the first is in its first chunk."""
+    one, other = Counted(tmp_path, network), Counted(tmp_path, network)
+
+    def count(gradients: int) -> None:
+        if not one.computed:
+            other.maxima(13, [1])
+        one.computed += gradients
+
+    one.store.computed = count
+    assert same(one.maxima(13, [1]), Counted(tmp_path.with_name("other"), network).maxima(13, [1]))
+    assert other.computed == 13 * N_SAMPLES
+    assert one.computed == 4 * N_SAMPLES  # the chunk that was under way in both
+
+
+def test_a_file_that_is_joined_to_others_while_it_is_read_is_found_there(tmp_path, network, monkeypatch) -> None:
+    interrupted(tmp_path, network, 13, [1], 3)
+    read, joined = kept.read, []
+
+    def late(path: Path, belongs_to: str) -> dict | None:
+        if not joined:
+            joined.append(True)
+            Counted(tmp_path, network).maxima(13, [1])
+        return read(path, belongs_to)
+
+    monkeypatch.setattr(kept, "read", late)
+    stored = Counted(tmp_path, network)
+    stored.maxima(13, [1])
+    assert (stored.computed, stored.found) == (0, 13 * N_SAMPLES)
+
+
 @pytest.mark.parametrize("damage", [b"", b"no archive", None], ids=["empty", "garbage", "cut"])
 def test_a_damaged_file_is_named_and_computed_anew(tmp_path: Path, network: Defended, damage, capsys) -> None:
-    stored = Counted(tmp_path, network)
-    first = stored.maxima(8, [1])
+    first = Counted(tmp_path.with_name("other"), network).maxima(13, [1])
+    interrupted(tmp_path, network, 13, [1], 3)
     victim = sorted(tmp_path.rglob("*.npz"))[1]
     victim.write_bytes(victim.read_bytes()[:-40] if damage is None else damage)
-    stored.computed = 0
-    assert same(stored.maxima(8, [1]), first)
-    assert stored.computed == 4 * N_SAMPLES
-    assert str(victim) in capsys.readouterr().err
-
-
-def test_a_flipped_bit_is_found_out(tmp_path: Path, network: Defended, capsys) -> None:
     stored = Counted(tmp_path, network)
-    first = stored.maxima(4, [1])
-    victim = next(tmp_path.rglob("*.npz"))
-    content = bytearray(victim.read_bytes())
-    at = content.index(first.value.tobytes()[:8])
-    content[at] ^= 1
-    victim.write_bytes(content)
-    assert same(stored.maxima(4, [1]), first)
-    assert "computed anew" in capsys.readouterr().err
+    assert same(stored.maxima(13, [1]), first)
+    assert stored.found == 4 * N_SAMPLES
+    assert f"{victim} cannot be used and is made anew" in capsys.readouterr().err
+
+
+def test_a_flipped_bit_anywhere_is_found_out_or_harmless(tmp_path: Path, network: Defended, capsys) -> None:
+    first = Counted(tmp_path, network).maxima(4, [1])
+    (victim,) = tmp_path.rglob("*.npz")
+    content = victim.read_bytes()
+    told = 0
+    for at in np.random.default_rng(0).choice(len(content), 200, replace=False):
+        flipped = bytearray(content)
+        flipped[at] ^= 1 << int(at) % 8
+        victim.write_bytes(flipped)
+        assert same(Counted(tmp_path, network).maxima(4, [1]), first)
+        told += "made anew" in capsys.readouterr().err
+    assert told > 100
+    inside = bytearray(content)
+    inside[content.index(first.value.tobytes()[:8])] ^= 1
+    victim.write_bytes(inside)
+    assert same(Counted(tmp_path, network).maxima(4, [1]), first)
+    assert "made anew" in capsys.readouterr().err
+
+
+def test_a_file_of_another_version_is_named_and_computed_anew(tmp_path, network, monkeypatch, capsys) -> None:
+    with monkeypatch.context() as later:
+        later.setattr(kept, "FORMAT", kept.FORMAT + 1)
+        Counted(tmp_path, network).maxima(4, [1])
+    stored = Counted(tmp_path, network)
+    stored.maxima(4, [1])
+    assert (stored.computed, stored.found) == (4 * N_SAMPLES, 0)
+    assert f"it is of format {kept.FORMAT + 1}, not {kept.FORMAT}" in capsys.readouterr().err
+
+
+def test_what_a_killed_process_was_writing_is_swept_away_when_it_is_old(tmp_path: Path, network: Defended) -> None:
+    Counted(tmp_path, network).maxima(4, [1])
+    (file,) = tmp_path.rglob("*.npz")
+    young, old = file.with_name(f".{file.name}.a"), file.with_name(f".{file.name}.b")
+    for path in (young, old):
+        path.write_bytes(file.read_bytes()[:50])
+    os.utime(old, (time.time() - 2 * FORGOTTEN,) * 2)
+    Counted(tmp_path, network).maxima(8, [1])
+    assert young.exists()
+    assert not old.exists()
 
 
 def test_a_file_of_another_folder_is_not_used(tmp_path: Path, network: Defended, capsys) -> None:
@@ -159,8 +255,8 @@ def test_a_file_of_another_folder_is_not_used(tmp_path: Path, network: Defended,
     stored.maxima(4, [1], seed=9)
     foreign = next(path for path in tmp_path.rglob("*.npz") if path.parent != mine.parent)
     mine.write_bytes(foreign.read_bytes())
-    assert same(stored.maxima(4, [1]), first)
-    assert "another folder" in capsys.readouterr().err
+    assert same(Counted(tmp_path, network).maxima(4, [1]), first)
+    assert "another place" in capsys.readouterr().err
 
 
 def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, network: Defended, monkeypatch) -> None:

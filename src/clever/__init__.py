@@ -15,7 +15,7 @@ score is an estimate of a lower bound of the distance to an adversarial image, n
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
-from clever.errors import InputError
+from clever.errors import InputError, NotFinite
 from clever.extreme_value import EndPoint, Estimator, end_points
 from clever.lanczos import Lanczos
 from clever.models import Normalize
@@ -51,6 +51,7 @@ __all__ = [
     "Layout",
     "Norm",
     "Normalize",
+    "NotFinite",
     "PowerIteration",
     "Precision",
     "Quantize",

@@ -1,4 +1,4 @@
-"""The one error a caller can mend."""
+"""The errors a caller can mend."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     Everything that a user can get wrong raises this, before long work starts where that is possible; whatever else is
     raised is a defect of ours.
     """
+
+
+class NotFinite(InputError):
+    """A network gave NaN or infinity where a score needs a number. The message says for which image, and where."""

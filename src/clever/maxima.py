@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clever.capacity import Capacity, Measure
-from clever.errors import InputError
+from clever.errors import NotFinite
 from clever.sampling import Ball, batch_generator, batch_offsets
 
 KEPT = 8
@@ -109,8 +109,8 @@ def batch_maxima(
     """The maxima of ``measure`` over each of the batches at the site; ``advance`` hears of gradients as they are begun.
 
     The device is waited for once, at the end. Memory grows with the capacity and, by a few numbers a point, with the
-    batches: ask for a chunk of them (`chunks`). `InputError` names the image, the batch and the point where the measure
-    is NaN.
+    batches: ask for a chunk of them (`chunks`). `NotFinite` names the image, the batch and the point where the measure
+    is NaN or infinite: no maximum and no mean is taken over such a point.
     """
     values, distances = [], []
     for points, distance in site.points(batches, capacity.size):
@@ -122,12 +122,14 @@ def batch_maxima(
     distance = (
         torch.cat(distances).to(value).view(len(batches), site.n_samples, 1, 1).expand_as(of_batch).gather(1, index)
     )
-    mean = of_batch.mean(1)
-    if bool(mean.isnan().any()):
-        at, point = of_batch.isnan().flatten(2).any(2).nonzero()[0].tolist()
-        raise InputError(
-            f"the network or its derivative is NaN at point {point} of batch {batches[at]} in the {site.ball.norm} "
-            f"ball of radius {site.ball.radius:g} around image {site.image[:12]}"
+    mean = of_batch.mean(1, dtype=torch.float64)  # in single precision its last digit depends on the other targets
+    if not bool(value.isfinite().all()):  # the largest values: NaN counts as larger than any number
+        bad = (~of_batch.isfinite()).flatten(2).any(2).nonzero()
+        at, point = bad[0].tolist()
+        raise NotFinite(
+            f"the network or its derivative is NaN or infinite at {len(bad)} of {len(batches) * site.n_samples} "
+            f"points, the first of them point {point} of batch {batches[at]} in the {site.ball.norm} ball of radius "
+            f"{site.ball.radius:g} around image {site.image[:12]}"
         )
 
     def array(kept: Tensor, kind: type[np.generic]) -> NDArray[Any]:

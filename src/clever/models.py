@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clever.errors import InputError
+from clever.errors import InputError, NotFinite
 
 
 class Normalize(nn.Module):
@@ -50,14 +50,17 @@ def frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def logits_of(network: nn.Module, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch class"]:
-    """The logits, without gradients, checked: one finite row an image, two classes at least."""
+def logits_of(network: nn.Module, images: Float[Tensor, "batch ..."], first: int = 0) -> Float[Tensor, "batch class"]:
+    """The logits, without gradients, checked: one finite row an image, two classes at least.
+
+    ``first``: the place of the first of these images among all, for the message. `InputError`, `NotFinite`.
+    """
     with torch.no_grad():
         logits = network(images)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 2:
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(f"the network returns {got} for {len(images)} images: it must return (images, classes) logits")
     if not bool(logits.isfinite().all()):
-        bad = (~logits.isfinite().all(1)).nonzero().flatten().tolist()
-        raise InputError(f"the network returns NaN or infinite logits for image(s) {bad[:10]} of {len(images)}")
+        bad = [first + row for row in (~logits.isfinite().all(1)).nonzero().flatten().tolist()]
+        raise NotFinite(f"the network returns NaN or infinite logits for image(s) {', '.join(map(str, bad[:10]))}")
     return logits

@@ -19,7 +19,7 @@ def sample_with(advance: Callable[[int], object]) -> Sampler:
     ) -> BatchMaxima:
         measure = measure_of(targets)
         if not capacities:
-            capacities.append(Capacity.of(measure, site.centre))
+            capacities.append(Capacity.of(measure_of(targets[:1]), site.centre))
         parts = []
         for chunk in chunks(batches, site.n_samples):
             parts.append(batch_maxima(measure, site, chunk, capacities[0], advance))

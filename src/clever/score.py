@@ -1,7 +1,6 @@
 """CLEVER: sample, take batch maxima, estimate the end point, put it into the bound."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +10,8 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from clever.errors import InputError
-from clever.extreme_value import EndPoint, end_points
-from clever.maxima import BatchMaxima, Site
+from clever.estimates import Estimate, estimates
+from clever.extreme_value import EndPoint
 from clever.models import frozen
 from clever.norms import Norm
 from clever.orders import FirstOrder, Order
@@ -23,8 +22,6 @@ from clever.subjects import Subject, subjects
 
 TARGETS: tuple[str | int, ...] = ("top2", "random", "least")
 NORMS: tuple[str, ...] = ("L1", "L2", "Linf")
-SIGMAS = 1.96
-"""Standard errors to either side that make a nominal 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +81,14 @@ def score(
     ``network`` maps images in [0,1] to logits and may be any module, on any device, the images' own. ``targets``:
     "top2", "random", "least", "untargeted" or class numbers. The predicted class is the one defended; with ``labels``,
     the true classes, misclassified images are left out, as the papers do. ``order``: `FirstOrder` or `SecondOrder`. The
-    same arguments give the same numbers. `InputError` for what cannot be scored, before anything is sampled.
+    same arguments give the same numbers, and those of an image do not depend on which others there are. `InputError`
+    for what cannot be scored, before anything is sampled; `NotFinite` where NaN or infinity turns up in sampling.
     """
     if not norms:
         raise InputError(f"no norm: choose from {', '.join(NORMS)}")
     images = images if images.ndim == 4 else images.unsqueeze(0)
+    if images.ndim != 4 or not images.numel():
+        raise InputError(f"images of shape {tuple(images.shape)}: there must be one at least, (channel, height, width)")
     results = []
     with frozen(network), tqdm(unit="point", unit_scale=True, disable=not progress, smoothing=0) as bar:
         order.check(network, images[:1])
@@ -99,7 +99,9 @@ def score(
         bar.reset(left)
         sampler = sample_with(bar.update)
         for subject in found:
-            results += score_subject(network, subject, settings, norms=norms, order=order, sampler=sampler)
+            results += score_subject(
+                network, images[subject.index], subject, settings, norms=norms, order=order, sampler=sampler
+            )
             left -= per_class * len(subject.classes)
             bar.total = bar.n + left  # a tolerance may have saved some
     return results
@@ -107,6 +109,7 @@ def score(
 
 def score_subject(
     network: nn.Module,
+    image: Float[Tensor, "channel height width"],
     subject: Subject,
     settings: Settings,
     *,
@@ -118,14 +121,14 @@ def score_subject(
     served: dict[Ball, list[Norm]] = {}
     for norm in map(Norm.named, norms):
         served.setdefault(settings.ball(norm), []).append(norm)
-    estimates: dict[tuple[Norm, int], Estimate] = {}
+    made: dict[tuple[Norm, int], Estimate] = {}
     for ball, of_ball in served.items():
-        estimates |= _estimates(network, subject, settings, ball, of_ball, order, sampler)
+        made |= estimates(network, image, subject, settings, ball, of_ball, order, sampler)
     results = []
     for norm in map(Norm.named, norms):
         for target, candidates in subject.targets.items():
-            label = min(candidates, key=lambda j, norm=norm: estimates[norm, j].score)  # type: ignore[misc]
-            chosen = estimates[norm, label]
+            label = min(candidates, key=lambda j, norm=norm: made[norm, j].score)  # type: ignore[misc]
+            chosen = made[norm, label]
             results.append(
                 Score(
                     image=subject.name,
@@ -149,78 +152,3 @@ def score_subject(
                 )
             )
     return results
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What the maxima of one target class say in one norm; the fields are those of `Score`."""
-
-    score: float
-    low: float
-    high: float
-    radius: float
-    end_point: EndPoint
-    diagnostics: dict[str, float]
-    maxima: NDArray[np.float32]
-
-    def narrower(self, tolerance: float) -> bool:
-        """Whether the interval reaches less than ``tolerance`` of the score to either side, on average."""
-        return self.high == self.low or self.high - self.low <= 2 * tolerance * self.score  # equal: infinite ones too
-
-
-def _estimates(
-    network: nn.Module,
-    subject: Subject,
-    settings: Settings,
-    ball: Ball,
-    norms: Sequence[Norm],
-    order: Order,
-    sampler: Sampler,
-) -> dict[tuple[Norm, int], Estimate]:
-    """Batch after batch at the points of one ball, for each target class until the settings' budget or tolerance."""
-    site = Site(subject.image, subject.name, ball, settings.n_samples, settings.seed, settings.clip)
-    estimates: dict[tuple[Norm, int], Estimate] = {}
-    held: dict[int, list[BatchMaxima]] = {label: [] for label in subject.classes}
-    unsettled = subject.classes
-    for batches in settings.stages():
-        more = sampler(
-            lambda some: order.measure(network, subject.predicted, some), site, subject.predicted, unsettled, batches
-        )
-        for at, label in enumerate(unsettled):
-            held[label].append(more.of_target(at))
-        maxima = [BatchMaxima.joined(held[label]) for label in unsettled]
-        for norm in norms:
-            for label, estimate in zip(
-                unsettled, _made(subject, settings, ball, norm, order, unsettled, maxima), strict=True
-            ):
-                estimates[norm, label] = estimate
-        if settings.tolerance is not None:
-            narrow = settings.tolerance
-            unsettled = [j for j in unsettled if not all(estimates[norm, j].narrower(narrow) for norm in norms)]
-        if not unsettled:
-            break
-    return estimates
-
-
-def _made(
-    subject: Subject,
-    settings: Settings,
-    ball: Ball,
-    norm: Norm,
-    order: Order,
-    labels: Sequence[int],
-    maxima: Sequence[BatchMaxima],
-) -> Iterator[Estimate]:
-    """The estimate of each label in one norm, all their laws fitted at once."""
-    radius = ball.holds(norm, subject.image.numel())
-    limit = radius if settings.cap else math.inf
-    largest = np.stack([of_label.value[:, 0, order.column(norm, settings), 0] for of_label in maxima])
-    for label, of_label, row, point in zip(
-        labels, maxima, largest, end_points(largest, settings.estimator), strict=True
-    ):
-        reach = SIGMAS * point.standard_error
-        ends = [point.value, point.value + reach, max(point.value - reach, point.sample_maximum)]
-        score, low, high = (
-            order.bound(subject, label, norm, end, limit) if not math.isnan(end) else math.nan for end in ends
-        )
-        yield Estimate(score, low, high, radius, point, order.diagnostics(of_label, 0), row)

@@ -77,7 +77,7 @@ class SecondOrder:
 
     def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
         """min((-b + sqrt(b^2 + 2 M g)) / M, R), with M = maximum * curvature_factor."""
-        curvature = maximum * curvature_factor(norm, subject.image.numel())
+        curvature = maximum * curvature_factor(norm, subject.dimension)
         slope = subject.gradients[target][norm.dual]
         return float(bounds.second_order(subject.margins[target], slope, curvature, radius))
 

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -19,15 +18,16 @@ from clever.targets import check_targets, target_classes
 
 @dataclass(frozen=True)
 class Subject:
-    """An image that is to be scored, the classes its targets stand for, and the margin g to each at the image itself.
+    """What is known of an image before it is scored: its classes, and the margin g to each at the image itself.
 
-    ``index``: its place among the images given. ``name``: `image_name`. ``gradients``: for each target class
-    ``||grad g(x0)||_q`` in each norm q, in logits per unit of [0,1] pixel space.
+    ``index``: its place among the images given. ``name``: `image_name`. ``dimension``: of its numbers, as a point.
+    ``gradients``: for each target class ``||grad g(x0)||_q`` in each norm q, in logits per unit of [0,1] pixel space.
+    The image itself stays where it is: of 50,000, the subjects are small.
     """
 
-    image: Float[Tensor, "channel height width"]
     index: int
     name: str
+    dimension: int
     predicted: int
     targets: dict[str, list[int]]
     margins: dict[int, float]
@@ -53,33 +53,49 @@ def subjects(
     settings: Settings,
     labels: Sequence[int] | None = None,
 ) -> Iterator[Subject]:
-    """The images as subjects, under the classifier that ``settings.reference`` names, each checked as it comes.
-
-    With ``labels``, the true classes, an image that the classifier takes for another class is left out.
-    """
-    if not images.is_floating_point() or float(images.amin()) < 0 or float(images.amax()) > 1:
-        raise InputError(
-            f"images of {images.dtype} from {images.amin():g} to {images.amax():g}: they must be floating point "
-            "numbers in [0,1], with normalisation inside the network (clever.Normalize)"
-        )
+    """The images as subjects, each checked as it comes; without those that `subject_of` leaves out."""
     if labels is not None and len(labels) != len(images):
         raise InputError(f"{len(labels)} labels for {len(images)} images: there must be one for each")
+    for index, image in enumerate(images):
+        label = None if labels is None else int(labels[index])
+        if subject := subject_of(network, image, index, targets, settings, label):
+            yield subject
+
+
+def subject_of(
+    network: nn.Module,
+    image: Float[Tensor, "channel height width"],
+    index: int,
+    targets: Sequence[str | int],
+    settings: Settings,
+    label: int | None = None,
+) -> Subject | None:
+    """One image as a subject, under the classifier that ``settings.reference`` names.
+
+    None where the classifier takes it for another class than its ``label``. It goes through the network alone, so that
+    no digit depends on which other images there are. `InputError` for what is no image in [0,1] and unknown targets,
+    `NotFinite` where the network gives NaN or infinity.
+    """
+    if not image.is_floating_point() or not (float(image.amin()) >= 0 and float(image.amax()) <= 1):
+        raise InputError(
+            f"image {index} is of {image.dtype}, from {image.amin():g} to {image.amax():g}: it must hold floating "
+            "point numbers in [0,1], with normalisation inside the network (clever.Normalize)"
+        )
     classifier = judge(network, settings)
-    logits = torch.cat([logits_of(classifier, part) for part in images.split(64)])
-    check_targets(targets, logits.shape[1])
-    for index, (image, row) in enumerate(zip(images, logits, strict=True)):
-        predicted = int(row.argmax())
-        if labels is not None and predicted != int(labels[index]):
-            continue
-        name = image_name(image)
-        classes = {
-            str(target): target_classes(target, row, rule=settings.random_target, seed=settings.seed, image=name)
-            for target in targets
-        }
-        margins = {label: float(row[predicted] - row[label]) for found in classes.values() for label in found}
-        norms = gradient_norms(classifier, image.unsqueeze(0), predicted, list(margins), tuple(Norm))[0].tolist()
-        gradients = {label: dict(zip(Norm, values, strict=True)) for label, values in zip(margins, norms, strict=True)}
-        yield Subject(image, index, name, predicted, classes, margins, gradients)
+    row = logits_of(classifier, image.unsqueeze(0), index)[0]
+    check_targets(targets, len(row))
+    predicted = int(row.argmax())
+    if label is not None and predicted != label:
+        return None
+    name = image_name(image)
+    classes = {
+        str(target): target_classes(target, row, rule=settings.random_target, seed=settings.seed, image=name)
+        for target in targets
+    }
+    margins = {chosen: float(row[predicted] - row[chosen]) for found in classes.values() for chosen in found}
+    norms = gradient_norms(classifier, image.unsqueeze(0), predicted, list(margins), tuple(Norm))[0].tolist()
+    gradients = {chosen: dict(zip(Norm, values, strict=True)) for chosen, values in zip(margins, norms, strict=True)}
+    return Subject(index, name, image.numel(), predicted, classes, margins, gradients)
 
 
 def image_name(image: Float[Tensor, "channel height width"]) -> str:

@@ -14,7 +14,7 @@ from pipeline.comparison import compare, pairs
 from pipeline.summary import baselines, summarise
 from pipeline.upper_bounds import beside, findings, summarise_bounds
 
-OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified")
+OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
 """What a cell's run tells of it."""
 
 

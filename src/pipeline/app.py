@@ -1,5 +1,6 @@
 """What every stage is as a program: a Hydra app with errors that help, --version and exit codes."""
 
+import errno
 import functools
 import importlib
 import os
@@ -22,15 +23,20 @@ from clever.checks import whole
 from clever.errors import InputError
 
 BAD_INPUT = 2
+NO_DISK = 3
 INTERRUPTED = 130
 TERMINATED = 143
+GOES_ON = "what was finished is kept, and the same command goes on from there"
+DISK = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE")}
+"""What a disk may say that is no defect of ours: full, over quota, read-only, forbidden, broken, gone."""
 
 
 def launch(stage: str) -> None:
     """Runs ``pipeline.<stage>.run`` with the configuration of the command line.
 
-    Exit code 0; 1 for a defect, with its traceback; 2 for bad input, with one message; 130 and 143 when interrupted or
-    terminated, after which the same command goes on where it was.
+    Exit code 0; 1 for a defect, with its traceback; 2 for bad input, with one message; 3 for a disk that is full,
+    read-only or forbidden; 130 and 143 when interrupted or terminated. After the last three the same command goes on
+    where it was.
     """
     if "--version" in sys.argv[1:]:
         ours, python = version("clever-robustness"), platform.python_version()
@@ -47,18 +53,25 @@ def launch(stage: str) -> None:
     @functools.wraps(run)
     def checked(config: DictConfig) -> None:
         whole("seed", config.seed, 0)
+        if config.threads is not None:
+            whole("threads", config.threads, 1)
+            torch.set_num_threads(config.threads)
         run(config)
 
     try:
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(checked)()
     except (InputError, HydraException, OmegaConfBaseException) as error:
         _stop(BAD_INPUT, _explained(error, conf))
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        _stop(NO_DISK, f"error: {error.strerror}: {error.filename or 'the disk'}; {GOES_ON}")
     except KeyboardInterrupt:
-        _stop(INTERRUPTED, "interrupted; what was finished is kept, and the same command goes on from there")
+        _stop(INTERRUPTED, f"interrupted; {GOES_ON}")
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
-    _stop(TERMINATED, "terminated; what was finished is kept, and the same command goes on from there")
+    _stop(TERMINATED, f"terminated; {GOES_ON}")
 
 
 def _stop(code: int, message: str) -> None:

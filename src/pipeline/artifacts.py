@@ -70,6 +70,14 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
+def writable(*folders: Path) -> None:
+    """`OSError` now, and not after long work, for a folder that cannot be written to."""
+    for folder in folders:
+        probe = folder / f".writable.{uuid.uuid4().hex}"
+        write_atomically(probe, lambda file: file.write(b"x"))
+        probe.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """UTF-8."""
     write_atomically(path, lambda file: file.write(text.encode()))

@@ -25,10 +25,12 @@ def cells(config: DictConfig) -> list[str]:
     return list(config.cells)
 
 
-def of_cell(config: DictConfig, name: str) -> DictConfig:
-    """The configuration of a cell: this run's overrides, then the cell's own."""
-    overrides = [*HydraConfig.get().overrides.task, *shlex.split(config.cells[name]), f"cell={name}", "results_dir=."]
-    return compose("config", overrides=overrides)
+def of_cell(config: DictConfig, name: str, results_dir: str = ".") -> DictConfig:
+    """The configuration of a cell: the overrides of params.yaml, then this run's, then the cell's own."""
+    given = HydraConfig.get().overrides.task
+    common = [override for override in shlex.split(config.overrides) if override not in given]
+    own = [*shlex.split(config.cells[name]), f"cell={name}", f"results_dir={results_dir}"]
+    return compose("config", overrides=[*common, *given, *own])
 
 
 def run(config: DictConfig) -> None:

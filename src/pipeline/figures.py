@@ -51,7 +51,7 @@ def run(config: DictConfig) -> None:
         defense = instantiate(of_cell(config, name).defense)
         if defense not in different.values():
             different[name] = defense
-    images.draw(folder, prepared.images(slice(0, images.SHOWN)), titles, different)
+    images.draw(folder, prepared.images(range(len(shown))), titles, different)
     print(f"figures: {', '.join(sorted(path.name for path in folder.glob('*.pdf')))} in {folder}")
 
 

@@ -9,7 +9,7 @@ from clever.models import frozen
 from pipeline import artifacts
 from pipeline.app import launch
 from pipeline.classifiers.accuracy import accuracy
-from pipeline.classifiers.networks import bare, device, fill
+from pipeline.classifiers.networks import bare, device, fill, sha256_of
 from pipeline.classifiers.prepared import Prepared
 
 
@@ -21,12 +21,13 @@ def run(config: DictConfig) -> None:
     fill(network, state, config.weights._target_.rpartition(".")[2])
     complete = nn.Sequential(normalize, network).to(device(config))
     with frozen(complete):
-        share = accuracy(complete, prepared)
+        share = accuracy(complete, prepared, range(len(prepared.labels)))
     folder = artifacts.model_of(config.model.name)
     artifacts.write_atomically(folder / "weights.pt", lambda file: torch.save(network.cpu().state_dict(), file))
     about = {
         "model": OmegaConf.to_container(config.model, resolve=True),
         "weights": OmegaConf.to_container(config.weights, resolve=True),
+        "sha256": sha256_of(folder / "weights.pt"),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "images": len(prepared.labels),
         "accuracy": share,

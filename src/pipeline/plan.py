@@ -45,7 +45,7 @@ def run(config: DictConfig) -> None:
     table = pd.DataFrame(rows)
     shown = table.drop(columns=["attacked", "attack seconds", "attack bytes"])
     print(
-        shown.assign(seconds=shown.seconds.map(_told))
+        shown.assign(seconds=shown.seconds.map(told))
         .rename(columns={"seconds": "time"})
         .to_markdown(index=False, floatfmt=",.4g", intfmt=",")
     )
@@ -54,7 +54,7 @@ def run(config: DictConfig) -> None:
     images = attacks["attack bytes"] / 1e6
     print(f"device: {device(config)}; as much as there can be: misclassified images will be left out")
     print(f"gradients: {table.gradients.sum():,}")
-    print(f"time: {_told(table.seconds.sum())} for scores, {_told(attacks['attack seconds'])} for attacks")
+    print(f"time: {told(table.seconds.sum())} for scores, {told(attacks['attack seconds'])} for attacks")
     print(f"disk: {table['store MB'].sum() + images:,.0f} MB of store, {images:,.0f} MB of them adversarial images")
 
 
@@ -69,7 +69,6 @@ def _row(cell: DictConfig, name: str, classes: int, per_second: float, passes_pe
     attack = (
         sum(passes(norm, strength, defense, eight_bits=cell.attack.eight_bits) for norm in norms) * n_images * per_image
     )
-    files = batches * settings.n_samples / per_image / cell.chunk_points
     return {
         "cell": name,
         "network": cell.model.name,
@@ -81,7 +80,7 @@ def _row(cell: DictConfig, name: str, classes: int, per_second: float, passes_pe
         "gradients": gradients,
         "gradients/s": per_second,
         "seconds": gradients / per_second,
-        "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + files * FILE) / 1e6,
+        "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attack / passes_per_second,
         "attack bytes": n_images * per_image * len(norms) * 3 * cell.data.size**2 * 4,
@@ -123,7 +122,8 @@ def _rate(measure: Measure, example: Tensor) -> float:
     return len(points) / statistics.median(turns[len(turns) // 2 :])  # the first half warms up, and compiles
 
 
-def _told(seconds: float) -> str:
+def told(seconds: float) -> str:
+    """A time as one says it."""
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds > 2 * length:
             return f"{seconds / length:.1f} {unit}"

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest, spearmanr
 
+from clever.errors import InputError
 from pipeline.summary import GROUP, LEVEL, interval, log_ratio
 
 KEY = ["cell", "id", "predicted", "norm", "target"]
@@ -13,9 +14,14 @@ KEY = ["cell", "id", "predicted", "norm", "target"]
 def beside(scores: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFrame:
     """The scores with the ``distance`` of each, infinite where no adversarial image was found, and ``exceeds``.
 
-    A score above the distance is an estimate that the network itself refutes.
+    A score above the distance is an estimate that the network itself refutes. `InputError` for a score without one.
     """
     known = scores.merge(distances[[*KEY, "distance"]], on=KEY, how="inner", validate="one_to_one")
+    if len(known) < len(scores):
+        raise InputError(
+            f"{len(scores) - len(known)} of {len(scores)} scores have no adversarial distance beside them: run the "
+            "stages score and attack with the same settings"
+        )
     return known.assign(exceeds=known.score > known.distance)
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from clever.errors import InputError
 from clever.models import Normalize
-from pipeline import artifacts
+from pipeline import artifacts, kept
 from pipeline import training as training_code
 from pipeline.classifiers.fingerprint import fingerprint
-from pipeline.classifiers.networks import load_state
+from pipeline.classifiers.networks import load_state, sha256_of
 from pipeline.training import train
 
 State = dict[str, Tensor]
@@ -37,12 +37,15 @@ class Trained:
                 "weights=file weights.path=... weights.sha256=..."
             )
         decided_by = [vars(self), normalize, torch.__version__, inspect.getsource(training_code)]
-        decided_by += [fingerprint(network), _sha256(artifacts.TRAINING)]
-        kept = store / "weights" / f"{hashlib.sha256(str(decided_by).encode()).hexdigest()}.pt"
-        if not kept.exists():
-            trained = self._train(network, normalize)
-            artifacts.write_atomically(kept, lambda file: torch.save(trained, file))
-        return load_state(kept)
+        decided_by += [fingerprint(network), sha256_of(artifacts.TRAINING)]
+        name = hashlib.sha256(str(decided_by).encode()).hexdigest()
+        path = store / "weights" / f"{name}.npz"
+        arrays = kept.read(path, name) if path.exists() else None
+        if arrays is not None:
+            return {of: torch.from_numpy(array) for of, array in arrays.items()}
+        trained = self._train(network, normalize)
+        kept.keep(path, name, {of: tensor.numpy() for of, tensor in trained.items()})
+        return trained
 
     def _train(self, network: nn.Module, normalize: Normalize) -> State:
         with np.load(artifacts.TRAINING) as training:
@@ -92,7 +95,7 @@ class File:
         """The weights; `InputError` where the file is missing, has another hash, or holds no state_dict."""
         if not self.path.is_file():
             raise InputError(f"weights.path={self.path}: there is no such file")
-        found = _sha256(self.path)
+        found = sha256_of(self.path)
         if found != self.sha256:
             raise InputError(f"weights.sha256={self.sha256}, but the sha256 of {self.path} is {found}")
         return load_state(self.path)
@@ -104,8 +107,3 @@ class Random:
     def state(self, network: nn.Module, normalize: Normalize, store: Path) -> State:
         """The initial weights."""
         return network.state_dict()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,17 +1,20 @@
 """How often a classifier is right on the prepared images."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from clever.models import logits_of
 from pipeline.classifiers.prepared import Prepared
 
 
-def accuracy(network: nn.Module, prepared: Prepared) -> float:
-    """The share of images that the network takes for their true class; the network must be `clever.models.frozen`."""
-    where = next(network.parameters()).device
+def accuracy(network: nn.Module, prepared: Prepared, rows: Sequence[int] | NDArray[np.int64]) -> float:
+    """The share of these images that the network takes for their true class; it must be `clever.models.frozen`."""
+    where, labels = next(network.parameters()).device, prepared.labels
     right = 0
-    for rows in np.array_split(np.arange(len(prepared.labels)), max(1, len(prepared.labels) // 64)):
-        logits = logits_of(network, prepared.images(rows).to(where))
-        right += int((logits.argmax(1).cpu().numpy() == prepared.labels[rows]).sum())
-    return right / len(prepared.labels)
+    for some in np.array_split(np.asarray(rows), -(-len(rows) // 64)):
+        logits = logits_of(network, prepared.images(some).to(where), int(some[0]))
+        right += int((logits.argmax(1).cpu().numpy() == labels[some]).sum())
+    return right / len(rows)

@@ -1,5 +1,6 @@
 """The classifier that a configuration describes."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -37,6 +38,12 @@ def bare(config: DictConfig) -> tuple[nn.Module, Normalize]:
     return network, Normalize(config.model.normalize.mean, config.model.normalize.std)
 
 
+def sha256_of(path: Path) -> str:
+    """Of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def load_state(path: Path) -> dict[str, Tensor]:
     """A state_dict from a file, without running any code of the file's; `InputError` where it holds something else."""
     try:
@@ -67,11 +74,17 @@ def defended(config: DictConfig) -> Defended:
     network, normalize = bare(config)
     folder = artifacts.model_of(config.model.name)
     path = artifacts.needed(folder / "weights.pt", "model", " with the model settings of this run")
-    made_for = json.loads((folder / "about.json").read_text())["model"]
+    about = json.loads((folder / "about.json").read_text())
+    made_for = about["model"]
     if made_for != OmegaConf.to_container(config.model, resolve=True):
         raise InputError(
             f"{path} was made for another network of this name, {made_for['network']}: run the stage model with the "
             "settings of this run, or give one of the two another model.name"
+        )
+    if sha256_of(path) != about["sha256"]:
+        raise InputError(
+            f"{path} is not the file that {folder / 'about.json'} describes by its sha256: it was changed, run `dvc "
+            "repro model` or `python -m pipeline.model` again"
         )
     fill(network, load_state(path), str(path))
     defense = instantiate(config.defense)

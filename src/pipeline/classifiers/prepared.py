@@ -1,7 +1,8 @@
 """What the stage prepare left, as the later stages read it."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,17 @@ class Prepared:
         labels: NDArray[np.int64] = self.manifest.label.to_numpy(dtype=np.int64)
         return labels
 
-    def images(self, rows: Any) -> Float[Tensor, "image channel height width"]:
-        """The images of these rows as floating point numbers in [0,1]."""
-        return torch.from_numpy(np.array(self.pixels[rows])).float().div_(255)
+    def images(self, rows: Sequence[int] | NDArray[np.int64]) -> Float[Tensor, "image channel height width"]:
+        """The images of these rows as floating point numbers in [0,1].
+
+        `InputError` for one that is not what the manifest says.
+        """
+        pixels = self.pixels[np.asarray(rows, dtype=np.int64)]
+        for row, image in zip(rows, pixels, strict=True):
+            if hashlib.sha256(image.tobytes()).hexdigest() != self.manifest.sha256[row]:
+                raise InputError(
+                    f"image {self.manifest.id[row]} in {artifacts.IMAGES} is not the one that {artifacts.MANIFEST} "
+                    "describes by its sha256: the file was changed, run `dvc repro prepare` or `python -m "
+                    "pipeline.prepare` again"
+                )
+        return torch.from_numpy(pixels).float().div_(255)

@@ -1,49 +1,115 @@
 """What a cell is about: its classifier, and the images and target classes that scores and attacks share."""
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch import Tensor
+from tqdm.auto import tqdm
 
 from clever.bpda import Defended
+from clever.choice import Choice
 from clever.compute import Compute
-from clever.errors import InputError
+from clever.errors import InputError, NotFinite
 from clever.models import frozen
 from clever.norms import Norm
 from clever.settings import Settings
-from clever.subjects import Subject, subjects
+from clever.subjects import Subject, subject_of
 from pipeline.classifiers.networks import defended, device
 from pipeline.classifiers.prepared import Prepared
+from pipeline.classifiers.shard import Shard
+
+MANY = 1000
+"""Images from which on the progress of their classification is shown."""
 
 
-@dataclass(frozen=True)
+class OnNaN(Choice):
+    """What becomes of an image for which the network gives NaN or infinity.
+
+    ``stop``: the run ends with an error that names image and batch. ``leave_out``: the image is left out, told, named
+    in run.json with the reason and counted. Never is a number made from what is left of the points.
+    """
+
+    STOP = "stop"
+    LEAVE_OUT = "leave_out"
+
+
+@dataclass
 class Selection:
-    """The correctly classified among the first ``n_images`` prepared, with their targets, and the norms."""
+    """The images of one job: of the first ``n_images`` prepared, those of its shard, as far as they can be scored.
+
+    ``rows``: their places among the prepared ones. ``subjects``: those that the network takes for their true class;
+    ``misclassified``: how many it does not. ``not_finite``: why others were left out, by id (`OnNaN`). The images
+    themselves stay on disk.
+    """
 
     network: Defended
     settings: Settings
     norms: list[Norm]
     prepared: Prepared
-    n_images: int
-    subjects: list[Subject]
+    shard: Shard
+    on_nan: OnNaN
+    rows: NDArray[np.int64]
+    device: torch.device
+    subjects: list[Subject] = field(default_factory=list)
+    misclassified: int = 0
+    not_finite: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: DictConfig) -> "Selection":
-        """Everything checked that can be checked before long work; `InputError` says what would be valid."""
+    def of(cls, config: DictConfig, together: int = 1) -> "Selection":
+        """Everything checked that can be checked before long work; `InputError` says what would be valid.
+
+        ``together``: how many images in a row go to the same shard.
+        """
         settings = settings_of(config)
         norms = [Norm.named(str(name)) for name in listed(config.norms, "norms")]
         for norm in norms:
             settings.ball(norm)  # refuses a norm without radius
+        shard, on_nan = Shard(config.shard, config.shards), OnNaN.named(str(config.score.nan))
         network, prepared, n_images = defended(config), Prepared.read(), config.score.n_images
         if isinstance(n_images, bool) or not isinstance(n_images, int) or not 1 <= n_images <= len(prepared.labels):
             raise InputError(f"score.n_images is {n_images!r}: {len(prepared.labels)} images are prepared")
-        images = prepared.images(slice(0, n_images)).to(device(config))
-        labels, targets = prepared.labels[:n_images].tolist(), listed(config.targets, "targets")
-        with frozen(network), Compute().arithmetic():
-            found = list(subjects(network, images, targets, settings, labels))
-        if not found:
+        rows = shard.rows(n_images, together)
+        selection = cls(network, settings, norms, prepared, shard, on_nan, rows, device(config))
+        selection._classify(listed(config.targets, "targets"))
+        if not selection.subjects and shard.count == 1:
             raise InputError(f"the network is wrong on all {n_images} images: there is nothing to score")
-        return cls(network, settings, norms, prepared, n_images, found)
+        return selection
+
+    def _classify(self, targets: Sequence[str | int]) -> None:
+        labels = self.prepared.labels
+        with frozen(self.network), Compute().arithmetic():
+            for row in tqdm(self.rows.tolist(), desc="classify", unit="image", disable=len(self.rows) < MANY):
+                with self.finite(row):
+                    image, label = self.image(row), int(labels[row])
+                    subject = subject_of(self.network, image, row, targets, self.settings, label)
+                    if subject:
+                        self.subjects.append(subject)
+                    else:
+                        self.misclassified += 1
+
+    @contextmanager
+    def finite(self, row: int) -> Iterator[None]:
+        """Within it, NaN or infinity leaves the image out where the policy says so."""
+        try:
+            yield
+        except NotFinite as error:
+            if self.on_nan is OnNaN.STOP:
+                raise NotFinite(f"{error}; score.nan=leave_out goes on without this image") from error
+            name = str(self.prepared.manifest.id[row])
+            self.not_finite[name] = str(error)
+            print(f"{name} is left out: {error}", file=sys.stderr)
+
+    def image(self, row: int) -> Float[Tensor, "channel height width"]:
+        """A prepared image, on the device of the run."""
+        return self.prepared.images([row])[0].to(self.device)
 
     def known(self, config: DictConfig, subject: Subject) -> dict[str, object]:
         """The columns by which a row of any table says what it is about."""

@@ -1,0 +1,98 @@
+"""What the maxima around one image say: batches until the budget or the tolerance, end points, bounds."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from clever.capacity import Measure
+from clever.extreme_value import EndPoint, end_points
+from clever.maxima import BatchMaxima, Site
+from clever.norms import Norm
+from clever.orders import Order
+from clever.samplers import Sampler
+from clever.sampling import Ball
+from clever.settings import Settings
+from clever.subjects import Subject
+
+SIGMAS = 1.96
+"""Standard errors to either side that make a nominal 95 % interval."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the maxima of one target class say in one norm; the fields are those of `clever.score.Score`."""
+
+    score: float
+    low: float
+    high: float
+    radius: float
+    end_point: EndPoint
+    diagnostics: dict[str, float]
+    maxima: NDArray[np.float32]
+
+    def narrower(self, tolerance: float) -> bool:
+        """Whether the interval reaches less than ``tolerance`` of the score to either side, on average."""
+        return self.high == self.low or self.high - self.low <= 2 * tolerance * self.score  # equal: infinite ones too
+
+
+def estimates(
+    network: nn.Module,
+    image: Float[Tensor, "channel height width"],
+    subject: Subject,
+    settings: Settings,
+    ball: Ball,
+    norms: Sequence[Norm],
+    order: Order,
+    sampler: Sampler,
+) -> dict[tuple[Norm, int], Estimate]:
+    """Batch after batch at the points of one ball, for each target class until the settings' budget or tolerance."""
+    site = Site(image, subject.name, ball, settings.n_samples, settings.seed, settings.clip)
+
+    def measure_of(targets: Sequence[int]) -> Measure:
+        return order.measure(network, subject.predicted, targets)
+
+    made: dict[tuple[Norm, int], Estimate] = {}
+    held: dict[int, list[BatchMaxima]] = {label: [] for label in subject.classes}
+    unsettled = subject.classes
+    for batches in settings.stages():
+        more = sampler(measure_of, site, subject.predicted, unsettled, batches)
+        for at, label in enumerate(unsettled):
+            held[label].append(more.of_target(at))
+        maxima = [BatchMaxima.joined(held[label]) for label in unsettled]
+        for norm in norms:
+            of_norm = _made(subject, settings, ball, norm, order, unsettled, maxima)
+            made |= {(norm, label): estimate for label, estimate in zip(unsettled, of_norm, strict=True)}
+        if settings.tolerance is not None:
+            narrow = settings.tolerance
+            unsettled = [j for j in unsettled if not all(made[norm, j].narrower(narrow) for norm in norms)]
+        if not unsettled:
+            break
+    return made
+
+
+def _made(
+    subject: Subject,
+    settings: Settings,
+    ball: Ball,
+    norm: Norm,
+    order: Order,
+    labels: Sequence[int],
+    maxima: Sequence[BatchMaxima],
+) -> Iterator[Estimate]:
+    """The estimate of each label in one norm, all their laws fitted at once."""
+    radius = ball.holds(norm, subject.dimension)
+    limit = radius if settings.cap else math.inf
+    largest = np.stack([of_label.value[:, 0, order.column(norm, settings), 0] for of_label in maxima])
+    points = end_points(largest, settings.estimator)
+    for label, of_label, row, point in zip(labels, maxima, largest, points, strict=True):
+        reach = SIGMAS * point.standard_error
+        ends = [point.value, point.value + reach, max(point.value - reach, point.sample_maximum)]
+        score, low, high = (
+            order.bound(subject, label, norm, end, limit) if not math.isnan(end) else math.nan for end in ends
+        )
+        yield Estimate(score, low, high, radius, point, order.diagnostics(of_label, 0), row)

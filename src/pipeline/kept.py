@@ -1,0 +1,44 @@
+"""Arrays kept on disk: a file is there whole or not at all, and one that cannot be trusted is named and never used."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.artifacts import write_atomically
+
+FORMAT = 3
+"""Of the files, to be raised when their content changes."""
+
+
+def keep(path: Path, belongs_to: str, arrays: Mapping[str, Any]) -> None:
+    """Writes the arrays, with a checksum each, and what they belong to."""
+    about: dict[str, Any] = {"format": FORMAT, "belongs_to": belongs_to, "parts": sorted(arrays)}
+    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **about, **arrays))
+
+
+def read(path: Path, belongs_to: str) -> dict[str, NDArray[np.generic]] | None:
+    """The arrays of a file; None, and a line on stderr, for one that is damaged, of another version or out of place.
+
+    `FileNotFoundError` where there is none.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = dict(file)
+        written, owner, parts = int(arrays.pop("format")), str(arrays.pop("belongs_to")), arrays.pop("parts").tolist()
+        if written != FORMAT:
+            raise ValueError(f"it is of format {written}, not {FORMAT}")
+        if owner != belongs_to:
+            raise ValueError("it belongs to another place")
+        if parts != sorted(arrays):
+            raise ValueError(f"it holds {', '.join(arrays)} instead of {', '.join(parts)}")
+    except FileNotFoundError:
+        raise
+    except Exception as broken:  # a damaged file makes the reader raise nearly anything
+        reason = f"it has no {broken}" if isinstance(broken, KeyError) else broken
+        print(f"{path} cannot be used and is made anew: {reason}", file=sys.stderr)
+        return None
+    return arrays

@@ -1,0 +1,81 @@
+"""How far an experiment is: images done, in work and missing in every cell, and the time that is left."""
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig
+from tqdm.auto import tqdm
+
+from pipeline import attack, score
+from pipeline.app import launch
+from pipeline.cells import cells, of_cell
+from pipeline.classifiers.networks import defended
+from pipeline.plan import told
+from pipeline.progress import Report, about_cell, reports
+
+STAGES = {"score": (score.sampled_of, score.decided_by), "attack": (attack.attacked_of, attack.decided_by)}
+
+
+def run(config: DictConfig) -> None:
+    """Prints a line for each stage and cell, the sum, and what stopped before its end. Computes nothing."""
+    rows, stopped, workers = [], [], set()
+    for name in tqdm(cells(config), desc="reading", unit="cell", leave=False):
+        cell = of_cell(config, name)
+        network = defended(cell)
+        for stage, (classifier, decided_by) in STAGES.items():
+            heard = reports(about_cell(cell, stage, decided_by(cell, classifier(cell, network))))
+            row, unfinished = _row(heard, cell.score.n_images)
+            rows.append({"stage": stage, "cell": name} | row)
+            stopped += [f"{stage} {name}: {_who(report)}" for report in unfinished]
+            workers |= {(report.host, report.pid) for report in heard if report.alive}
+    table = pd.DataFrame(rows)
+    of_stage = table.groupby("stage").seconds.transform("median")
+    left = (table.images - table.done) * table.seconds.fillna(of_stage) / max(1, len(workers))
+    shown = table.drop(columns="seconds").assign(time_left=[_left(seconds) for seconds in left])
+    print(shown.rename(columns=lambda column: column.replace("_", " ")).to_markdown(index=False))
+    total = table[["images", "done", "in_work", "missing"]].sum()
+    print(f"{total.done} of {total.images} done, {total.in_work} in work, {total.missing} missing")
+    who = f"the {len(workers)} processes at work" if workers else "one process (none is at work)"
+    if total.done < total.images:
+        print(f"time left, with {who}: {_left(left.sum(skipna=False))}")
+    for line in stopped:
+        print(line)
+
+
+def _row(heard: list[Report], images: int) -> tuple[dict[str, float], list[Report]]:
+    """Of one stage and cell: how many images are where, seconds a process takes for one; and who left some undone."""
+    done = {row for report in heard for row in report.rows[: report.done] if row < images}
+    alive = {row for report in heard if report.alive for row in report.rows if row < images} - done
+    work, seconds = sum(report.work for report in heard), sum(report.seconds for report in heard if report.work)
+    per_image = max((report.per_image for report in heard), default=0)
+    row = {
+        "images": images,
+        "done": len(done),
+        "in_work": len(alive),
+        "missing": images - len(done) - len(alive),
+        "seconds": per_image * seconds / work if work else np.nan,
+    }
+    unfinished = [
+        report for report in heard if not report.alive and set(report.rows) & set(range(images)) - done - alive
+    ]
+    return row, unfinished
+
+
+def _who(report: Report) -> str:
+    job = f", job {report.job}" if report.job else ""
+    how = f"ended by {report.ended}" if report.ended else "silent"
+    at = pd.Timestamp(report.heard, unit="s", tz="UTC").strftime("%Y-%m-%d %H:%M:%S UTC")
+    where = f"shard {report.shard} of {report.shards} ({report.host}, process {report.pid}{job})"
+    return f"{where} {how} at {at} after {report.done} of {len(report.rows)} images"
+
+
+def _left(seconds: float) -> str:
+    return "unknown" if np.isnan(seconds) else told(seconds) if seconds else ""
+
+
+def main() -> None:
+    """The command line."""
+    launch("state")
+
+
+if __name__ == "__main__":
+    main()
