@@ -13,9 +13,9 @@ def first_order(margin: float, lipschitz: float, radius: float = math.inf) -> fl
 
     True for the local Lipschitz constant L = max ||grad g||_q over the ball of radius R; with an estimate of L, the
     result is an estimate. L = 0 leaves R, which is infinite for a score that is not capped; a margin <= 0 gives 0.
-    In [0,1]-pixel units. `InputError` for a negative or NaN argument.
+    In [0,1]-pixel units. `InputError` for a NaN, a negative L or R, or a margin that is not finite.
     """
-    if not (lipschitz >= 0 and radius > 0 and not math.isnan(margin)):
+    if not (lipschitz >= 0 and radius > 0 and math.isfinite(margin)):
         raise InputError(f"margin {margin}, Lipschitz constant {lipschitz}, radius {radius}: no bound is defined")
     if margin <= 0:
         return 0.0
@@ -39,8 +39,9 @@ def second_order(
     ``||v||_2^2 <= dim * ||v||_inf^2``, M_2 the number for p = 2 over the ball of the norm in question
     (`clever.curvature.curvature_factor`).
 
-    Computed as 2g / (b + sqrt(b^2 + 2 M g)), which subtracts nothing: it is g / b for M = 0, sqrt(2g / M) for b = 0 and
-    R for both. A margin <= 0 gives 0. Arguments broadcast as numpy arrays do; the result is float64 of their shape.
+    Computed as g / (b/2 + sqrt((b/2)^2 + g M/2)), which subtracts nothing: it is g / b for M = 0, sqrt(2g / M) for
+    b = 0 and R for both. A margin <= 0 gives 0. Arguments broadcast as numpy arrays do; the result is float64 of their
+    shape.
     `InputError` for a NaN, a negative number other than the margin, or a margin that is not finite.
 
     Source: Weng, Zhang, Chen, Lozano, Hsieh, Daniel 2018, "On Extensions of CLEVER", arXiv 1810.08640.
@@ -54,7 +55,7 @@ def second_order(
         raise InputError("margin must be finite everywhere")
     g = np.maximum(g, 0.0)
     # hypot and the product of roots neither overflow nor underflow where the squares would.
-    denominator = b + np.hypot(b, np.sqrt(2 * g) * np.sqrt(m))
-    with np.errstate(divide="ignore", over="ignore"):
-        bound = np.divide(2 * g, denominator, out=np.where(g > 0, np.inf, 0.0), where=denominator > 0)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # 0 * inf: a margin of 0, whose bound is 0
+        denominator = b / 2 + np.hypot(b / 2, np.sqrt(g) * np.sqrt(m / 2))
+        bound = np.divide(g, denominator, out=np.where(g > 0, np.inf, 0.0), where=denominator > 0)
     return np.asarray(np.minimum(bound, r))

@@ -42,6 +42,7 @@ class Hessian:
                 raise InputError(f"the margin must return one number a row, shape {expected}, not {shape}")
             if not values.requires_grad:
                 raise InputError("the margin cannot be differentiated: its values are cut off from the points")
+            self._nothing = 0 * values.detach().unsqueeze(1)  # but NaN where the margin is not finite
             (self._gradient,) = torch.autograd.grad(
                 values.sum(), self._points, create_graph=True, allow_unused=True, materialize_grads=True
             )
@@ -52,9 +53,12 @@ class Hessian:
         return self._gradient.detach()
 
     def __call__(self, vectors: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        """The product of each row's Hessian with that row's vector, the point's dimensions flattened into one."""
+        """The product of each row's Hessian with that row's vector, the point's dimensions flattened into one.
+
+        NaN for a row whose margin is NaN or infinite.
+        """
         if not self._gradient.requires_grad:  # an affine margin: its gradient is a constant
-            return torch.zeros_like(vectors)
+            return torch.zeros_like(vectors) + self._nothing
         (product,) = torch.autograd.grad(
             self._gradient,
             self._points,
@@ -63,7 +67,7 @@ class Hessian:
             allow_unused=True,
             materialize_grads=True,
         )
-        return product.flatten(1)
+        return product.flatten(1) + self._nothing
 
     def keep(self, rows: Bool[Tensor, " batch"]) -> "Hessian":
         """The same for the marked rows only. It costs one forward pass and one gradient of those rows."""

@@ -25,11 +25,13 @@ def gradient_norms(
     """||grad g(x)||_q at each point, for each target class and each norm q of ``norms``.
 
     One forward pass serves all targets and each target's gradient all norms; the parameters get no gradients. The rows
-    must be independent, as they are in evaluation mode. Units: logits per unit of [0,1] pixel space.
+    must be independent, as they are in evaluation mode. Units: logits per unit of [0,1] pixel space. NaN wherever the
+    margin is NaN or infinite, whatever autograd makes of that (`torch.where` makes zero of it).
     """
     points = points.detach().requires_grad_()
     with torch.enable_grad():
-        of_target = margins(network(points), predicted, targets).sum(0).unbind()
+        of_point = margins(network(points), predicted, targets)
+        of_target = of_point.sum(0).unbind()
         if not of_target[0].requires_grad:
             raise InputError(
                 "the logits do not depend on the input in a way that can be differentiated: put the part that "
@@ -39,4 +41,4 @@ def gradient_norms(
         for index, margin in enumerate(of_target):
             (gradient,) = torch.autograd.grad(margin, points, retain_graph=index < len(targets) - 1)
             norms_of_target.append(torch.stack([norm.of(gradient) for norm in norms], dim=1))
-    return torch.stack(norms_of_target, dim=1)
+    return torch.stack(norms_of_target, dim=1) + 0 * of_point.detach().unsqueeze(2)

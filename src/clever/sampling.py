@@ -55,6 +55,8 @@ def offsets(ball: Ball, count: int, like: Float[Tensor, "..."], generator: Gener
     Uniform points in an Lp ball are g / (||g||_p^p + e)^(1/p) with g of density proportional to exp(-|t|^p) in each
     coordinate and e exponential (Barthe, Guedon, Mendelson and Naor, Annals of Probability 33, 2005, theorem 1).
     """
+    if like.dtype not in (torch.float32, torch.float64):
+        raise InputError(f"points of {like.dtype}: they must be float32 or float64, the sums of others overflow")
     shape = (count, like.numel())
 
     def rand(*size: int) -> Tensor:
@@ -76,7 +78,7 @@ def offsets(ball: Ball, count: int, like: Float[Tensor, "..."], generator: Gener
         total = size.sum(1)
         if ball.law is Law.UNIFORM:
             total += exponential()
-        unit = size.copysign_(unit).div_(total.unsqueeze(1))
+        unit = size.copysign_(unit).div_(total.clamp_(min=torch.finfo(unit.dtype).tiny).unsqueeze(1))
     if ball.law is Law.REFERENCE_CODE and ball.norm is not Norm.LINF:
         unit.mul_(rand(count).unsqueeze(1))
     return unit.mul_(ball.radius).view(count, *like.shape)
@@ -86,7 +88,8 @@ def batch_generator(seed: int, image: str, ball: Ball, batch: int, device: torch
     """The generator of one batch of points: a function of its arguments alone, never of process, order or history.
 
     The radius and the law stay out of it, so that two radii are compared on the same random numbers. Generators of the
-    CPU and of a GPU give different numbers for one seed.
+    CPU and of a GPU give different numbers for one seed. The CPU's takes 32 bits of it: of 30,000 scores of 500
+    batches, about one has two batches with the same points.
     """
     name = f"{seed}/{image}/{ball.norm}/{batch}"
     digest = hashlib.sha256(name.encode()).digest()

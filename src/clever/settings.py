@@ -77,7 +77,7 @@ class Settings:
                 raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
         for name in ("shared_points", "clip", "cap"):
             flag(name, getattr(self, name))
-        whole("seed", self.seed, 0)
+        whole("seed", self.seed, 0, 2**63 - 1)
         if not isinstance(self.radius, Mapping):
             raise InputError(f"radius is {self.radius!r}: it must name a radius for each norm, as in {{'L2': 3.0}}")
         radius = {str(Norm.named(name)): self.radius[name] for name in self.radius}

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -76,10 +77,11 @@ def subject_of(
     no digit depends on which other images there are. `InputError` for what is no image in [0,1] and unknown targets,
     `NotFinite` where the network gives NaN or infinity.
     """
-    if not image.is_floating_point() or not (float(image.amin()) >= 0 and float(image.amax()) <= 1):
+    if image.dtype not in (torch.float32, torch.float64) or not (float(image.amin()) >= 0 and float(image.amax()) <= 1):
         raise InputError(
-            f"image {index} is of {image.dtype}, from {image.amin():g} to {image.amax():g}: it must hold floating "
-            "point numbers in [0,1], with normalisation inside the network (clever.Normalize)"
+            f"image {index} is of {image.dtype}, from {image.amin():g} to {image.amax():g}: it must hold float32 or "
+            "float64 numbers in [0,1], with normalisation inside the network (clever.Normalize); for a faster network "
+            "there is clever.Compute(precision='bfloat16')"
         )
     classifier = judge(network, settings)
     row = logits_of(classifier, image.unsqueeze(0), index)[0]

@@ -19,15 +19,15 @@ from hydra.initialize import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from clever.checks import whole
 from clever.errors import InputError
+from pipeline.kinds import check_kinds
 
 BAD_INPUT = 2
 NO_DISK = 3
 INTERRUPTED = 130
 TERMINATED = 143
 GOES_ON = "what was finished is kept, and the same command goes on from there"
-DISK = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE")}
+DISK = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE", "ENOTDIR")}
 """What a disk may say that is no defect of ours: full, over quota, read-only, forbidden, broken, gone."""
 
 
@@ -50,11 +50,13 @@ def launch(stage: str) -> None:
     # By its real name and not as __main__, so that a launcher's other processes find it.
     run = importlib.import_module(f"pipeline.{stage}").run
 
+    began: list[str] = []
+
     @functools.wraps(run)
     def checked(config: DictConfig) -> None:
-        whole("seed", config.seed, 0)
+        began.append(stage)
+        check_kinds(config)
         if config.threads is not None:
-            whole("threads", config.threads, 1)
             torch.set_num_threads(config.threads)
         run(config)
 
@@ -62,6 +64,11 @@ def launch(stage: str) -> None:
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(checked)()
     except (InputError, HydraException, OmegaConfBaseException) as error:
         _stop(BAD_INPUT, _explained(error, conf))
+    except (TypeError, ValueError) as error:
+        if began:
+            raise
+        # Hydra itself stumbles over some values of groups, such as null, while it composes the configuration.
+        _stop(BAD_INPUT, f"the settings {' '.join(sys.argv[1:])} make no configuration: {error}")
     except OSError as error:
         if error.errno not in DISK:
             raise

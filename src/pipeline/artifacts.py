@@ -71,8 +71,10 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def writable(*folders: Path) -> None:
-    """`OSError` now, and not after long work, for a folder that cannot be written to."""
+    """`OSError` now, and not after long work, for a folder that cannot be written to; `InputError` for a file."""
     for folder in folders:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file: results and store need folders (results_dir, store_dir)")
         probe = folder / f".writable.{uuid.uuid4().hex}"
         write_atomically(probe, lambda file: file.write(b"x"))
         probe.unlink()

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from clever import bpda, compute, jpeg_blocks, libjpeg, models, norms, transforms
 from clever.bpda import Defended
-from clever.checks import flag, whole
+from clever.checks import flag
 from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import Subject
@@ -121,7 +121,6 @@ def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
 
 def _checked(config: DictConfig) -> tuple[Strength, int]:
     """The settings of the attack: how hard to try, and how many images at once."""
-    whole("attack.images", config.attack.images, 1)
     for name in ("eight_bits", "bpda"):
         flag(f"attack.{name}", config.attack[name])
     return Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds")}), config.attack.images

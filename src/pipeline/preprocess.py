@@ -9,13 +9,15 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Resampling
 
+from clever.checks import whole
 from clever.errors import InputError
+from pipeline.source import MOST_PIXELS
 
 Pixels = UInt8[np.ndarray, "3 size size"]
 
 #: Named, because some of Pillow's other formats start external programs.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-#: Larger images are refused unread: decoded they take four bytes a pixel.
+#: Larger images are refused unread: decoding takes up to 16 bytes a pixel (measured: WEBP and PNG), so 2.8 GB at most.
 MAX_PIXELS = 178_000_000
 #: Up to this aspect ratio an image is resized whole, as others do it, so that the pixels are exactly theirs.
 MAX_ELONGATION = 16
@@ -48,12 +50,23 @@ def _decode(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise BrokenImage(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
+    if image.format == "TIFF" and not _covered(image):
+        raise BrokenImage(f"its strips or tiles do not make {image.width} x {image.height} pixels")
     image.load()
+    if image.format == "PPM" and image.mode == "I":  # two bytes a channel, and nothing else
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise BrokenImage(f"pixels of mode {image.mode} have no defined white; valid are 8 or 16 bits a channel")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _covered(image: Image.Image) -> bool:
+    """Whether the parts that a TIFF lists are as many pixels as it claims; the rest would come out black."""
+    boxes = {tuple(extents) for _, extents, *_ in getattr(image, "tile", [])}
+    covered = sum((right - left) * (lower - upper) for left, upper, right, lower in boxes)
+    return bool(covered >= image.width * image.height)
 
 
 def standard(image: Image.Image, size: int) -> Pixels:
@@ -86,8 +99,7 @@ def preprocessing(name: str, size: int) -> Callable[[Image.Image], Pixels]:
     """The preprocessing of that name, to a square of that size."""
     if name not in PREPROCESSINGS:
         raise InputError(f"unknown preprocessing {name!r}; valid are {', '.join(PREPROCESSINGS)}")
-    if size < 1:
-        raise InputError(f"the image size {size} is below 1 pixel; valid are 1, 2, ..., and 224 is usual")
+    whole("data.size", size, 1, MOST_PIXELS)
     chosen = PREPROCESSINGS[name]
     return lambda image: chosen(image, size)
 

@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
+MOST_PIXELS = 4096
+"""Of a side of an image as the network sees it."""
 Pixels = UInt8[np.ndarray, "channel height width"]
 
 

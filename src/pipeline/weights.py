@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from clever.checks import is_number, whole
 from clever.errors import InputError
 from clever.models import Normalize
 from pipeline import artifacts, kept
@@ -24,9 +25,10 @@ class Trained:
     """Trained here, on the training images that the stage prepare left."""
 
     def __init__(self, epochs: int, batch: int, learning_rate: float, seed: int) -> None:
-        for name, value in (("epochs", epochs), ("batch", batch)):
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"weights.{name} is {value!r}: it must be a whole number from 1 up")
+        for name, value, least in (("epochs", epochs, 1), ("batch", batch, 1), ("seed", seed, 0)):
+            whole(f"weights.{name}", value, least, 2**63 - 1)
+        if not is_number(learning_rate) or not 0 < learning_rate < float("inf"):
+            raise InputError(f"weights.learning_rate is {learning_rate!r}: it must be a positive number")
         self.epochs, self.batch, self.learning_rate, self.seed = epochs, batch, learning_rate, seed
 
     def state(self, network: nn.Module, normalize: Normalize, store: Path) -> State:

@@ -24,7 +24,7 @@ def device(config: DictConfig) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ValueError) as error:
         raise InputError(f"device={name} is not to be had here: {error}; auto and cpu always are") from error
 
 
