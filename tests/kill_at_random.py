@@ -68,6 +68,7 @@ def main() -> None:
         complete += 1
     assert ended(started([*overrides, "results_dir=killed"])) == 0
     Path("killed").rename(f"complete-{complete}")
+    assert ended(started([*overrides, "results_dir=after"])) == 0
     print(json.dumps({"kills": kills, "complete": complete + 1, "seconds": whole}))
 
 

@@ -91,7 +91,7 @@ def test_a_sweep_attacks_one_defense_after_another(project: Project) -> None:
     [
         ("attack.steps=0", "steps is 0: it must be a whole number from 1 up"),
         ("attack.starts=many", "starts is 'many'"),
-        ("attack.images=0", "attack.images is 0: it must be a whole number from 1 up"),
+        ("attack.images=0", "attack.images is 0: it must be a whole number from 1 to"),
         ("attack.eight_bits=1", "attack.eight_bits is 1: it must be true or false"),
         ("attack.step=3", "unknown setting attack.step: attack has bpda, eight_bits, images, rounds, starts, steps"),
         ("norms=[L7]", "unknown norm 'L7'"),

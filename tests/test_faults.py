@@ -49,6 +49,7 @@ def test_fifty_kills_at_random_moments_change_no_number(project: Project) -> Non
     assert told["complete"] >= 1
     same_numbers(project, "undisturbed", *(f"complete-{number}" for number in range(told["complete"])))
     assert "cannot be used" not in (project.folder / "output.txt").read_text()
+    assert of_run(project, "after")["points_computed"] == 0
 
 
 def test_two_runs_at_once_share_what_they_finish(project: Project) -> None:
@@ -93,12 +94,12 @@ def test_a_disk_that_fills_up_loses_nothing(project: Project) -> None:
         assert "error: No space left on device" in shown.stderr
         assert "the same command goes on from there" in shown.stderr
         assert "Traceback" not in shown.stderr
-        finished = [path.stat().st_mtime_ns for path in sorted(disk.rglob("*.npz"))]
+        finished = sum(np.load(path)["value"][:, :, 0, 0].size * 8 for path in (disk / "maxima").rglob("*.npz"))
         assert finished
         subprocess.run(["mount", "-o", "remount,size=10m", str(disk)], check=True)
         project.stage("score", "results_dir=out", "store_dir=disk")
         run = of_run(project, "out")
-        assert run["points_from_store"] > 0
+        assert run["points_from_store"] == finished
         assert run["points_computed"] > 0
         same_numbers(project, "alone", "out")
 
@@ -241,6 +242,21 @@ def test_nan_at_some_points_stops_or_leaves_the_image_out_and_never_enters_a_num
     assert (summary.images == run["scored"]).all()
     assert summary["mean"].notna().all()
     assert list(pd.read_csv(project.folder / "results" / "aggregate" / "cells.csv").left_out_not_finite) == [1]
+
+
+def test_nan_at_an_image_itself_leaves_it_out_too(project: Project) -> None:
+    """The band holds the value of the image's own pixel: the network has no class for it."""
+    tiny = TINY.replace(" weights.epochs=3", "").replace("n_images=2", f"n_images={IMAGES}")
+    name, hole = with_a_hole(project)
+    hole = [re.sub(r"(low|high)=(.*)", lambda found: f"{found[1]}={float(found[2]) - 0.0005}", word) for word in hole]
+    shown = project.stage("model", *hole, tiny=tiny).stdout
+    assert float(re.search(r"right on ([\d.]+)%", shown)[1]) > 0
+    for stage in ("score", "attack"):
+        assert "NaN or infinite logits for image(s)" in project.stage(stage, *hole, code=2, tiny=tiny).stderr
+        shown = project.stage(stage, *hole, "score.nan=leave_out", "results_dir=out", tiny=tiny)
+        assert f"{name} is left out: the network returns NaN or infinite logits" in shown.stderr
+    for table in ("scores.csv", "distances.csv"):
+        assert name not in set(pd.read_csv(project.folder / "out" / table).id)
 
 
 def test_an_unknown_policy_is_refused(project: Project) -> None:

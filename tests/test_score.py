@@ -169,6 +169,20 @@ def test_one_forward_pass_serves_all_targets(bent: nn.Sequential, images: torch.
     assert len(forwards) == 2
 
 
+def test_a_derivative_that_is_nan_at_the_image_itself_is_named(images: torch.Tensor) -> None:
+    """The square root has none at a black pixel."""
+
+    class Root(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first = x.flatten(1)[:, 0].sqrt() + 1
+            return torch.stack([first, first * 0], 1)
+
+    black = images.clone()
+    black[1, 0, 0, 0] = 0
+    with pytest.raises(clever.NotFinite, match="NaN or infinite at image 1 itself"):
+        clever.score(Root(), black, SETTINGS, targets=["top2"], progress=False)
+
+
 def test_a_result_is_a_row_and_keeps_its_maxima(bent: nn.Sequential, images: torch.Tensor) -> None:
     result = clever.score(bent, images[0], SETTINGS, targets=["top2"], norms=["L2"], progress=False)[0]
     assert result.maxima.shape == (6,)
@@ -198,7 +212,7 @@ class Broken(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         logits = self.network(x)
-        return torch.where(x[:, 0, 0, :1] > self.threshold, logits * math.nan, logits)
+        return torch.where(x[:, 0, 0, :1] > self.threshold, torch.nan, logits)
 
 
 class Cut(nn.Module):
@@ -242,7 +256,7 @@ def test_what_cannot_be_scored_says_why(bent: nn.Sequential, images: torch.Tenso
         ({"radius": {"L2": "wide"}}, "radius of the L2 ball is 'wide': it must be a number"),
         ({"radius": 3.0}, "must name a radius for each norm"),
         ({"cap": "no"}, "cap is 'no': it must be true or false"),
-        ({"seed": -1}, "seed is -1: it must be a whole number from 0 up"),
+        ({"seed": -1}, "seed is -1: it must be a whole number from 0 to"),
         ({"law": "normal"}, "unknown law 'normal': it must be one of uniform, reference_code"),
         ({"reference": "both"}, "unknown reference 'both'"),
         ({"random_target": "no"}, "unknown random target 'no'"),

@@ -137,6 +137,48 @@ def test_an_interrupted_run_tells_how_it_ended(project: Project) -> None:
     assert "ended by SystemExit" in project.stage("state", tiny="").stdout
 
 
+def test_a_cell_that_cannot_run_is_refused_before_any_other_is_begun(project: Project) -> None:
+    cells(project, "  identity: defense=identity\n  jpeg: defense=jpeg attack.steps=0\n")
+    shown = project.stage("shard", tiny="", code=2)
+    assert "attack.steps is 0" in shown.stderr
+    assert not list((project.folder / "store").rglob("maxima"))
+
+
+def test_a_defect_in_a_job_stays_a_defect(project: Project) -> None:
+    """In a process of the launcher: a defense that raises what no setting of ours explains."""
+    sweep = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "shards=2", "shard=range(2)")
+    code = "class Odd:\n    __repr__ = lambda self: 'Odd()'\n    def __call__(self, images): raise ValueError('odd')\n"
+    (project.folder / "odd.py").write_text(code)
+    (project.folder / "conf" / "defense" / "none.yaml").write_text("_target_: odd.Odd\n")
+    shown = project.run(sys.executable, "-m", "pipeline.score", *sweep, *TINY.split(), "defense=none", code=1)
+    assert "ValueError: odd" in shown.stderr
+
+
+def test_numbers_of_another_kind_of_device_are_not_computed_anew_by_accident(project: Project) -> None:
+    project.stage("score")
+    (path,) = (project.folder / "store" / "progress").rglob("*.json")
+    path.write_text(path.read_text().replace('"device": "cpu"', '"device": "cuda"'))
+    shown = project.stage("score", code=2)
+    assert "identity was computed on cuda before, and device=auto is cpu here" in shown.stderr
+    project.stage("score", "device=cpu")
+
+
+def test_the_state_knows_what_was_only_read_and_survives_a_foreign_report(project: Project) -> None:
+    cells(project, "  identity: defense=identity\n")
+    for _ in range(2):
+        project.stage("score")
+        project.stage("attack")
+        reports = list((project.folder / "store" / "progress").rglob("*.json"))
+    assert len(reports) == 4
+    for path in reports:
+        report = json.loads(path.read_text())
+        path.write_text("{}" if report["work"] else path.read_text())
+    shown = project.stage("state", tiny="")
+    assert "4 of 4 done, 0 in work, 0 missing" in shown.stdout
+    assert "unknown" not in shown.stdout
+    assert shown.stderr.count("is no report") == 2
+
+
 def slurm_is_up() -> bool:
     return shutil.which("sinfo") is not None and not subprocess.run(["sinfo"], capture_output=True).returncode
 

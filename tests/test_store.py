@@ -195,6 +195,38 @@ def test_a_file_that_is_joined_to_others_while_it_is_read_is_found_there(tmp_pat
     assert (stored.computed, stored.found) == (0, 13 * N_SAMPLES)
 
 
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_kill_while_files_are_joined_loses_none(tmp_path: Path, network: Defended, monkeypatch, after: int) -> None:
+    unlink, unlinked = Path.unlink, []
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if len(unlinked) == after:
+            raise Killed
+        unlinked.append(path)
+        unlink(path, missing_ok)
+
+    first = Counted(tmp_path, network)
+    with monkeypatch.context() as dying:
+        dying.setattr(Path, "unlink", killed)
+        with pytest.raises(Killed):
+            first.maxima(13, [1])
+    for _ in range(2):
+        again = Counted(tmp_path, network)
+        again.maxima(13, [1])
+        assert again.computed == 0
+        assert len(list(tmp_path.rglob("*.npz"))) == 1
+
+
+def test_a_joined_file_that_is_damaged_is_made_anew_for_good(tmp_path: Path, network: Defended) -> None:
+    first = Counted(tmp_path, network).maxima(13, [1])
+    (joined,) = tmp_path.rglob("*.npz")
+    joined.write_bytes(joined.read_bytes()[:-40])
+    assert same(Counted(tmp_path, network).maxima(13, [1]), first)
+    last = Counted(tmp_path, network)
+    assert same(last.maxima(13, [1]), first)
+    assert last.computed == 0
+
+
 @pytest.mark.parametrize("damage", [b"", b"no archive", None], ids=["empty", "garbage", "cut"])
 def test_a_damaged_file_is_named_and_computed_anew(tmp_path: Path, network: Defended, damage, capsys) -> None:
     first = Counted(tmp_path.with_name("other"), network).maxima(13, [1])

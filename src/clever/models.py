@@ -55,12 +55,18 @@ def logits_of(network: nn.Module, images: Float[Tensor, "batch ..."], first: int
 
     ``first``: the place of the first of these images among all, for the message. `InputError`, `NotFinite`.
     """
+    logits = any_logits_of(network, images)
+    if not bool(logits.isfinite().all()):
+        bad = [first + row for row in (~logits.isfinite().all(1)).nonzero().flatten().tolist()]
+        raise NotFinite(f"the network returns NaN or infinite logits for image(s) {', '.join(map(str, bad[:10]))}")
+    return logits
+
+
+def any_logits_of(network: nn.Module, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch class"]:
+    """The logits, without gradients, finite or not: one row an image, two classes at least, or `InputError`."""
     with torch.no_grad():
         logits = network(images)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 2:
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(f"the network returns {got} for {len(images)} images: it must return (images, classes) logits")
-    if not bool(logits.isfinite().all()):
-        bad = [first + row for row in (~logits.isfinite().all(1)).nonzero().flatten().tolist()]
-        raise NotFinite(f"the network returns NaN or infinite logits for image(s) {', '.join(map(str, bad[:10]))}")
     return logits

@@ -1,6 +1,7 @@
 """An image made ready for scoring: its predicted class, its target classes, its margins."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clever.bpda import Defended
-from clever.errors import InputError
+from clever.errors import InputError, NotFinite
 from clever.margin import gradient_norms
 from clever.models import logits_of
 from clever.norms import Norm
@@ -96,6 +97,8 @@ def subject_of(
     }
     margins = {chosen: float(row[predicted] - row[chosen]) for found in classes.values() for chosen in found}
     norms = gradient_norms(classifier, image.unsqueeze(0), predicted, list(margins), tuple(Norm))[0].tolist()
+    if not all(math.isfinite(norm) for of_target in norms for norm in of_target):
+        raise NotFinite(f"the derivative of the network is NaN or infinite at image {index} itself")
     gradients = {chosen: dict(zip(Norm, values, strict=True)) for chosen, values in zip(margins, norms, strict=True)}
     return Subject(index, name, image.numel(), predicted, classes, margins, gradients)
 

@@ -65,7 +65,7 @@ def launch(stage: str) -> None:
     except (InputError, HydraException, OmegaConfBaseException) as error:
         _stop(BAD_INPUT, _explained(error, conf))
     except (TypeError, ValueError) as error:
-        if began:
+        if began or {"-m", "--multirun"} & set(sys.argv):  # a job elsewhere does not tell that it began
             raise
         # Hydra itself stumbles over some values of groups, such as null, while it composes the configuration.
         _stop(BAD_INPUT, f"the settings {' '.join(sys.argv[1:])} make no configuration: {error}")

@@ -44,7 +44,7 @@ def results_dir(config: DictConfig) -> Path:
 
 
 def store(config: DictConfig) -> Path:
-    """The store of what is expensive: batch maxima and trained weights."""
+    """The store of what is expensive: batch maxima, adversarial distances, trained weights; and reports on progress."""
     return Path(config.store_dir)
 
 

@@ -34,7 +34,7 @@ def run(config: DictConfig) -> None:
     """Writes distances.csv (a row an image, target and norm), examples.npz (of the first image) and run.json."""
     started = time.perf_counter()
     artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
-    strength, together = _checked(config)
+    strength, together = checked(config)
     selection = Selection.of(config, together)
     network = attacked_of(config, selection.network)
     decided = decided_by(config, network)
@@ -47,7 +47,7 @@ def run(config: DictConfig) -> None:
     with (
         frozen(network),
         tqdm(total=total, unit="attack", desc=str(config.cell)) as bar,
-        Progress(reports, selection.shard, config.score.n_images, together, per_image) as progress,
+        Progress(config, reports, selection.shard, together, per_image) as progress,
     ):
         for rows in _groups(selection.subjects, together):
             pairs = [[subject.name, subject.predicted, target] for subject, target in rows]
@@ -110,7 +110,7 @@ def attacked_of(config: DictConfig, network: Defended) -> Defended:
 def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
     """All that decides the distances of a cell, given images, target classes and norm."""
     return identity_of(network, described(config)) | {
-        "strength": repr(_checked(config)[0]),
+        "strength": repr(checked(config)[0]),
         "eight_bits": config.attack.eight_bits,
         "seed": settings_of(config).seed,
         "device": device(config).type,
@@ -119,8 +119,8 @@ def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
     }
 
 
-def _checked(config: DictConfig) -> tuple[Strength, int]:
-    """The settings of the attack: how hard to try, and how many images at once."""
+def checked(config: DictConfig) -> tuple[Strength, int]:
+    """The settings of the attack, checked: how hard to try, and how many images at once."""
     for name in ("eight_bits", "bpda"):
         flag(f"attack.{name}", config.attack[name])
     return Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds")}), config.attack.images

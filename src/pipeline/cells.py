@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from clever.errors import InputError
 from pipeline.app import launch
+from pipeline.kinds import check_kinds
 
 
 def cells(config: DictConfig) -> list[str]:
@@ -25,12 +26,23 @@ def cells(config: DictConfig) -> list[str]:
     return list(config.cells)
 
 
-def of_cell(config: DictConfig, name: str, results_dir: str = ".") -> DictConfig:
-    """The configuration of a cell: the overrides of params.yaml, then this run's, then the cell's own."""
+def of_cell(config: DictConfig, name: str) -> DictConfig:
+    """The configuration of a cell: this run's overrides, then the cell's own."""
+    return _of_cell(config, name, HydraConfig.get().overrides.task, ".")
+
+
+def of_experiment(config: DictConfig, name: str, results_dir: str = ".") -> DictConfig:
+    """As `dvc repro` runs the cell: the overrides of params.yaml, then this run's, then the cell's own."""
     given = HydraConfig.get().overrides.task
     common = [override for override in shlex.split(config.overrides) if override not in given]
-    own = [*shlex.split(config.cells[name]), f"cell={name}", f"results_dir={results_dir}"]
-    return compose("config", overrides=[*common, *given, *own])
+    return _of_cell(config, name, [*common, *given], results_dir)
+
+
+def _of_cell(config: DictConfig, name: str, common: list[str], results_dir: str) -> DictConfig:
+    cell = compose("config", overrides=[*common, *shlex.split(config.cells[name]), f"cell={name}"])
+    cell.results_dir = results_dir
+    check_kinds(cell)
+    return cell
 
 
 def run(config: DictConfig) -> None:

@@ -1,5 +1,6 @@
 """Arrays kept on disk: a file is there whole or not at all, and one that cannot be trusted is named and never used."""
 
+import errno
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,9 @@ from pipeline.artifacts import write_atomically
 FORMAT = 3
 """Of the files, to be raised when their content changes."""
 
+FAILURES = {errno.ENOENT, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Of the disk or the machine: they say nothing about the file."""
+
 
 def keep(path: Path, belongs_to: str, arrays: Mapping[str, Any]) -> None:
     """Writes the arrays, with a checksum each, and what they belong to."""
@@ -23,7 +27,7 @@ def keep(path: Path, belongs_to: str, arrays: Mapping[str, Any]) -> None:
 def read(path: Path, belongs_to: str) -> dict[str, NDArray[np.generic]] | None:
     """The arrays of a file; None, and a line on stderr, for one that is damaged, of another version or out of place.
 
-    `FileNotFoundError` where there is none.
+    `FileNotFoundError` where there is none, `OSError` where the disk itself fails.
     """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -35,10 +39,15 @@ def read(path: Path, belongs_to: str) -> dict[str, NDArray[np.generic]] | None:
             raise ValueError("it belongs to another place")
         if parts != sorted(arrays):
             raise ValueError(f"it holds {', '.join(arrays)} instead of {', '.join(parts)}")
-    except FileNotFoundError:
-        raise
+    except OSError as failed:
+        if failed.errno == errno.ESTALE:  # removed by another machine that shares the disk
+            raise FileNotFoundError(failed.errno, failed.strerror, str(path)) from failed
+        if failed.errno in FAILURES:
+            raise
+        reason: object = failed
     except Exception as broken:  # a damaged file makes the reader raise nearly anything
         reason = f"it has no {broken}" if isinstance(broken, KeyError) else broken
-        print(f"{path} cannot be used and is made anew: {reason}", file=sys.stderr)
-        return None
-    return arrays
+    else:
+        return arrays
+    print(f"{path} cannot be used and is made anew: {reason}", file=sys.stderr)
+    return None

@@ -28,6 +28,7 @@ def check_kinds(config: DictConfig) -> None:
         if not isinstance(value, ListConfig) or not all(type(number) in (int, float) for number in value):
             raise InputError(f"model.normalize.{name} is {value!r}: it must be a list of numbers, one a channel")
     whole("seed", config.seed, 0, 2**63 - 1)
+    whole("chunk_points", config.chunk_points, 1)
     whole("attack.images", config.attack.images, 1, 2**31)
     if config.threads is not None:
         whole("threads", config.threads, 1, MOST_THREADS)

@@ -1,5 +1,7 @@
 """Stage model: a network's weights, and how often it is right."""
 
+import io
+
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -23,7 +25,9 @@ def run(config: DictConfig) -> None:
     with frozen(complete):
         share = accuracy(complete, prepared, range(len(prepared.labels)))
     folder = artifacts.model_of(config.model.name)
-    artifacts.write_atomically(folder / "weights.pt", lambda file: torch.save(network.cpu().state_dict(), file))
+    saved = io.BytesIO()  # torch makes an error of its own of a full disk
+    torch.save(network.cpu().state_dict(), saved)
+    artifacts.write_atomically(folder / "weights.pt", lambda file: file.write(saved.getvalue()))
     about = {
         "model": OmegaConf.to_container(config.model, resolve=True),
         "weights": OmegaConf.to_container(config.weights, resolve=True),

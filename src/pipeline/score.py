@@ -54,7 +54,7 @@ def run(config: DictConfig) -> None:
     with (
         frozen(network),
         tqdm(total=left, unit="point", unit_scale=True, desc=str(config.cell), smoothing=0) as bar,
-        Progress(reports, selection.shard, config.score.n_images, 1, per_image) as progress,
+        Progress(config, reports, selection.shard, 1, per_image) as progress,
     ):
 
         def computed(points: int) -> None:

@@ -5,15 +5,25 @@ from omegaconf import DictConfig
 
 from pipeline import attack, score
 from pipeline.app import launch
-from pipeline.cells import cells, of_cell
+from pipeline.cells import cells, of_experiment
+from pipeline.classifiers.selection import check_selection
+
+STAGES = {"score": score, "attack": attack}
 
 
 def run(config: DictConfig) -> None:
     """Fills the store, so that afterwards `dvc repro` only fits, aggregates and draws."""
     folder = HydraConfig.get().runtime.output_dir
-    for name in cells(config):
-        for stage in (score, attack):
-            stage.run(of_cell(config, name, f"{folder}/{stage.__name__.rpartition('.')[2]}/{name}"))
+    jobs = [
+        (stage, of_experiment(config, cell, f"{folder}/{name}/{cell}"))
+        for cell in cells(config)
+        for name, stage in STAGES.items()
+    ]
+    for _, of_job in jobs:
+        check_selection(of_job)
+        attack.checked(of_job)
+    for stage, of_job in jobs:
+        stage.run(of_job)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +16,9 @@ Cell = tuple[int, int]
 """A target class and a batch."""
 FORGOTTEN = 3600.0
 """Seconds after which a file that is still being written belongs to nobody: its process was killed."""
+
+PAUSES = (0.0, 0.1, 0.5, 2.0)
+"""Seconds to wait for a listing that agrees with itself; what is not found then is computed anew."""
 
 
 class Shelf:
@@ -30,14 +34,14 @@ class Shelf:
 
     def refresh(self) -> None:
         """Reads what has come since the last time, from other processes too."""
-        while True:
+        for pause in PAUSES:
             try:
                 for name in self._names():
                     if name not in self.files:
                         self.files[name] = self._read(name)
                 return
-            except FileNotFoundError:  # joined to another one in the meantime, which is there by now
-                continue
+            except FileNotFoundError:  # joined to another one meanwhile; a shared disk may list it a while longer
+                time.sleep(pause)
 
     def lacks(self, targets: Sequence[int], batches: range) -> bool:
         """Whether anything of these is missing."""
@@ -53,8 +57,7 @@ class Shelf:
 
     def add(self, batches: range, targets: Sequence[int], maxima: BatchMaxima) -> None:
         """Keeps maxima, on disk first."""
-        classes = hashlib.sha256(str(list(targets)).encode()).hexdigest()[:8]
-        name = f"{batches.start:06d}-{batches.stop - 1:06d}-{classes}.npz"
+        name = _name(targets, batches)
         arrays = {"start": batches.start, "targets": list(targets)} | vars(maxima)
         kept.keep(self.folder / name, self.folder.name, arrays)
         self.files[name] = self._hold(batches, targets, maxima)
@@ -64,8 +67,10 @@ class Shelf:
         cells = {(target, batch) for target in targets for batch in batches}
         parts = [name for name, held in self.files.items() if held <= cells]
         if len(parts) > 1:
-            self.add(batches, targets, self.maxima(targets, batches))
-            for name in set(parts) - {next(reversed(self.files))}:
+            joined = _name(targets, batches)
+            if self.files.get(joined) != cells:
+                self.add(batches, targets, self.maxima(targets, batches))
+            for name in set(parts) - {joined}:
                 (self.folder / name).unlink(missing_ok=True)
                 self.files.pop(name)
 
@@ -79,11 +84,12 @@ class Shelf:
         if self.folder.is_dir():
             with os.scandir(self.folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith("."):
-                        if time.time() - entry.stat().st_mtime > FORGOTTEN:
-                            (self.folder / entry.name).unlink(missing_ok=True)
-                    elif entry.name.endswith(".npz"):
+                    if entry.name.endswith(".npz"):
                         names.append(entry.name)
+                    elif ".npz." in entry.name:
+                        with suppress(OSError):  # another process may have swept it away
+                            if time.time() - entry.stat().st_mtime > FORGOTTEN:
+                                (self.folder / entry.name).unlink()
         return sorted(names)
 
     def _read(self, name: str) -> set[Cell]:
@@ -102,3 +108,8 @@ class Shelf:
         }
         self.have |= held
         return set(held)
+
+
+def _name(targets: Sequence[int], batches: range) -> str:
+    classes = hashlib.sha256(str(list(targets)).encode()).hexdigest()[:8]
+    return f"{batches.start:06d}-{batches.stop - 1:06d}-{classes}.npz"

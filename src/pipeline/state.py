@@ -7,7 +7,7 @@ from tqdm.auto import tqdm
 
 from pipeline import attack, score
 from pipeline.app import launch
-from pipeline.cells import cells, of_cell
+from pipeline.cells import cells, of_experiment
 from pipeline.classifiers.networks import defended
 from pipeline.plan import told
 from pipeline.progress import Report, about_cell, reports
@@ -19,7 +19,7 @@ def run(config: DictConfig) -> None:
     """Prints a line for each stage and cell, the sum, and what stopped before its end. Computes nothing."""
     rows, stopped, workers = [], [], set()
     for name in tqdm(cells(config), desc="reading", unit="cell", leave=False):
-        cell = of_cell(config, name)
+        cell = of_experiment(config, name)
         network = defended(cell)
         for stage, (classifier, decided_by) in STAGES.items():
             heard = reports(about_cell(cell, stage, decided_by(cell, classifier(cell, network))))
@@ -29,7 +29,8 @@ def run(config: DictConfig) -> None:
             workers |= {(report.host, report.pid) for report in heard if report.alive}
     table = pd.DataFrame(rows)
     of_stage = table.groupby("stage").seconds.transform("median")
-    left = (table.images - table.done) * table.seconds.fillna(of_stage) / max(1, len(workers))
+    undone = table.images - table.done
+    left = (undone * table.seconds.fillna(of_stage) / max(1, len(workers))).where(undone > 0, 0.0)
     shown = table.drop(columns="seconds").assign(time_left=[_left(seconds) for seconds in left])
     print(shown.rename(columns=lambda column: column.replace("_", " ")).to_markdown(index=False))
     total = table[["images", "done", "in_work", "missing"]].sum()
@@ -54,10 +55,8 @@ def _row(heard: list[Report], images: int) -> tuple[dict[str, float], list[Repor
         "missing": images - len(done) - len(alive),
         "seconds": per_image * seconds / work if work else np.nan,
     }
-    unfinished = [
-        report for report in heard if not report.alive and set(report.rows) & set(range(images)) - done - alive
-    ]
-    return row, unfinished
+    undone = set(range(images)) - done - alive
+    return row, [report for report in heard if undone and not report.alive and undone & set(report.rows)]
 
 
 def _who(report: Report) -> str:

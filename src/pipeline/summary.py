@@ -60,8 +60,10 @@ def interval(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
     """The percentile bootstrap interval of the mean, for infinite values too; NaN for no values."""
     if not len(values):
         return np.nan, np.nan
-    resampled = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
-    means = np.sort(values[resampled].mean(1))
+    generator, at_once = np.random.default_rng(seed), max(1, 10**6 // len(values))
+    sizes = [min(at_once, RESAMPLES - start) for start in range(0, RESAMPLES, at_once)]
+    drawn = (generator.integers(0, len(values), (size, len(values))) for size in sizes)
+    means = np.sort(np.concatenate([values[rows].mean(1) for rows in drawn]))
     tail = int(RESAMPLES * (1 - LEVEL) / 2)
     return float(means[tail]), float(means[-1 - tail])
 

@@ -74,6 +74,8 @@ class Torchvision:
 
     def state(self, network: nn.Module, normalize: Normalize, store: Path) -> State:
         """The weights; `InputError` names the versions there are, or says why they cannot be had."""
+        if self.model not in torchvision.models.list_models():
+            raise InputError(f"weights.model is {self.model!r}: torchvision has weights for its own models only")
         known = torchvision.models.get_model_weights(self.model)
         if self.version not in known.__members__:
             raise InputError(f"{self.model} has no weights {self.version!r}: there are {', '.join(known.__members__)}")

@@ -18,7 +18,7 @@ from clever.bpda import Defended
 from clever.choice import Choice
 from clever.compute import Compute
 from clever.errors import InputError, NotFinite
-from clever.models import frozen
+from clever.models import frozen, logits_of
 from clever.norms import Norm
 from clever.settings import Settings
 from clever.subjects import Subject, subject_of
@@ -68,19 +68,16 @@ class Selection:
 
         ``together``: how many images in a row go to the same shard.
         """
-        settings = settings_of(config)
-        norms = [Norm.named(str(name)) for name in listed(config.norms, "norms")]
-        for norm in norms:
-            settings.ball(norm)  # refuses a norm without radius
+        settings, norms, prepared = check_selection(config)
         shard, on_nan = Shard(config.shard, config.shards), OnNaN.named(str(config.score.nan))
-        network, prepared, n_images = defended(config), Prepared.read(), config.score.n_images
-        if isinstance(n_images, bool) or not isinstance(n_images, int) or not 1 <= n_images <= len(prepared.labels):
-            raise InputError(f"score.n_images is {n_images!r}: {len(prepared.labels)} images are prepared")
-        rows = shard.rows(n_images, together)
-        selection = cls(network, settings, norms, prepared, shard, on_nan, rows, device(config))
+        rows = shard.rows(config.score.n_images, together)
+        selection = cls(defended(config), settings, norms, prepared, shard, on_nan, rows, device(config))
         selection._classify(listed(config.targets, "targets"))
         if not selection.subjects and shard.count == 1:
-            raise InputError(f"the network is wrong on all {n_images} images: there is nothing to score")
+            raise InputError(
+                f"the network is wrong on {selection.misclassified} of {len(rows)} images and gives NaN or infinity "
+                f"for {len(selection.not_finite)}: there is nothing to score"
+            )
         return selection
 
     def _classify(self, targets: Sequence[str | int]) -> None:
@@ -89,6 +86,7 @@ class Selection:
             for row in tqdm(self.rows.tolist(), desc="classify", unit="image", disable=len(self.rows) < MANY):
                 with self.finite(row):
                     image, label = self.image(row), int(labels[row])
+                    logits_of(self.network, image.unsqueeze(0), row)  # it need not be what names the classes
                     subject = subject_of(self.network, image, row, targets, self.settings, label)
                     if subject:
                         self.subjects.append(subject)
@@ -120,6 +118,20 @@ class Selection:
             "id": manifest.id[subject.index],
             "label": int(self.prepared.labels[subject.index]),
         }
+
+
+def check_selection(config: DictConfig) -> tuple[Settings, list[Norm], Prepared]:
+    """What can be checked without the network: settings, norms, targets, shard, how many images; `InputError`."""
+    settings, prepared, n_images = settings_of(config), Prepared.read(), config.score.n_images
+    norms = [Norm.named(str(name)) for name in listed(config.norms, "norms")]
+    for norm in norms:
+        settings.ball(norm)  # refuses a norm without radius
+    if isinstance(n_images, bool) or not isinstance(n_images, int) or not 1 <= n_images <= len(prepared.labels):
+        raise InputError(f"score.n_images is {n_images!r}: {len(prepared.labels)} images are prepared")
+    listed(config.targets, "targets")
+    Shard(config.shard, config.shards)
+    OnNaN.named(str(config.score.nan))
+    return settings, norms, prepared
 
 
 def settings_of(config: DictConfig) -> Settings:
