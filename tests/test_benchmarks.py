@@ -92,6 +92,21 @@ def test_scaling_fits_a_line(tmp_path: Path, project: Project, monkeypatch: pyte
     assert table["fixed part, s"][0] == pytest.approx(table.seconds[0] - slope / 2, abs=0.12)
 
 
+def test_what_digits_depend_on_is_measured(tmp_path: Path) -> None:
+    table = run(tmp_path, "determinism", "--passes", "1", "8", "64", "--batches", "1", "--threads", "1")
+    usual = table[table["points at once"] == 64]
+    assert (usual.equal == usual.maxima).all()
+    assert (table["largest change"] < 1e-4).all()
+
+
+def test_shards_are_timed_beside_one_process(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    options = ("--work", "score, five defenses", "--processes", "1", "--overrides", *TINY.split(), "score.n_images=1")
+    table = run(tmp_path, "shards", *options)
+    assert table["times as fast"][0] == 1
+    assert (table.seconds > 0).all()
+
+
 def test_the_toolbox_does_the_same_job(tmp_path: Path) -> None:
     pytest.importorskip("art", reason="the Adversarial Robustness Toolbox is not installed (pip install it to compare)")
     table = run(tmp_path, "toolbox", "--n-batches", "10", "--n-samples", "4", "--toolbox-samples", "2")
