@@ -24,9 +24,11 @@ $(BIN)/ready: pyproject.toml constraints.txt
 	uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[pipeline,dev]'
 	touch $@
 
+MADE := Report: results/report.html; figures: results/figures, tables: results/aggregate/table.md (dvc plots show)
+
 repro: $(BIN)/ready
 	dvc repro
-	@echo "Report: results/report.html; figures: results/figures, tables: results/aggregate/table.md (dvc plots show)"
+	@echo "$(MADE)"
 
 # Whatever the jobs finish is in the store, so that the last command only fits, aggregates and draws.
 LAUNCHER ?= slurm
@@ -36,7 +38,8 @@ cluster: $(BIN)/ready
 	@test "$(SHARDS)" -gt 0 2>/dev/null || { echo "make cluster SHARDS=N: '$(SHARDS)' is no number of jobs" >&2; exit 2; }
 	dvc repro model
 	python -m pipeline.shard -m $(SWEEP) shards=$(SHARDS) 'shard=range($(SHARDS))' $(JOBS)
-	$(MAKE) repro
+	dvc repro
+	@echo "$(MADE)"
 
 # Two tests at once, one thread each: on two cores faster than one test with two threads.
 test: $(BIN)/ready

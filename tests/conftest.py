@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
@@ -74,6 +75,16 @@ class Project:
         shown = f"{name} {' '.join(overrides)}: exit code {ended}\n{out.getvalue()}\n{err.getvalue()}"
         assert ended == code, shown
         return subprocess.CompletedProcess(overrides, ended, out.getvalue(), err.getvalue())
+
+
+def stored_points(store: Path, n_samples: int) -> int:
+    """The points, counted once a target, whose batches a store holds, in whatever number of files."""
+    cells = set()
+    for path in (store / "maxima").rglob("*.npz"):
+        with np.load(path) as file:
+            batches = range(int(file["start"]), int(file["start"]) + len(file["value"]))
+            cells |= {(path.parent, target, batch) for target in file["targets"].tolist() for batch in batches}
+    return len(cells) * n_samples
 
 
 def composed(*overrides: str) -> DictConfig:

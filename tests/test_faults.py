@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from clever.capacity import Capacity
-from conftest import ROOT, TINY, Project
+from conftest import ROOT, TINY, Project, stored_points
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())
 NUMBERS = ("scores.csv", "maxima.npy")
@@ -94,7 +94,7 @@ def test_a_disk_that_fills_up_loses_nothing(project: Project) -> None:
         assert "error: No space left on device" in shown.stderr
         assert "the same command goes on from there" in shown.stderr
         assert "Traceback" not in shown.stderr
-        finished = sum(np.load(path)["value"][:, :, 0, 0].size * 8 for path in (disk / "maxima").rglob("*.npz"))
+        finished = stored_points(disk, 8)
         assert finished
         subprocess.run(["mount", "-o", "remount,size=10m", str(disk)], check=True)
         project.stage("score", "results_dir=out", "store_dir=disk")

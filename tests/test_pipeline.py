@@ -15,7 +15,7 @@ import pytest
 import torch
 import torchvision
 
-from conftest import TINY, Project
+from conftest import TINY, Project, stored_points
 from pipeline.classifiers.networks import fill, sha256_of
 from pipeline.training import train
 
@@ -99,7 +99,7 @@ def test_a_killed_run_goes_on_where_it_was(project: Project) -> None:
         process.send_signal(signal.SIGKILL)
         process.communicate()
     assert killed >= 2
-    finished = sum(np.load(path)["value"][:, :, 0, 0].size * 8 for path in npz(project))
+    finished = stored_points(project.folder / "store", 8)
     project.stage("score", "results_dir=killed")
     run = json.loads((project.folder / "killed" / "run.json").read_text())
     assert run["points_from_store"] == finished > 0  # nothing was computed twice
@@ -272,6 +272,8 @@ def test_unbounded_scores_stand_in_table_and_figures(project: Project) -> None:
 def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
     empty = Project.copy(tmp_path)
     assert "run `dvc repro prepare`" in empty.stage("model", code=2).stderr
+    assert "run `dvc repro prepare`" in empty.stage("score", code=2).stderr
+    empty.stage("prepare")
     assert "run `dvc repro model`" in empty.stage("score", code=2).stderr
     assert "run `dvc repro score@identity`" in empty.stage("aggregate", code=2).stderr
     outside = Project(tmp_path / "elsewhere")
