@@ -8,6 +8,7 @@ import platform
 import re
 import signal
 import sys
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -50,11 +51,8 @@ def launch(stage: str) -> None:
     # By its real name and not as __main__, so that a launcher's other processes find it.
     run = importlib.import_module(f"pipeline.{stage}").run
 
-    began: list[str] = []
-
     @functools.wraps(run)
     def checked(config: DictConfig) -> None:
-        began.append(stage)
         check_kinds(config)
         if config.threads is not None:
             torch.set_num_threads(config.threads)
@@ -65,7 +63,7 @@ def launch(stage: str) -> None:
     except (InputError, HydraException, OmegaConfBaseException) as error:
         _stop(BAD_INPUT, _explained(error, conf))
     except (TypeError, ValueError) as error:
-        if began or {"-m", "--multirun"} & set(sys.argv):  # a job elsewhere does not tell that it began
+        if _by_a_job(error):
             raise
         # Hydra itself stumbles over some values of groups, such as null, while it composes the configuration.
         _stop(BAD_INPUT, f"the settings {' '.join(sys.argv[1:])} make no configuration: {error}")
@@ -75,6 +73,11 @@ def launch(stage: str) -> None:
         _stop(NO_DISK, f"error: {error.strerror}: {error.filename or 'the disk'}; {GOES_ON}")
     except KeyboardInterrupt:
         _stop(INTERRUPTED, f"interrupted; {GOES_ON}")
+
+
+def _by_a_job(error: Exception) -> bool:
+    """Whether a job raised it, here or in another process: Hydra hands that on through `JobReturn.return_value`."""
+    return any(frame.name == "return_value" for frame in traceback.extract_tb(error.__traceback__))
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
