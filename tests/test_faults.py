@@ -149,21 +149,23 @@ def test_stored_weights_that_are_damaged_are_trained_anew(project: Project) -> N
 
 
 def test_memory_that_runs_out_halves_the_batch_and_changes_no_number() -> None:
-    """The pass fails as torch fails, for more than 3 points at once; on a GPU, see the next test."""
+    """The pass fails as torch fails, for more than 6 points at once; on a GPU, see the next test."""
     passes = []
 
     def measure(points: torch.Tensor) -> torch.Tensor:
         passes.append(len(points))
-        if len(points) > 3:
+        if len(points) > 6:
             raise torch.OutOfMemoryError
         return points.square().sum((1, 2, 3)).view(-1, 1, 1)
 
-    points = torch.rand(21, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    capacity = Capacity(16)
+    points = torch.rand(40, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    capacity = Capacity(32)
     found = capacity.run(measure, points)
+    assert passes == [32, 16, 8, *[4] * 10]
+    assert capacity.size == 4
     assert torch.equal(found, torch.cat([measure(point.unsqueeze(0)) for point in points]))
-    assert passes[:3] == [16, 8, 4]
-    assert capacity.size == 2
+    with pytest.raises(torch.OutOfMemoryError):
+        Capacity(4).run(lambda part: (_ for _ in ()).throw(torch.OutOfMemoryError()), points)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -273,23 +273,6 @@ def test_a_norm_without_radius_is_named(bent: nn.Sequential, images: torch.Tenso
         clever.score(bent, images, clever.paper(radius={"L2": 1.0}), norms=["Linf"], progress=False)
 
 
-def test_memory_that_runs_out_halves_the_pass() -> None:
-    passes = []
-
-    def measure(points: torch.Tensor) -> torch.Tensor:
-        passes.append(len(points))
-        if len(points) > 6:
-            raise torch.OutOfMemoryError
-        return points.sum(1).view(-1, 1, 1)
-
-    capacity, points = Capacity(32), torch.rand(40, 3)
-    assert torch.equal(capacity.run(measure, points).flatten(), points.sum(1))
-    assert capacity.size == 4
-    assert passes == [32, 16, 8, *[4] * 10]
-    with pytest.raises(torch.OutOfMemoryError):
-        Capacity(4).run(lambda part: (_ for _ in ()).throw(torch.OutOfMemoryError()), points)
-
-
 def test_a_larger_network_gets_a_smaller_pass() -> None:
     def passed(width: int) -> int:
         layers = [nn.Conv2d(3, width, 3, padding=1), *[nn.Conv2d(width, width, 3, padding=1) for _ in range(4)]]
