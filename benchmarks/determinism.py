@@ -15,8 +15,8 @@ from clever.capacity import Capacity
 from clever.maxima import Site, batch_maxima
 from clever.models import frozen
 from clever.orders import Order
-from pipeline.classifiers.densenet import DenseNet
-from pipeline.classifiers.small_networks import mlp
+from pipeline.shared.networks.densenet import DenseNet
+from pipeline.shared.networks.small import mlp
 
 USUAL = 64
 

@@ -19,7 +19,7 @@ import hydra.core.plugins
 import scipy.stats  # noqa: F401
 
 import pipeline.score  # noqa: F401
-from pipeline.app import launch
+from pipeline.shared.app import launch
 
 hydra.core.plugins.Plugins.instance()  # looks for plugins once
 

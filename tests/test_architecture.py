@@ -67,10 +67,10 @@ def closure(*modules: str) -> set[Path]:
 
 
 TARGETS = {
-    "prepare": ["pipeline.digits", "pipeline.imagenet_source"],
-    "model": ["pipeline.weights", "pipeline.classifiers.densenet", "pipeline.classifiers.small_networks"],
-    "score": ["pipeline.classifiers.densenet", "pipeline.classifiers.small_networks"],
-    "attack": ["pipeline.classifiers.densenet", "pipeline.classifiers.small_networks"],
+    "prepare": ["pipeline.prepare.digits", "pipeline.prepare.imagenet_source"],
+    "model": ["pipeline.model.weights", "pipeline.shared.networks.densenet", "pipeline.shared.networks.small"],
+    "score": ["pipeline.shared.networks.densenet", "pipeline.shared.networks.small"],
+    "attack": ["pipeline.shared.networks.densenet", "pipeline.shared.networks.small"],
 }
 """Modules that the configuration names with _target_; those of defenses and orders lie in src/clever."""
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from conftest import TINY, Project
-from pipeline.upper_bounds import beside, findings, summarise_bounds
+from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
 
 WEAK = ("attack.steps=10", "attack.starts=1", "attack.rounds=0", "norms=[L2,Linf]")
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import clever
 from clever.models import frozen
 from clever.norms import Norm
-from pipeline.attacks import Found, Strength, smallest_distances
+from pipeline.attack.attacks import Found, Strength, smallest_distances
 
 STRENGTH = Strength()
 WEAK = Strength(steps=15, rounds=0)

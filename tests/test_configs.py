@@ -9,8 +9,8 @@ from torch import nn
 
 import clever
 from conftest import ROOT, composed
-from pipeline.classifiers.networks import bare
-from pipeline.classifiers.selection import settings_of
+from pipeline.shared.classifier import bare
+from pipeline.shared.selection import settings_of
 
 
 def choices(group: str) -> list[str]:

@@ -22,8 +22,8 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from conftest import Project, composed
-from pipeline.devkit import WNIDS
-from pipeline.preprocess import FORMATS, MAX_PIXELS, PREPROCESSINGS, BrokenImage, decode, preprocessing
+from pipeline.prepare.devkit import WNIDS
+from pipeline.prepare.preprocess import FORMATS, MAX_PIXELS, PREPROCESSINGS, BrokenImage, decode, preprocessing
 
 
 def examples(count: int) -> Callable:
@@ -195,7 +195,7 @@ BYTES_A_PIXEL = 16
 """Measured: 7 for RGB or RGBA, 15 for WEBP."""
 MEASURED = """
 import os, resource, sys
-from pipeline.preprocess import PREPROCESSINGS, BrokenImage, decode, preprocessing
+from pipeline.prepare.preprocess import PREPROCESSINGS, BrokenImage, decode, preprocessing
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 for path in sys.argv[1:]:
     if child := os.fork():

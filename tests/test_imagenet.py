@@ -16,9 +16,9 @@ from scipy.io import savemat
 from torchvision.datasets import imagenet as theirs
 
 from clever.errors import InputError
-from pipeline.devkit import WNIDS, ground_truth
-from pipeline.imagenet import choose, entries
-from pipeline.preprocess import decode, standard
+from pipeline.prepare.devkit import WNIDS, ground_truth
+from pipeline.prepare.imagenet import choose, entries
+from pipeline.prepare.preprocess import decode, standard
 
 SAMPLE = Path(os.environ.get("IMAGENET_SAMPLE", Path(__file__).parents[1] / ".." / "shared" / "imagenet-sample"))
 needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason="no ImageNet photographs: set IMAGENET_SAMPLE")

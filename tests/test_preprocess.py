@@ -14,7 +14,7 @@ from torchvision.transforms._presets import ImageClassification
 
 from clever.errors import InputError
 from pipeline import preprocess
-from pipeline.preprocess import BrokenImage, decode, preprocessing, reference_code, standard
+from pipeline.prepare.preprocess import BrokenImage, decode, preprocessing, reference_code, standard
 
 SAMPLE = Path(os.environ.get("IMAGENET_SAMPLE", Path(__file__).parents[1] / ".." / "shared" / "imagenet-sample"))
 needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason="no ImageNet photographs: set IMAGENET_SAMPLE")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from pipeline.tables import ATTACKED, NOTE
+from pipeline.shared.printed import ATTACKED, NOTE
 
 README = (ROOT / "README.md").read_text()
 

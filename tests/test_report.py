@@ -12,8 +12,8 @@ import pytest
 
 from clever.errors import InputError
 from conftest import ROOT, Project
-from pipeline.claims import Verdict, claims
-from pipeline.paper_numbers import beside_ours
+from pipeline.report.claims import Verdict, claims
+from pipeline.report.paper_numbers import beside_ours
 
 CELLS = {"identity": "defense=identity", "quantize": "defense=quantize", "masked": "defense=quantize bpda=false"}
 WEAK = ("attack.steps=10", "attack.starts=1", "attack.rounds=0")

@@ -15,7 +15,7 @@ import pytest
 
 from clever.errors import InputError
 from conftest import ROOT, TINY, Project
-from pipeline.classifiers.shard import Shard
+from pipeline.shared.shard import Shard
 
 IMAGES = ("score.n_images=7", "attack.images=2")
 SIX = ("score.n_images=6", "sampling.n_batches=40")

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline import tables
-from pipeline.comparison import compare, pairs
-from pipeline.summary import baselines, interval, summarise
+from pipeline.aggregate.comparison import compare, pairs
+from pipeline.aggregate.summary import baselines, interval, summarise
 
 NONE = pd.DataFrame(columns=["network", "norm"])
 BASELINE = dict.fromkeys(["plain", "jpeg", "masked", "bit_depth"], "plain")

@@ -1,0 +1,6 @@
+"""Stage aggregate: the scores and distances of an experiment as tables.
+
+Files in: results/<experiment>/score/ and attack/. Files out, in results/<experiment>/tables/: scores.csv (every score
+with its distance), cells.csv, summary.csv, order_pairs.csv and orders.csv (second beside first order), bounds.csv
+(scores beside distances), findings.csv (scores above the distance), tables.md and tables.tex; and metrics.json.
+"""

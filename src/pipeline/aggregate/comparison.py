@@ -1,0 +1,60 @@
+"""The second order beside the first: the same network, defense, image, target class and points."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.shared.pairing import PAIR
+from pipeline.shared.statistics import interval, log_ratio
+
+SAME = ["network", "norm", "target"]
+
+
+def pairs(scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """A row for every score of second order that has one of first order with it, ``first`` and ``second`` its scores.
+
+    A cell of second order is compared with the first cell of first order that has its network, defense and BPDA. Empty
+    where there is none.
+    """
+    found = []
+    firsts = cells[cells.order == "first_order"]
+    for cell in cells[cells.order == "second_order"].itertuples():
+        of = firsts[(firsts.network == cell.network) & (firsts.defense == cell.defense) & (firsts.bpda == cell.bpda)]
+        if of.empty:
+            continue
+        first = scores[scores.cell == of.cell.iloc[0]].set_index(PAIR)
+        second = scores[scores.cell == cell.cell].set_index(PAIR)
+        found.append(second.rename(columns={"score": "second"}).join(first.score.rename("first"), how="inner"))
+    return pd.concat(found).reset_index() if found else scores.head(0).rename(columns={"score": "second"})
+
+
+def compare(both: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """One row for each cell of second order, norm and target.
+
+    ``first``, ``second``: mean scores. ``gain``: the geometric mean of second over first with its bootstrap interval.
+    ``share_larger``: of the scores where the second order is the larger one. ``products``: Hessian-vector products a
+    point. ``unconverged``: share of points whose eigenvalue had not converged.
+    """
+    rows = []
+    for (cell, network, norm, target), group in both.groupby(["cell", *SAME], sort=False) if len(both) else ():
+        ratios = log_ratio(group.second.to_numpy(), group["first"].to_numpy())
+        low, high = np.exp(interval(ratios, seed))
+        rows.append(
+            {
+                "cell": cell,
+                "network": network,
+                "norm": norm,
+                "target": target,
+                "images": len(group),
+                "first": group["first"].mean(),
+                "second": group.second.mean(),
+                "gain": np.exp(ratios.mean()) if len(ratios) else np.nan,
+                "gain_low": low,
+                "gain_high": high,
+                "share_larger": (group.second > group["first"]).mean(),
+                "share_capped": group.capped.mean(),
+                "products": group["products"].mean(),
+                "unconverged": group.unconverged.mean(),
+            }
+        )
+    columns = ["cell", *SAME, "images", "first", "second", "gain", "gain_low", "gain_high", "share_larger"]
+    return pd.DataFrame(rows, columns=[*columns, "share_capped", "products", "unconverged"])

@@ -1,0 +1,83 @@
+"""Stage aggregate: the scores of all cells of an experiment in one table, summarised."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig
+
+from pipeline.aggregate.comparison import compare, pairs
+from pipeline.aggregate.summary import baselines, summarise
+from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
+from pipeline.shared import artifacts, printed
+from pipeline.shared.experiment import cells, experiment
+
+OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
+"""What a cell's run tells of it."""
+DIFFERENT = ("network", "weights", "order", "defense", "bpda", "sampling", "compute", "scored")
+"""What makes two cells two."""
+
+
+def run(config: DictConfig) -> None:
+    """Writes the tables that the package's docstring lists, and metrics.json."""
+    about = _about(config, [cell.name for cell in cells()])
+    names = list(about.cell)
+    scores = pd.concat([_read(artifacts.scores_of(config, name) / "scores.csv", "score") for name in names])
+    distances = pd.concat([_read(artifacts.attacks_of(config, name) / "distances.csv", "attack") for name in names])
+    summary = summarise(scores, baselines(about), config.seed)
+    both = pairs(scores, about)
+    comparison = compare(both, config.seed)
+    rows = beside(scores, distances)
+    bounds = summarise_bounds(rows, config.seed)
+    means = summary.groupby("cell", sort=False)[["ratio", "share_capped"]].mean()
+    about["mean_ratio"] = [float(f"{means.ratio[name]:.6g}") for name in names]
+    sections = printed.sections(summary, comparison, bounds)
+    written = {
+        "scores.csv": rows.to_csv(index=False),
+        "order_pairs.csv": both.to_csv(index=False),
+        "cells.csv": about.to_csv(index=False),
+        "summary.csv": summary.to_csv(index=False, float_format="%.6g"),
+        "orders.csv": comparison.to_csv(index=False, float_format="%.6g"),
+        "bounds.csv": bounds.to_csv(index=False, float_format="%.6g"),
+        "findings.csv": findings(rows).to_csv(index=False, float_format="%.6g"),
+        "tables.md": printed.markdown(sections),
+        "tables.tex": printed.latex(sections),
+    }
+    for name, text in written.items():
+        artifacts.write_text(artifacts.tables(config) / name, text)
+    of_cell = {"accuracy": about.set_index("cell").accuracy, "mean_ratio": means.ratio, "share_capped": means.share_capped}
+    artifacts.write_json(artifacts.metrics(config), {name: _finite(column) for name, column in of_cell.items()})
+    print(f"{experiment()}: {len(scores)} scores of {len(names)} cells; {artifacts.tables(config)}/tables.md")
+
+
+def _about(config: DictConfig, names: list[str]) -> pd.DataFrame:
+    """A row for each cell: what its run tells, and the cell that it is compared with.
+
+    A cell that repeats an earlier one is left out: without a transformation, BPDA or not is all the same.
+    """
+    runs: dict[str, dict[str, Any]] = {}
+    for name in names:
+        path = artifacts.needed(artifacts.scores_of(config, name) / "run.json", "score", _how())
+        run = json.loads(path.read_text())
+        run["bpda"] |= run["defense"]["_target_"].endswith(".Identity")
+        if not any(all(run[of] == other[of] for of in DIFFERENT) for other in runs.values()):
+            runs[name] = run
+    columns = {column: [run[column] for run in runs.values()] for column in OF_RUN}
+    about = pd.DataFrame({"cell": list(runs)} | columns)
+    about["defense"] = about.defense.map(json.dumps)
+    about.insert(1, "baseline", about.cell.map(baselines(about)))
+    return about
+
+
+def _finite(column: "pd.Series[float]") -> dict[str, float]:
+    return {str(cell): float(f"{value:.4g}") for cell, value in column.items() if np.isfinite(value)}
+
+
+def _read(path: Path, stage: str) -> pd.DataFrame:
+    return pd.read_csv(artifacts.needed(path, stage, _how()), dtype={"id": str, "target": str})
+
+
+def _how() -> str:
+    return f" -m experiment={experiment()}"

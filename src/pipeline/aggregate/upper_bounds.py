@@ -1,0 +1,73 @@
+"""CLEVER beside the smallest adversarial distance found: an estimate of a lower bound, and an upper bound."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from clever.errors import InputError
+from pipeline.aggregate.summary import GROUP
+from pipeline.shared.statistics import interval, log_ratio, share_interval
+
+KEY = ["cell", "id", "predicted", "norm", "target"]
+"""What a score and a distance must have in common to be compared."""
+
+
+def beside(scores: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFrame:
+    """The scores with the ``distance`` of each, infinite where no adversarial image was found, and ``exceeds``.
+
+    A score above the distance is an estimate that the network itself refutes. `InputError` for a score without one.
+    """
+    known = scores.merge(distances[[*KEY, "distance"]], on=KEY, how="inner", validate="one_to_one")
+    if len(known) < len(scores):
+        raise InputError(
+            f"{len(scores) - len(known)} of {len(scores)} scores have no adversarial distance beside them: run the "
+            "stages score and attack with the same settings"
+        )
+    return known.assign(exceeds=known.score > known.distance)
+
+
+def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """One row for each cell, norm and target.
+
+    ``found``: share of images with an adversarial image; over these: ``score`` and ``distance``, means; ``ratio``, the
+    geometric mean of score over distance with its bootstrap interval; ``rank_correlation`` (Spearman). ``exceeding``:
+    how many scores of ``images`` are above the distance, ``share_exceeding`` with its exact binomial interval.
+    """
+    summary = []
+    for (network, cell, norm, target), group in rows.groupby(GROUP, sort=False):
+        found = group[np.isfinite(group.distance)]
+        ratios = log_ratio(found.score.to_numpy(), found.distance.to_numpy())
+        low, high = np.exp(interval(ratios, seed))
+        varied = min(found.score.nunique(), found.distance.nunique()) > 1
+        exceeding = int(group.exceeds.sum())
+        share_low, share_high = share_interval(exceeding, len(group))
+        summary.append(
+            {
+                "network": network,
+                "cell": cell,
+                "norm": norm,
+                "target": target,
+                "images": len(group),
+                "found": np.isfinite(group.distance).mean(),
+                "score": found.score.mean(),
+                "distance": found.distance.mean(),
+                "ratio": np.exp(ratios.mean()) if len(ratios) else np.nan,
+                "ratio_low": low,
+                "ratio_high": high,
+                "rank_correlation": spearmanr(found.score, found.distance).statistic if varied else np.nan,
+                "exceeding": exceeding,
+                "share_exceeding": exceeding / len(group),
+                "share_exceeding_low": share_low,
+                "share_exceeding_high": share_high,
+            }
+        )
+    return pd.DataFrame(summary)
+
+
+def findings(rows: pd.DataFrame) -> pd.DataFrame:
+    """Every score above the smallest distance found, worst first, with the diagnostics of its fit."""
+    above = rows[rows.exceeds].assign(excess=lambda found: found.score / found.distance - 1)
+    columns = ["cell", "id", "label", "target", "target_class", "norm", "score", "distance", "excess", "capped"]
+    fit = ["end_point", "sample_maximum", "shape", "ks_pvalue", "fell_back", "degenerate", "tied"]
+    prefixed = [f"end_point_{name}" if name != "end_point" else name for name in fit]
+    return above.sort_values("excess", ascending=False, kind="stable")[[*columns, *prefixed]]

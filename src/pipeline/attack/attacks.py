@@ -1,0 +1,199 @@
+"""Upper bounds for CLEVER: the smallest adversarial distances that targeted minimum-distance attacks find."""
+
+import warnings
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from clever.bpda import Defended, Transformation
+from clever.checks import whole
+from clever.compute import Compute
+from clever.errors import InputError
+from clever.models import frozen, logits_of
+from clever.norms import Norm
+from clever.transforms import PNG, Chain, Identity
+from pipeline.attack.refine import HALVINGS, Nearest, settle, shrink, thin, walk
+
+with warnings.catch_warnings():  # foolbox 3.3.4 calls one of scipy's functions by its old name
+    warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
+    from foolbox.attacks.base import MinimizationAttack
+    from foolbox.attacks.carlini_wagner import L2CarliniWagnerAttack
+    from foolbox.attacks.ddn import DDNAttack
+    from foolbox.attacks.fast_minimum_norm import L1FMNAttack, LInfFMNAttack
+    from foolbox.criteria import TargetedMisclassification
+    from foolbox.models.pytorch import PyTorchModel
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How hard to try. Checked when made: `InputError`.
+
+    ``steps``: of each of the library's attacks and again of our walk from where they ended, a forward and a backward
+    pass each. ``starts``: how often, with step sizes of 1, 1/2, 2, 1/4 and so on times the usual ones. ``rounds``: of
+    random local search at the end, a forward pass each, for L1 and L2 where there is a defense or rounding to 8 bits.
+    """
+
+    steps: int = 100
+    starts: int = 1
+    rounds: int = 200
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("starts", 1), ("rounds", 0)):
+            whole(f"attack.{name}", getattr(self, name), least)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The nearest adversarial image that was found for each row.
+
+    ``distance``: to the original, in [0,1]-pixel units and the norm asked for; infinite where nothing was found.
+    ``images``: the adversarial ones, the original where nothing was found. ``forwards`` and ``backwards``: the passes
+    through the network that the search has cost each row.
+    """
+
+    distance: Float[Tensor, " row"]
+    images: Float[Tensor, "row channel height width"]
+    forwards: int
+    backwards: int
+
+    @property
+    def success(self) -> Bool[Tensor, " row"]:
+        """Where something was found."""
+        return self.distance.isfinite()
+
+
+def smallest_distances(
+    network: nn.Module,
+    images: Float[Tensor, "row channel height width"],
+    predicted: Sequence[int],
+    targets: Sequence[int],
+    norm: Norm,
+    strength: Strength,
+    *,
+    seed: int,
+    eight_bits: bool = False,
+) -> Found:
+    """How near to each image the attacks found one that ``network`` takes for the target class.
+
+    Guarantee: a finite distance is that of an image in [0,1], with ``eight_bits`` rounded to 8 bits, which the network,
+    its transformation included, took for the target class: no less than the true smallest distance, however much more.
+    It is 0 where the network takes the original for the target class. The same arguments give the same result.
+
+    The network maps images in [0,1] to logits and is left as it was; what goes back through it are its own gradients,
+    so a `Defended` one is attacked by BPDA. All rows are attacked at once. First come the library's attacks: those of
+    Carlini and Wagner (2017), as in the papers, and DDN (Rony et al. 2019), which comes nearer, for L2; FMN (Pintor et
+    al. 2021) for L1 and Linf. Then `pipeline.attack.refine`. `InputError` for what cannot be attacked.
+    """
+    _check(images, predicted, targets, seed)
+    with frozen(network), Compute().arithmetic():
+        _check_network(network, images, targets)
+        counted, labels = Counted(network).eval(), torch.tensor(targets, device=images.device)
+        staircase = _staircase(network, eight_bits)
+
+        def ledger(kept: Norm) -> Nearest:
+            return Nearest(counted, images, labels, kept, eight_bits=eight_bits)
+
+        nearest = ledger(norm)
+        nearest.offer(images)
+        victim = PyTorchModel(nn.Sequential(nearest.format, counted).eval(), bounds=(0, 1), device=images.device)
+        with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+            torch.manual_seed(seed)  # the library draws from the global generators
+            # On a staircase many small changes cost L1 little once they are settled, so L2's ways are tried as well.
+            for searched in [Norm.L1, Norm.L2] if norm is Norm.L1 and staircase else [norm]:
+                for start in range(strength.starts):
+                    run, scale = ledger(searched), 2.0 ** ((start + 1) // 2 * (-1 if start % 2 else 1))
+                    for attack in _attacks(searched, norm, strength.steps, scale):
+                        run.offer(attack.run(victim, images, TargetedMisclassification(labels)))
+                    shrink(run)
+                    # Of two images the nearer one need not be the nearer one when both are settled.
+                    nearest.offer(_settled(run, staircase).image)
+                    walk(run, strength.steps, 2 * scale)
+                    shrink(run)
+                    nearest.offer(_settled(run, staircase).image)
+        if staircase and norm is not Norm.LINF:  # the largest change is what it is, whatever becomes of others
+            thin(nearest, staircase, strength.rounds, torch.Generator(images.device).manual_seed(seed))
+    return Found(nearest.distance, nearest.image, counted.forwards, counted.backwards)
+
+
+class Counted(nn.Module):
+    """A network with its passes counted: a backward pass for every forward pass whose input asks for gradients."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.forwards, self.backwards = network, 0, 0
+
+    def forward(self, images: Float[Tensor, "row channel height width"]) -> Float[Tensor, "row class"]:
+        """The network's logits."""
+        self.forwards += 1
+        self.backwards += images.requires_grad
+        return self.network(images)  # type: ignore[no-any-return]
+
+
+def _attacks(searched: Norm, asked: Norm, steps: int, scale: float) -> list[MinimizationAttack]:
+    if searched is Norm.L1:
+        return [L1FMNAttack(steps=steps, max_stepsize=scale, gamma=0.1)]
+    if searched is Norm.L2:
+        ddn = DDNAttack(steps=steps, init_epsilon=scale, gamma=0.1)
+        if asked is not Norm.L2:
+            return [ddn]
+        # Not L2FMNAttack: the projection of foolbox 3.3.4 divides a norm by itself, so there is none.
+        wagner = L2CarliniWagnerAttack(binary_search_steps=3, steps=steps, stepsize=0.02 * scale, initial_const=1.0)
+        return [wagner, ddn]
+    return [LInfFMNAttack(steps=steps, max_stepsize=scale, gamma=0.1)]
+
+
+def passes(norm: Norm, strength: Strength, defense: Transformation, *, eight_bits: bool) -> int:
+    """About how many forward and backward passes the search takes for each row, forward passes alone counted half."""
+    staircase = eight_bits or not isinstance(defense, Identity)
+    # A library's attack and a walk, for L1 on a staircase L2's as well; Carlini and Wagner's attack has three rounds.
+    ways = {Norm.L1: 4 if staircase else 2, Norm.L2: 5, Norm.LINF: 2}[norm]
+    search = ways * (strength.steps + HALVINGS)
+    return search * strength.starts + (staircase and norm is not Norm.LINF) * strength.rounds // 2
+
+
+def _settled(run: Nearest, staircase: Transformation | None) -> Nearest:
+    settled = copy(run)
+    if staircase:
+        settle(settled, staircase)
+        shrink(settled)
+    return settled
+
+
+def _staircase(network: nn.Module, eight_bits: bool) -> Transformation | None:
+    defense = network.defense if isinstance(network, Defended) else Identity()
+    stairs = [PNG()] * eight_bits + [defense] * (not isinstance(defense, Identity))
+    return Chain(stairs) if stairs else None
+
+
+def _check(images: Tensor, predicted: Sequence[int], targets: Sequence[int], seed: int) -> None:
+    whole("seed", seed, 0)
+    if images.ndim != 4 or not images.numel():
+        raise InputError(f"images of shape {tuple(images.shape)}: it must be (row, channel, height, width), not empty")
+    if not images.is_floating_point() or not (float(images.amin()) >= 0 and float(images.amax()) <= 1):
+        raise InputError(
+            f"images of {images.dtype} from {images.amin():g} to {images.amax():g}: they must be floating point "
+            "numbers in [0,1], with normalisation inside the network (clever.Normalize)"
+        )
+    for name, classes in (("predicted", predicted), ("target", targets)):
+        if len(classes) != len(images):
+            raise InputError(f"{len(classes)} {name} classes for {len(images)} images: it must be one an image")
+    same = [row for row, (own, target) in enumerate(zip(predicted, targets, strict=True)) if own == target]
+    if same:
+        raise InputError(f"the target class of row(s) {same[:10]} is the predicted class: choose another class")
+
+
+def _check_network(network: nn.Module, images: Tensor, targets: Sequence[int]) -> None:
+    classes = logits_of(network, images).shape[1]
+    for target in targets:
+        if not 0 <= target < classes:
+            raise InputError(f"target class {target}: the network has classes 0 to {classes - 1}")
+    with torch.enable_grad():
+        if not network(images[:1].detach().requires_grad_()).requires_grad:
+            raise InputError(
+                "the logits do not depend on the input in a way that can be differentiated: put the part that "
+                "cannot be differentiated into clever.BPDA"
+            )

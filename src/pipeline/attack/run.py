@@ -1,0 +1,193 @@
+"""Stage attack: the smallest adversarial distances found for every image of one cell, upper bounds beside CLEVER."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from clever import bpda, compute, jpeg_blocks, libjpeg, models, norms, transforms
+from clever.bpda import Defended
+from clever.checks import flag
+from clever.models import frozen
+from clever.norms import Norm
+from clever.subjects import Subject
+from pipeline.attack import attacks, refine
+from pipeline.attack.attacks import Found, Strength, smallest_distances
+from pipeline.attack.store import found_by
+from pipeline.shared import artifacts
+from pipeline.shared.classifier import device
+from pipeline.shared.fingerprint import code, identity_of, versions
+from pipeline.shared.progress import Progress, about_cell
+from pipeline.shared.selection import Selection, described, settings_of
+
+Pair = tuple[Subject, int]
+"""An image and a target class."""
+
+
+def run(config: DictConfig) -> None:
+    """Writes distances.csv (a row an image, target and norm), examples.npz (of the first image) and run.json."""
+    started = time.perf_counter()
+    artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
+    job = Job.of(config)
+    with frozen(job.network), job.progress() as progress:
+        job.attack(progress)
+        if not job.smallest:
+            progress.say(f"{config.cell}: this shard has no image to attack")
+            return
+        table = job.table()
+        job.write(table)
+        about = {
+            "cell": config.cell,
+            "strength": OmegaConf.to_container(config.attack, resolve=True),
+            "attacks_computed": progress.computed,
+            "attacks_from_store": progress.from_store,
+            "passes": job.passes,
+            "seconds": round(time.perf_counter() - started, 1),
+            "device": str(device(config)),
+            "versions": versions() | {"foolbox": version("foolbox")},
+        }
+        artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
+        share = np.isfinite(table.distance).mean()
+        where = artifacts.results_dir(config)
+        progress.say(f"{config.cell}: adversarial images for {share:.0%} of {len(table)} rows; {where}/distances.csv")
+
+
+@dataclass
+class Job:
+    """One cell, or one shard of it, with everything checked that can be before long work; then what was found.
+
+    ``smallest``: the distance by image, target class and norm. ``examples``: the adversarial images of the first image,
+    by target class and norm. ``passes``: forward and backward passes of all attacks, those of the store included.
+    """
+
+    config: DictConfig
+    selection: Selection
+    network: Defended
+    strength: Strength
+    together: int
+    smallest: dict[tuple[int, int, Norm], float] = field(default_factory=dict)
+    examples: dict[tuple[int, Norm], Tensor] = field(default_factory=dict)
+    passes: int = 0
+
+    @classmethod
+    def of(cls, config: DictConfig) -> "Job":
+        """`InputError` says what would be valid."""
+        strength, together = checked(config)
+        selection = Selection.of(config, together)
+        return cls(config, selection, attacked_of(config, selection.network), strength, together)
+
+    def progress(self) -> Progress:
+        """What counts the attacks of this job."""
+        classes = [len(subject.classes) for subject in self.selection.subjects]
+        return Progress(
+            self.config,
+            about_cell(self.config, told_by(self.config, self.network)),
+            shard=self.selection.shard,
+            together=self.together,
+            per_image=max(classes, default=0) * len(self.selection.norms),
+            left=sum(classes) * len(self.selection.norms),
+            unit="attack",
+        )
+
+    def attack(self, progress: Progress) -> None:
+        """Every image and target class, those of ``together`` prepared images at once."""
+        left = progress.left
+        for pairs in _groups(self.selection.subjects, self.together):
+            images = torch.stack([self.selection.image(subject.index) for subject, _ in pairs])
+            for norm in self.selection.norms:
+                found, known = self._found(pairs, images, norm)
+                self._keep(pairs, norm, found)
+                (progress.find if known else progress.compute)(len(pairs))
+            left -= len(pairs) * len(self.selection.norms)
+            progress.reached(pairs[-1][0].index, left)
+
+    def _found(self, pairs: list[Pair], images: Tensor, norm: Norm) -> tuple[Found, bool]:
+        named = [[subject.name, subject.predicted, target] for subject, target in pairs]
+        decided = decided_by(self.config, self.network) | {"pairs": named, "norm": str(norm)}
+
+        def attack() -> Found:
+            return smallest_distances(
+                self.network,
+                images,
+                [subject.predicted for subject, _ in pairs],
+                [target for _, target in pairs],
+                norm,
+                self.strength,
+                seed=self.selection.settings.seed,
+                eight_bits=self.config.attack.eight_bits,
+            )
+
+        return found_by(artifacts.store(self.config), decided, attack)
+
+    def _keep(self, pairs: list[Pair], norm: Norm, found: Found) -> None:
+        self.passes += found.forwards + found.backwards
+        for (subject, target), distance, image in zip(pairs, found.distance, found.images, strict=True):
+            self.smallest[subject.index, target, norm] = float(distance)
+            if subject is self.selection.subjects[0]:
+                self.examples[target, norm] = image
+
+    def table(self) -> pd.DataFrame:
+        """A row an image, target and norm: the nearest over the classes of the target."""
+        rows: list[dict[str, object]] = []
+        for subject in self.selection.subjects:
+            for norm in self.selection.norms:
+                for target, classes in subject.targets.items():
+                    label = min(classes, key=lambda j: self.smallest[subject.index, j, norm])
+                    row = {"predicted": subject.predicted, "target": target, "target_class": label, "norm": str(norm)}
+                    distance = {"distance": self.smallest[subject.index, label, norm]}
+                    rows.append(self.selection.known(self.config, subject) | row | distance)
+        return pd.DataFrame(rows)
+
+    def write(self, table: pd.DataFrame) -> None:
+        """The table, and the first image with its adversary for each norm and target."""
+        folder = artifacts.results_dir(self.config)
+        artifacts.write_text(folder / "distances.csv", table.to_csv(index=False))
+        first = self.selection.image(self.selection.subjects[0].index)
+        shown = {"original": first.cpu().numpy()}
+        for row in table[table.id == table.id[0]].itertuples():
+            shown[f"{row.norm} {row.target}"] = self.examples[int(row.target_class), Norm(row.norm)].cpu().numpy()
+        artifacts.write_atomically(folder / "examples.npz", lambda file: np.savez(file, allow_pickle=False, **shown))
+
+
+def attacked_of(config: DictConfig, network: Defended) -> Defended:
+    """The classifier attacked: the same one whether the cell's scores use BPDA or not."""
+    return Defended(network.network, network.defense, bpda=config.attack.bpda)
+
+
+def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
+    """All that decides the distances of a cell, given images, target classes and norm."""
+    return identity_of(network, described(config)) | {
+        "strength": repr(checked(config)[0]),
+        "eight_bits": config.attack.eight_bits,
+        "seed": settings_of(config).seed,
+        "device": device(config).type,
+        "code": code(attacks, refine, bpda, compute, jpeg_blocks, libjpeg, models, norms, transforms),
+        "foolbox": version("foolbox"),
+    }
+
+
+def told_by(config: DictConfig, network: Defended) -> dict[str, object]:
+    """All that decides the distances of a cell, given images, targets and norms."""
+    settings = settings_of(config)
+    classes = [settings.reference, settings.random_target, settings.seed]
+    return decided_by(config, network) | {"stage": "attack", "settings": repr(classes)}
+
+
+def checked(config: DictConfig) -> tuple[Strength, int]:
+    """The settings of the attack, checked: how hard to try, and how many images at once."""
+    for name in ("eight_bits", "bpda"):
+        flag(f"attack.{name}", config.attack[name])
+    return Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds")}), config.attack.images
+
+
+def _groups(subjects: list[Subject], together: int) -> Iterator[list[Pair]]:
+    """The images and target classes, those of ``together`` prepared images at once: fixed, whatever was killed."""
+    for _, group in groupby(subjects, key=lambda subject: subject.index // together):
+        yield [(subject, target) for subject in group for target in subject.classes]

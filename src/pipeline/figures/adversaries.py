@@ -1,0 +1,50 @@
+"""Adversarial images of one example behind each defense, and what was changed."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from pipeline.figures.style import figure
+from pipeline.shared.printed import named
+
+Images = dict[str, NDArray[np.float32]]
+
+
+def draw(folder: Path, examples: dict[str, Images], titles: dict[str, str], target: str) -> None:
+    """A row a cell: the original, and for each norm the nearest adversarial image found and the difference, magnified.
+
+    ``examples``: for each cell "original" and "NORM TARGET" images, (channel, height, width) in [0,1]; the original
+    stands in where nothing was found. The differences are shown around grey, so that the largest is black or white.
+    """
+    norms = [name.split()[0] for name in next(iter(examples.values())) if name.endswith(f" {target}")]
+    with figure(folder, "adversaries", width=1.45 * (1 + 2 * len(norms)), height=1.65 * len(examples) + 0.3) as drawn:
+        grid = drawn.subplots(len(examples), 1 + 2 * len(norms), squeeze=False)
+        for axes in grid.flat:
+            axes.set_xticks([])
+            axes.set_yticks([])
+        for row, (cell, images) in zip(grid, examples.items(), strict=True):
+            original = images["original"]
+            _show(row[0], original, "original")
+            row[0].set_ylabel(named(cell), fontsize=8)
+            row[0].set_xlabel(titles[cell], fontsize=6)
+            for index, norm in enumerate(norms):
+                change = images[f"{norm} {target}"] - original
+                largest = float(np.abs(change).max())
+                _show(row[1 + 2 * index], images[f"{norm} {target}"], f"{norm} adversarial")
+                if largest == 0:
+                    _show(row[2 + 2 * index], np.full_like(original, 0.5), "none found")
+                    continue
+                _show(row[2 + 2 * index], 0.5 + 0.5 * change / largest, "difference")
+                row[2 + 2 * index].set_xlabel(f"magnified {0.5 / largest:.3g} times", fontsize=6)
+                row[1 + 2 * index].set_xlabel(f"{norm} distance {_norm(change, norm):.3g}", fontsize=6)
+
+
+def _show(axes: Axes, image: NDArray[np.float32], title: str) -> None:
+    axes.imshow(np.clip(np.moveaxis(image, 0, -1), 0, 1), vmin=0, vmax=1, interpolation="nearest")
+    axes.set_title(title, fontsize=7)
+
+
+def _norm(change: NDArray[np.float32], norm: str) -> float:
+    return float(np.linalg.norm(change.ravel(), {"L1": 1, "L2": 2, "Linf": np.inf}[norm]))

@@ -1,0 +1,35 @@
+"""CLEVER against the smallest adversarial distance found."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.figures.style import colour, figure, marker, plain_numbers
+from pipeline.shared.printed import named
+
+
+def draw(folder: Path, rows: pd.DataFrame) -> None:
+    """A panel a norm; below the diagonal CLEVER is the smaller one, as an estimate of a lower bound should be."""
+    cells, norms = list(rows.cell.unique()), list(rows.norm.unique())
+    with figure(folder, "against", width=3.3 * len(norms), height=3.7) as drawn:
+        for axes, norm in zip(np.ravel(drawn.subplots(1, len(norms))), norms, strict=True):
+            part = rows[(rows.norm == norm) & np.isfinite(rows.distance) & np.isfinite(rows.score)]
+            for index, cell in enumerate(cells):
+                of_cell = part[part.cell == cell]
+                face = ["none" if capped else colour(index) for capped in of_cell.capped]
+                axes.scatter(
+                    of_cell.distance, of_cell.score, 13, face, marker=marker(index), edgecolors=colour(index), lw=0.6
+                )
+                axes.scatter([], [], 16, color=colour(index), marker=marker(index), label=named(cell))
+            values = part[["score", "distance"]].to_numpy()
+            if len(values):
+                ends = [values.min() * 0.8, values.max() * 1.25]
+                axes.plot(ends, ends, color="black", lw=0.7)
+                axes.set(xscale="log", yscale="log")
+                plain_numbers(axes.xaxis, axes.yaxis)
+            axes.set_xlabel(f"smallest distance found,\n{norm} norm ([0,1] pixel units)")
+            axes.set_ylabel(f"CLEVER, {norm} norm ([0,1] pixel units)")
+        handles = axes.get_legend_handles_labels()
+        drawn.legend(*handles, loc="outside upper center", ncols=min(5, len(cells)), frameon=False, fontsize=8)
+        drawn.supxlabel("line: equal; hollow: score capped at the radius R", fontsize=8)

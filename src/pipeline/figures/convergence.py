@@ -1,0 +1,41 @@
+"""How the score settles as the number of batches grows, from maxima that are there already."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clever.extreme_value import FEWEST_BATCHES, end_points
+from pipeline.figures.style import colour, figure
+
+
+def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estimator: str) -> None:
+    """The score from the first N_b batches over that from all, uncapped: median and quartiles over images and targets.
+
+    Beside it, the same from the sample maximum, which shows what the fit of the law changes.
+    """
+    total = int(scores.n_batches.min())
+    maxima = maxima[:, :total]
+    sizes = np.unique(np.geomspace(min(FEWEST_BATCHES, total), total, 10).round().astype(int))
+    norms = list(scores.norm.unique())
+    with figure(folder, "convergence", width=3.0 * len(norms), height=3.0) as drawn:
+        for axes, norm in zip(np.ravel(drawn.subplots(1, len(norms), sharey=True)), norms, strict=True):
+            sample = maxima[(scores.norm == norm).to_numpy()]
+            sample = sample[sample.max(1) > 0]
+            full = np.array([point.value for point in end_points(sample, estimator)])
+            for index, (method, label) in enumerate(
+                ((estimator, f"end point ({estimator})"), ("maximum", "sample maximum"))
+            ):
+                ends = np.array([[point.value for point in end_points(sample[:, :n], method)] for n in sizes])
+                low, middle, high = np.quantile(full / ends, [0.25, 0.5, 0.75], axis=1)
+                axes.plot(sizes, middle, color=colour(index + 1), marker="os"[index], ms=3, label=label)
+                axes.fill_between(sizes, low, high, color=colour(index + 1), alpha=0.2, lw=0)
+            axes.axhline(1, color="black", lw=0.6)
+            axes.set_xscale("log")
+            axes.set_xticks(sizes[::3], [str(size) for size in sizes[::3]])
+            axes.minorticks_off()
+            axes.set_title(f"{norm} norm", fontsize=9)
+            axes.set_xlabel("number of batches N_b")
+        drawn.axes[0].set_ylabel(f"score from N_b batches over score\nfrom all {total} (median, quartiles)")
+        drawn.axes[0].legend(frameon=False, fontsize=8)

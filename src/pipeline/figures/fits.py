@@ -1,0 +1,50 @@
+"""The reverse Weibull law fitted to the batch maxima of example images."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import weibull_max
+
+from pipeline.figures.style import COLOURS, figure
+
+EXAMPLES = 3
+
+
+def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> None:
+    """Rows: the first images of a cell, their first target. Columns: norms. ``maxima``: a row of N_b for each score."""
+    scores = scores.reset_index(drop=True)
+    first = scores[scores.target == scores.target.iloc[0]]
+    images, norms = list(first.id.unique()[:EXAMPLES]), list(first.norm.unique())
+    with figure(folder, "fits", width=3.0 * len(norms), height=2.3 * len(images)) as drawn:
+        grid = drawn.subplots(len(images), len(norms), squeeze=False)
+        for (i, image), (j, norm) in ((a, b) for a in enumerate(images) for b in enumerate(norms)):
+            row = first[(first.id == image) & (first.norm == norm)].iloc[0]
+            axes, sample = grid[i, j], maxima[row.name, : row.n_batches]
+            axes.hist(
+                sample.astype(np.float64),
+                bins=1 if row.end_point_degenerate else "auto",
+                density=True,
+                color="#C8C8C8",
+                edgecolor="#707070",
+                label="batch maxima",
+            )
+            if np.isfinite(row.end_point_shape):
+                law = weibull_max(row.end_point_shape, row.end_point, row.end_point_scale)
+                # short of the end point, where the density of a shape below 1 is infinite
+                x = np.linspace(sample.min(), row.end_point, 400, endpoint=False)
+                axes.plot(x, law.pdf(x), color=COLOURS[1], label="reverse Weibull density")
+            axes.axvline(row.end_point_sample_maximum, color="black", ls=":", label="sample maximum")
+            axes.axvline(row.end_point, color=COLOURS[2], ls="--", label="estimated end point")
+            fit = f"shape {row.end_point_shape:.3g}\nK-S p {row.end_point_ks_pvalue:.2g}"
+            note = "all maxima equal" if row.end_point_degenerate else fit
+            note += "\nfell back" if row.end_point_fell_back else ""
+            axes.text(0.93, 0.95, note, transform=axes.transAxes, ha="right", va="top", fontsize=7)
+            axes.set_title(
+                f"{image}, class {row.predicted} to {row.target_class}, {norm} score {row.score:.3g}", fontsize=7
+            )
+            dual = {"L1": "L∞", "L2": "L2", "Linf": "L1"}[norm]
+            axes.set_xlabel(f"{dual} norm of ∇g (logits per pixel unit)", fontsize=7)
+            axes.set_ylabel("density", fontsize=7)
+        drawn.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)

@@ -1,0 +1,33 @@
+"""The images themselves, original and behind each defense."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.figures.style import figure
+from pipeline.shared.printed import named
+
+SHOWN = 5
+
+
+def draw(folder: Path, examples: dict[str, dict[str, NDArray[np.generic]]]) -> None:
+    """Rows: images. Columns: cells, each image with the largest change of a pixel value that its defense makes.
+
+    ``examples``: for each cell the arrays of the stage score: "original" and "defended" (image, channel, height, width)
+    in [0,1], "id" and "class_name" of each image.
+    """
+    first = next(iter(examples.values()))
+    count = min(SHOWN, len(first["id"]))
+    with figure(folder, "images", width=1.35 * len(examples), height=1.5 * count + 0.4) as drawn:
+        grid = drawn.subplots(count, len(examples), squeeze=False)
+        for column, (cell, arrays) in enumerate(examples.items()):
+            for axes, original, image in zip(grid[:, column], arrays["original"], arrays["defended"], strict=False):
+                axes.imshow(np.moveaxis(image, 0, -1), vmin=0, vmax=1, interpolation="nearest")
+                axes.set_xticks([])
+                axes.set_yticks([])
+                change = float(np.abs(image - original).max())
+                axes.set_xlabel(f"largest change {change * 255:.0f}/255" if change else "unchanged", fontsize=6)
+            grid[0, column].set_title(named(cell), fontsize=8)
+        for axes, name, label in zip(grid[:, 0], first["class_name"], first["id"], strict=False):
+            axes.set_ylabel(f"{str(name)[:18]}\n{label}", fontsize=7)

@@ -1,0 +1,47 @@
+"""Gradient masking made visible: each defense's score with BPDA and without, beside the attack's distance."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.figures.style import COLOURS, figure, logarithmic, unbounded
+from pipeline.shared.printed import named
+
+SHOWN = (
+    ("score with BPDA", COLOURS[1], "o"),
+    ("score without BPDA", COLOURS[5], "D"),
+    ("smallest adversarial distance found", COLOURS[2], "s"),
+)
+
+
+def draw(folder: Path, rows: pd.DataFrame, pairs: list[tuple[str, str]]) -> None:
+    """A panel a norm; ``pairs``: the cells of one defense with BPDA and without. Without any pair, nothing is drawn."""
+    if not pairs:
+        return
+    norms = list(rows.norm.unique())
+    with figure(folder, "masking", width=3.3 * len(norms), height=3.9) as drawn:
+        for axes, norm in zip(np.ravel(drawn.subplots(1, len(norms))), norms, strict=True):
+            for place, (straight, masked) in enumerate(pairs):
+                of_cell = {cell: rows[(rows.cell == cell) & (rows.norm == norm)] for cell in (straight, masked)}
+                values = (of_cell[straight].score, of_cell[masked].score, of_cell[straight].distance)
+                for step, (value, (_, shade, shape)) in enumerate(zip(values, SHOWN, strict=True)):
+                    x = place + (step - 1) * 0.26 + np.linspace(-0.07, 0.07, len(value))
+                    axes.scatter(x, value.where(np.isfinite(value)), 5, color=shade, marker=shape, alpha=0.45, lw=0)
+                    if np.isinf(value).any():
+                        unbounded(axes, np.array([place + (step - 1) * 0.26]), shade)
+                    middle = value[np.isfinite(value)].median()
+                    axes.plot(place + (step - 1) * 0.26 + np.array([-0.11, 0.11]), [middle] * 2, color=shade, lw=2)
+                above, total = int(of_cell[masked].exceeds.sum()), len(of_cell[masked])
+                top = 1.0 if above else 0.93
+                note = f"✗ {above} of {total}\nabove" if above else "none above"
+                axes.annotate(
+                    note, (place, top), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7
+                )
+            shown = rows[(rows.norm == norm) & rows.cell.isin([cell for pair in pairs for cell in pair])]
+            logarithmic(axes, shown[["score", "distance"]].to_numpy())
+            axes.set_ylabel(f"{norm} norm ([0,1] pixel units)")
+            axes.set_xticks(range(len(pairs)), [named(cell) for cell, _ in pairs], rotation=30, fontsize=8)
+        handles = [axes.scatter([], [], 20, color=shade, marker=shape, label=label) for label, shade, shape in SHOWN]
+        drawn.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+        drawn.supxlabel("✗: scores without BPDA above the distance of an adversarial image; bar: median", fontsize=8)

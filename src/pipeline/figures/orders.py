@@ -1,0 +1,59 @@
+"""Second order beside first order: score against score, the gain, and what it costs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from pipeline.figures.style import colour, figure, marker, plain_numbers
+from pipeline.shared.printed import named
+
+
+def draw(folder: Path, both: pd.DataFrame) -> None:
+    """A row of panels a norm; points are images and target classes, hollow where the second order is capped.
+
+    ``both``: `pipeline.aggregate.comparison.pairs`. Without any pair, nothing is drawn.
+    """
+    if not len(both):
+        return
+    norms, cells = list(both.norm.unique()), list(both.cell.unique())
+    names = [named(both[both.cell == cell].network.iloc[0]) for cell in cells]
+    with figure(folder, "orders", width=9.6, height=3.9 * len(norms)) as drawn:
+        grid = drawn.subplots(len(norms), 3, squeeze=False, width_ratios=(1.15, 1, 1))
+        for norm, (scores, gain, cost) in zip(norms, grid, strict=True):
+            of_norm = both[both.norm == norm]
+            for index, cell in enumerate(cells):
+                rows = of_norm[of_norm.cell == cell]
+                face = ["none" if capped else colour(index) for capped in rows.capped]
+                style = {"c": face, "edgecolors": colour(index), "marker": marker(index), "linewidths": 0.7}
+                place, ratio = index + np.linspace(-0.25, 0.25, len(rows)), rows.second / rows["first"]
+                scores.scatter(rows["first"], rows.second, 16, **style)
+                scores.scatter([], [], 16, color=colour(index), marker=marker(index), label=names[index])
+                gain.scatter(place, ratio, 12, **style)
+                cost.scatter(place, rows["products"], 12, **style)
+                for axes, mean in ((gain, np.exp(np.log(ratio).mean())), (cost, rows["products"].mean())):
+                    axes.plot([index - 0.35, index + 0.35], [mean, mean], color="black", lw=1.5)
+            _against(scores, of_norm, norm)
+            gain.axhline(1, color="black", lw=0.6)
+            gain.set_yscale("log")
+            plain_numbers(gain.yaxis)
+            gain.set_ylabel(f"second order over first order, {norm} norm")
+            cost.set_ylim(bottom=0)
+            cost.set_ylabel("Hessian-vector products a point")
+            for axes in (gain, cost):
+                axes.set_xticks(range(len(cells)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+        handles = grid[0, 0].get_legend_handles_labels()
+        drawn.legend(*handles, loc="outside upper center", ncols=min(7, len(cells)), frameon=False, fontsize=8)
+        note = "each point an image and target class; hollow: capped at R; bar: mean (geometric for the gain)"
+        drawn.supxlabel(note, fontsize=8)
+
+
+def _against(axes: Axes, rows: pd.DataFrame, norm: str) -> None:
+    values = rows[["first", "second"]].to_numpy()
+    low, high = values[values > 0].min() * 0.8, values.max() * 1.25
+    axes.plot([low, high], [low, high], color="black", lw=0.6)
+    axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
+    plain_numbers(axes.xaxis, axes.yaxis)
+    axes.set_xlabel(f"first order, {norm} norm ([0,1] pixel units)")
+    axes.set_ylabel(f"second order, {norm} norm ([0,1] pixel units)")

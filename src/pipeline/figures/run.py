@@ -1,0 +1,76 @@
+"""Stage figures: draws what the stages before it computed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from pipeline.figures import adversaries, against, bpda, convergence, fits, images, masking, orders, sandwich, scores
+from pipeline.shared import artifacts
+from pipeline.shared.experiment import experiment
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+def run(config: DictConfig) -> None:
+    """Draws scores, fits, convergence, bpda, images, orders, sandwich, against, masking and adversaries.
+
+    ``orders`` compares first and second order on all networks that have both; the others draw the cells of the first
+    network and order.
+    """
+    folder, tables = artifacts.figures(config), artifacts.needed(artifacts.tables(config), "aggregate", _how())
+    text = {"id": str, "target": str}
+    every = pd.read_csv(tables / "scores.csv", dtype=text)
+    summary = pd.read_csv(tables / "summary.csv", dtype=text)
+    about = pd.read_csv(tables / "cells.csv", dtype={"cell": str})
+    orders.draw(folder, pd.read_csv(tables / "order_pairs.csv", dtype=text))
+    about = about[(about.network == about.network[0]) & (about.order == about.order[0])]
+    every, summary = (table[table.cell.isin(about.cell)] for table in (every, summary))
+    baseline, straight = about.cell.iloc[0], list(about[about.bpda].cell)
+    scores.draw(folder, summary)
+    bpda.draw(folder, every, summary, about, baseline)
+    maxima = artifacts.scores_of(config, baseline) / "maxima.npy"
+    if maxima.is_file():
+        of_baseline = every[every.cell == baseline]
+        fits.draw(folder, of_baseline, np.load(maxima))
+        convergence.draw(folder, of_baseline, np.load(maxima), config.sampling.estimator)
+    sandwich.draw(folder, every[every.cell.isin(straight)])
+    against.draw(folder, every[every.cell.isin(straight)])
+    masking.draw(folder, every, _with_and_without(about))
+    attacked = dict(_examples(artifacts.attacks_of(config, cell) for cell in straight))
+    if attacked:
+        first = {cell: every[every.cell == cell].iloc[0] for cell in attacked}
+        captions = {cell: f"{row.id}\nclass {row.predicted} to {row.target_class}" for cell, row in first.items()}
+        adversaries.draw(folder, attacked, captions, next(iter(first.values())).target)
+    different = about.drop_duplicates("defense").cell
+    defended = dict(_examples(artifacts.scores_of(config, cell) for cell in different))
+    if defended:
+        images.draw(folder, defended)
+    drawn = sorted(path.stem for path in folder.glob("*.pdf"))
+    print(f"{experiment()}: {', '.join(drawn)} in {folder}")
+    for name, there in (("fits, convergence", maxima.is_file()), ("adversaries", attacked), ("images", defended)):
+        if not there:
+            print(f"{experiment()}: no {name}, since the files they are drawn from are not there")
+
+
+def _examples(folders: Iterator[Path]) -> Iterator[tuple[str, Arrays]]:
+    """The example images of each cell that has them, by the cell's name."""
+    for folder in folders:
+        if (folder / "examples.npz").is_file():
+            with np.load(folder / "examples.npz") as file:
+                yield folder.name, dict(file)
+
+
+def _with_and_without(about: pd.DataFrame) -> list[tuple[str, str]]:
+    """The cells of each defense with BPDA and without."""
+    of_defense = about[~about.bpda].drop_duplicates("defense").set_index("defense").cell
+    straight = about[about.bpda].drop_duplicates("defense")
+    defenses = zip(straight.cell, straight.defense, strict=True)
+    return [(cell, of_defense[defense]) for cell, defense in defenses if defense in of_defense]
+
+
+def _how() -> str:
+    return f" experiment={experiment()}"

@@ -1,0 +1,38 @@
+"""CLEVER by defense and target."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.figures.style import colour, figure, marker, plain_numbers, unbounded
+from pipeline.shared.printed import TARGETS, named
+
+
+def draw(folder: Path, summary: pd.DataFrame) -> None:
+    """A panel a norm: means over images with their intervals; hollow where some scores are capped at the radius."""
+    norms, cells, targets = (list(summary[name].unique()) for name in ("norm", "cell", "target"))
+    with figure(folder, "scores", width=3.2 * len(norms), height=3.6) as drawn:
+        for axes, norm in zip(np.ravel(drawn.subplots(1, len(norms))), norms, strict=True):
+            for index, cell in enumerate(cells):
+                rows = summary[(summary.norm == norm) & (summary.cell == cell)].set_index("target")
+                x = np.array([targets.index(target) for target in rows.index]) + (index - (len(cells) - 1) / 2) * 0.12
+                rows[~np.isfinite(rows["mean"])] = rows[~np.isfinite(rows["mean"])].replace(np.inf, np.nan)
+                bars = np.maximum([rows["mean"] - rows.mean_low, rows.mean_high - rows["mean"]], 0)
+                axes.errorbar(x, rows["mean"], bars, fmt="none", ecolor=colour(index), elinewidth=1, capsize=2)
+                hollow = rows.share_capped.to_numpy() > 0
+                face = ["white" if capped else colour(index) for capped in hollow]
+                axes.scatter(x, rows["mean"], 28, face, marker=marker(index), edgecolors=colour(index), zorder=3)
+                unbounded(axes, x[~np.isfinite(rows["mean"])], colour(index))
+                axes.plot([], [], marker(index), color=colour(index), label=named(cell))
+            axes.set_yscale("log")
+            axes.set_xticks(range(len(targets)), [TARGETS.get(target, f"class {target}") for target in targets])
+            axes.set_xlabel("target class")
+            axes.set_ylabel(f"estimated CLEVER score,\n{norm} norm ([0,1] pixel units)")
+            plain_numbers(axes.yaxis)
+        drawn.legend(
+            *axes.get_legend_handles_labels(), loc="outside upper center", ncols=min(6, len(cells)), frameon=False
+        )
+        drawn.supxlabel(
+            "mean over images, 95 % bootstrap interval; hollow: some scores capped at the radius R", fontsize=8
+        )

@@ -1,0 +1,77 @@
+"""What the figures share: colours for colour-blind readers and for print, and how they are saved."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pipeline.shared.artifacts import write_atomically
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of a font that it subsets
+
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#7F3C8D", "#8A8A8A")
+"""Okabe and Ito's palette and two more, told apart by the colour-blind and, with the markers, in grey."""
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">")
+
+
+def colour(index: int) -> str:
+    """The colour of the index-th cell, the same in every figure."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def marker(index: int) -> str:
+    """The marker of the index-th cell, the same in every figure."""
+    return MARKERS[index % len(MARKERS)]
+
+
+def plain_numbers(*axes: Axis) -> None:
+    """Tick labels of logarithmic axes as plain numbers, the fewer the more decades there are."""
+    for axis in axes:
+
+        def label(value: float, position: float, axis: Axis = axis) -> str:
+            low, high = axis.get_view_interval()
+            decades = np.log10(high / low)
+            shown = "1236" if decades < 1.5 else "13" if decades < 2.5 else "1"
+            return f"{value:g}" if f"{value:e}"[0] in shown else ""
+
+        axis.set_major_formatter(label)
+        axis.set_minor_formatter(label)
+
+
+def logarithmic(axes: Axes, values: NDArray[np.float64]) -> None:
+    """A logarithmic y axis with plain numbers, where any of the values has a place on it."""
+    if (np.isfinite(values) & (values > 0)).any():
+        axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
+
+
+def unbounded(axes: Axes, x: NDArray[np.float64], shade: str) -> None:
+    """An arrow at the top edge for every infinite value, which has no place on the axis."""
+    for place in x:
+        axes.annotate(
+            "∞", (place, 1.0), (place, 0.9), ("data", "axes fraction"), ("data", "axes fraction"),
+            {"arrowstyle": "->", "color": shade}, color=shade, ha="center", fontsize=8,
+        )  # fmt: skip
+
+
+@contextmanager
+def figure(folder: Path, name: str, *, width: float, height: float) -> Iterator[Figure]:
+    """A figure of that size in inches, saved as PDF and PNG when the block ends; the same figure, the same bytes."""
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42}):
+        drawn = plt.figure(figsize=(width, height), layout="constrained")
+        try:
+            yield drawn
+            for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+                draw = partial(drawn.savefig, format=kind, dpi=160, metadata=metadata)
+                write_atomically(folder / f"{name}.{kind}", draw)
+        finally:
+            plt.close(drawn)

@@ -1,0 +1,79 @@
+"""Stage model: a network's weights, and how often it is right."""
+
+import io
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from clever.errors import InputError
+from clever.models import Normalize, frozen
+from pipeline.model.weights import State
+from pipeline.shared import artifacts
+from pipeline.shared.accuracy import accuracy
+from pipeline.shared.classifier import bare, device, fill, sha256_of
+from pipeline.shared.composed import each_cell
+from pipeline.shared.prepared import Prepared
+
+
+def run(config: DictConfig) -> None:
+    """Writes weights.pt and about.json of each network of the experiment; without one, of the network chosen."""
+    for cell in networks(config).values():
+        _make(cell)
+
+
+def networks(config: DictConfig) -> dict[str, DictConfig]:
+    """A cell's configuration for each network, by the network's name; `InputError` for two that share a name."""
+    found: dict[str, DictConfig] = {}
+    for cell in each_cell(config):
+        other = found.setdefault(cell.model.name, cell)
+        if _origin(other) != _origin(cell):
+            raise InputError(
+                f"two networks of the experiment are called {cell.model.name}: give one of them another model.name"
+            )
+    return found
+
+
+def loaded(config: DictConfig) -> tuple[nn.Module, Normalize]:
+    """The network with the weights that the configuration names, on the CPU, and its normalisation."""
+    network, normalize = bare(config)
+    state: State = instantiate(config.weights).state(
+        network, normalize, training=artifacts.training(config), store=artifacts.store(config)
+    )
+    fill(network, state, config.weights._target_.rpartition(".")[2])
+    return network, normalize
+
+
+def accuracy_of(config: DictConfig, network: nn.Module, normalize: Normalize) -> tuple[float, int]:
+    """The share of the prepared images that it is right on, and how many these are."""
+    prepared = Prepared.read(config)
+    complete = nn.Sequential(normalize, network).to(device(config))
+    with frozen(complete):
+        return accuracy(complete, prepared, range(len(prepared.labels))), len(prepared.labels)
+
+
+def saved(network: nn.Module) -> bytes:
+    """The network's state_dict as a file's content; torch would make an error of its own of a full disk."""
+    content = io.BytesIO()
+    torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, content)
+    return content.getvalue()
+
+
+def _make(config: DictConfig) -> None:
+    network, normalize = loaded(config)
+    share, images = accuracy_of(config, network, normalize)
+    folder, content = artifacts.model_of(config, config.model.name), saved(network)
+    artifacts.write_atomically(folder / "weights.pt", lambda file: file.write(content))
+    about = _origin(config) | {
+        "sha256": sha256_of(folder / "weights.pt"),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "images": images,
+        "accuracy": share,
+    }
+    artifacts.write_json(folder / "about.json", about)
+    print(f"{config.model.name}: right on {share:.1%} of {images} images")
+
+
+def _origin(config: DictConfig) -> dict[str, object]:
+    return {name: OmegaConf.to_container(config[name], resolve=True) for name in ("model", "weights")}

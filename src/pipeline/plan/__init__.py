@@ -1,0 +1,1 @@
+"""What an experiment will cost, before it is run. Files in: conf/ alone. Files out: none, it prints."""

@@ -1,0 +1,121 @@
+"""What a run will cost, before it: cells, gradients, time from a short measurement, disk. Computes no score."""
+
+import statistics
+import time
+
+import pandas as pd
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from clever.bpda import Defended
+from clever.capacity import Capacity, Measure
+from clever.compute import Compute
+from clever.maxima import KEPT
+from clever.models import frozen, logits_of
+from clever.norms import Norm
+from clever.orders import NORMS, FirstOrder, Order
+from pipeline.attack.attacks import Strength, passes
+from pipeline.shared.composed import each_cell
+from pipeline.shared.classifier import bare, device
+from pipeline.shared.durations import told
+from pipeline.shared.selection import listed, settings_of
+
+SECONDS = 2.0
+"""Of each measurement, half of which only warms up."""
+COLUMNS = len(NORMS)
+"""Of what is kept of a batch: the three norms of the first order; the second has a few more."""
+MOST_TARGETS = 10
+"""Target classes that are measured together; of more, the forward pass is a small part."""
+FILE = 3000
+"""Bytes of a file of the store beside its numbers."""
+
+
+def run(config: DictConfig) -> None:
+    """Prints a line a cell and the totals. Neither data nor weights are needed: speed does not depend on them."""
+    rows, measured = [], {}
+    for cell in tqdm(list(each_cell(config)), desc="measuring", unit="cell"):
+        same_speed = repr([cell[group] for group in ("model", "defense", "order", "compute", "device", "targets")])
+        if same_speed not in measured:
+            measured[same_speed] = _speed(cell)
+        rows.append(_row(cell, *measured[same_speed]))
+    table = pd.DataFrame(rows)
+    shown = table.drop(columns=["attacked", "attack seconds", "attack bytes"])
+    print(
+        shown.assign(seconds=shown.seconds.map(told))
+        .rename(columns={"seconds": "time"})
+        .to_markdown(index=False, floatfmt=",.4g", intfmt=",")
+    )
+    # Two cells with the same network and defense share their attacks.
+    attacks = table.drop_duplicates("attacked")[["attack seconds", "attack bytes"]].sum()
+    images = attacks["attack bytes"] / 1e6
+    print(f"device: {device(config)}; as much as there can be: misclassified images will be left out")
+    print(f"gradients: {table.gradients.sum():,}")
+    print(f"time: {told(table.seconds.sum())} for scores, {told(attacks['attack seconds'])} for attacks")
+    print(f"disk: {table['store MB'].sum() + images:,.0f} MB of store, {images:,.0f} MB of them adversarial images")
+
+
+def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: float) -> dict[str, object]:
+    settings, norms = settings_of(cell), [Norm.named(str(norm)) for norm in listed(cell.norms, "norms")]
+    per_image, n_images = _targets(cell, classes), cell.score.n_images
+    balls = {settings.ball(norm) for norm in norms}
+    batches = n_images * per_image * len(balls) * settings.n_batches
+    gradients = batches * settings.n_samples
+    strength = Strength(**{key: cell.attack[key] for key in ("steps", "starts", "rounds")})
+    defense = instantiate(cell.defense)
+    attack = (
+        sum(passes(norm, strength, defense, eight_bits=cell.attack.eight_bits) for norm in norms) * n_images * per_image
+    )
+    return {
+        "cell": cell.cell,
+        "network": cell.model.name,
+        "images": n_images,
+        "targets": per_image,
+        "balls": len(balls),
+        "N_b": settings.n_batches,
+        "N_s": settings.n_samples,
+        "gradients": gradients,
+        "gradients/s": per_second,
+        "seconds": gradients / per_second,
+        "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE) / 1e6,
+        "attacked": f"{cell.model.name} {defense}",
+        "attack seconds": attack / passes_per_second,
+        "attack bytes": n_images * per_image * len(norms) * 3 * cell.data.size**2 * 4,
+    }
+
+
+def _speed(cell: DictConfig) -> tuple[int, float, float]:
+    """The number of classes, what is measured a second by the cell's order, and gradients a second for one target."""
+    network, normalize = bare(cell)
+    complete = nn.Sequential(normalize, network).to(device(cell))
+    defense, compute = instantiate(cell.defense), Compute(**cell.compute)
+    order: Order = instantiate(cell.order)
+    example = torch.rand(3, cell.data.size, cell.data.size, device=device(cell))
+    with frozen(complete), compute.arithmetic():
+        classes = logits_of(complete, example.unsqueeze(0)).shape[1]
+        targets = list(range(1, min(_targets(cell, classes), MOST_TARGETS) + 1))
+        sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda)
+        attacked = Defended(complete, defense)
+        order.check(sampled, example.unsqueeze(0))
+        of_order = _rate(order.measure(sampled, 0, targets), example) * len(targets)
+        return classes, of_order, _rate(FirstOrder().measure(attacked, 0, targets[:1]), example)
+
+
+def _targets(cell: DictConfig, classes: int) -> int:
+    """How many target classes an image has, at most."""
+    targets = listed(cell.targets, "targets")
+    return classes - 1 if "untargeted" in targets else min(len(targets), classes - 1)
+
+
+def _rate(measure: Measure, example: Tensor) -> float:
+    """Points a second."""
+    capacity = Capacity.of(measure, example)
+    points = example.expand(capacity.size, -1, -1, -1).contiguous()
+    turns: list[float] = []
+    while sum(turns) < SECONDS or len(turns) < 4:
+        started = time.perf_counter()
+        float(capacity.run(measure, points).sum())  # waits for the device
+        turns.append(time.perf_counter() - started)
+    return len(points) / statistics.median(turns[len(turns) // 2 :])  # the first half warms up, and compiles

@@ -1,1 +1,0 @@
-"""The paper's figures: each module draws one, from the tables of the stage aggregate and the maxima of score."""

@@ -1,0 +1,39 @@
+"""ImageNet as a data set of the pipeline."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from clever.errors import InputError
+from pipeline.prepare.imagenet import Entry, choose, entries
+from pipeline.prepare.preprocess import decode
+from pipeline.prepare.preprocess import preprocessing as to_square
+from pipeline.prepare.source import Candidate, Pixels
+
+
+class ImageNet:
+    """The validation images in the folder ``root``, in any layout that people have them in (`imagenet.entries`).
+
+    ``ids``, a list of image ids, takes the place of ``n_images`` chosen by seed. ``preprocessing`` to a square of
+    ``size`` pixels: "standard" or "reference_code" (`preprocess`).
+    """
+
+    def __init__(self, root: str, n_images: int, ids: Sequence[str] | None, preprocessing: str, size: int) -> None:
+        self.root, self.ids = Path(root), ids
+        self.n_images = n_images if ids is None else len(ids)
+        self.preprocess = to_square(preprocessing, size)
+
+    def candidates(self, seed: int) -> Iterator[Candidate]:
+        """Every image of the folder in an order chosen by seed, or those of the list of ids."""
+        found = choose(entries(self.root), self.ids, seed)
+        if len(found) < self.n_images:
+            raise InputError(f"data.n_images is {self.n_images}, but {self.root} holds {len(found)} images")
+        for entry in found:
+            yield Candidate(entry.id, entry.label, entry.class_name, entry.source, partial(self._load, entry))
+
+    def training(self, seed: int) -> None:
+        """Validation images are not trained on."""
+        return
+
+    def _load(self, entry: Entry) -> Pixels:
+        return self.preprocess(decode(entry.read()))

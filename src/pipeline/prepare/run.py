@@ -1,0 +1,72 @@
+"""Stage prepare: the data set's images as 8-bit pixels at network size, and a manifest."""
+
+import hashlib
+from typing import IO
+
+import numpy as np
+import pandas as pd
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from tqdm.auto import tqdm
+
+from clever.errors import InputError
+from pipeline.shared import artifacts
+from pipeline.prepare.preprocess import BrokenImage
+from pipeline.prepare.source import Candidate, Pixels, Source
+
+
+def run(config: DictConfig) -> None:
+    """Writes images.npy (image, channel, height, width), manifest.csv, and training.npz where there is one to train on.
+
+    A broken image is named in the manifest with the reason and skipped; the next one takes its place.
+    """
+    source: Source = instantiate(config.data)
+    if source.n_images < 1:
+        raise InputError(f"data.n_images is {source.n_images}: prepare at least one image")
+    rows: list[dict[str, object]] = []
+    artifacts.write_atomically(artifacts.images(config), lambda file: _write(file, source, config.seed, rows))
+    artifacts.write_text(artifacts.manifest(config), pd.DataFrame(rows).to_csv(index=False))
+    training = source.training(config.seed)
+    if training is None:
+        artifacts.training(config).unlink(missing_ok=True)
+    else:
+        x, y = training
+        artifacts.write_atomically(artifacts.training(config), lambda file: np.savez(file, images=x, labels=y))
+
+
+def _write(file: IO[bytes], source: Source, seed: int, rows: list[dict[str, object]]) -> None:
+    """The images one after the other, as one array that can be mapped into memory, and a row of the manifest each."""
+    written = 0
+    with tqdm(total=source.n_images, unit="image", desc="prepare") as bar:
+        for candidate in source.candidates(seed):
+            try:
+                pixels = candidate.load()
+            except (BrokenImage, OSError) as broken:
+                bar.write(f"skipped {candidate.source}: {broken}")
+                rows.append(_row(candidate, None, str(broken)))
+                continue
+            if not written:
+                header = {"descr": "|u1", "fortran_order": False, "shape": (source.n_images, *pixels.shape)}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(pixels.tobytes())
+            rows.append(_row(candidate, pixels, ""))
+            written += 1
+            bar.update()
+            if written == source.n_images:
+                return
+    raise InputError(
+        f"{written} readable images of the {source.n_images} asked for (data.n_images): "
+        f"{len(rows)} were there, {len(rows) - written} of them broken"
+    )
+
+
+def _row(candidate: Candidate, pixels: Pixels | None, reason: str) -> dict[str, object]:
+    return {
+        "id": candidate.id,
+        "label": candidate.label,
+        "class_name": candidate.class_name,
+        "source": candidate.source,
+        "sha256": "" if pixels is None else hashlib.sha256(pixels.tobytes()).hexdigest(),
+        "skipped": reason,
+    }
+

@@ -1,0 +1,36 @@
+"""Weights for everyone: the networks of an experiment, trained here and put where git keeps them."""
+
+import sys
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from clever.errors import InputError
+from pipeline.model.run import accuracy_of, loaded, networks, saved
+from pipeline.shared import artifacts
+from pipeline.shared.classifier import sha256_of
+from pipeline.shared.fingerprint import versions
+
+
+def run(config: DictConfig) -> None:
+    """Writes data/weights/NAME.pt and NAME.json for each network; `InputError` unless ``weights=trained``."""
+    if HydraConfig.get().runtime.choices.weights != "trained":
+        raise InputError("publish takes weights that are trained here: weights=trained")
+    for name, cell in networks(config).items():
+        network, normalize = loaded(cell)
+        share, images = accuracy_of(cell, network, normalize)
+        path, content = artifacts.WEIGHTS / f"{name}.pt", saved(network)
+        artifacts.write_atomically(path, lambda file, content=content: file.write(content))  # type: ignore[misc]
+        about = {
+            "sha256": sha256_of(path),
+            "command": f"python -m pipeline.publish {' '.join(sys.argv[1:])}",
+            "model": OmegaConf.to_container(cell.model, resolve=True),
+            "training": OmegaConf.to_container(cell.weights, resolve=True),
+            "data": OmegaConf.to_container(cell.data, resolve=True),
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "accuracy": share,
+            "images": images,
+            "versions": versions(),
+        }
+        artifacts.write_json(path.with_suffix(".json"), about)
+        print(f"{path}: {path.stat().st_size:,} bytes, right on {share:.1%} of {images} images")

@@ -1,0 +1,152 @@
+"""What the report shows of one experiment, read from the files that its stages left."""
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from markupsafe import Markup
+
+from pipeline.report.paper_numbers import beside_ours
+from pipeline.shared import artifacts, printed
+
+FIGURES = {
+    "sandwich": "CLEVER below, the smallest adversarial distance found above, image by image",
+    "against": "CLEVER against the smallest adversarial distance found",
+    "scores": "CLEVER by defense and target class",
+    "bpda": "Scores behind each defense over the undefended score of the same image, with BPDA and without",
+    "masking": "Gradient masking: scores with BPDA and without, beside the distance of adversarial images",
+    "adversaries": "The nearest adversarial images found of one example, and what was changed",
+    "orders": "Second order beside first order, on networks with two derivatives",
+    "fits": "The reverse Weibull law fitted to the batch maxima of example images",
+    "convergence": "How the score settles as the number of batches grows",
+    "images": "Images behind each defense",
+}
+"""The figures by name, with their captions, in the order of the page."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One experiment: its tables, its figures as (name, caption, picture), and what each cell's runs told."""
+
+    name: str
+    scores: pd.DataFrame
+    cells: pd.DataFrame
+    findings: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
+    figures: list[tuple[str, str, str]]
+    runs: dict[str, dict[str, Any]]
+    attacks: dict[str, dict[str, Any]]
+    paper: pd.DataFrame | None
+
+    @classmethod
+    def read(cls, folder: Path, paper_numbers: str | None) -> "Part":
+        """From results/<experiment>; `InputError` where a stage has not run."""
+        name, text = folder.name, {"id": str, "target": str, "cell": str}
+        tables = artifacts.needed(folder / "tables", "aggregate", f" experiment={name}")
+        read = {table: pd.read_csv(tables / f"{table}.csv", dtype=text) for table in TABLES}
+        cells, pictures = read["cells"], folder / "figures"
+        paper = beside_ours(Path(paper_numbers), read["summary"]) if paper_numbers else None
+        return cls(
+            name,
+            read["scores"],
+            cells,
+            read["findings"],
+            printed.sections(read["summary"], read["orders"], read["bounds"]),
+            [
+                (figure, caption, _embedded(pictures / f"{figure}.png"))
+                for figure, caption in FIGURES.items()
+                if (pictures / f"{figure}.png").is_file()
+            ],
+            {cell: json.loads((folder / "score" / cell / "run.json").read_text()) for cell in cells.cell},
+            {cell: json.loads((folder / "attack" / cell / "run.json").read_text()) for cell in cells.cell},
+            paper,
+        )
+
+    @property
+    def with_gradients(self) -> pd.DataFrame:
+        """The findings of the cells with true gradients or BPDA."""
+        return self.findings[self.findings.cell.isin(self.cells[self.cells.bpda].cell)]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Scores and findings, with gradients and without."""
+        with_gradients = self.scores.cell.isin(self.cells[self.cells.bpda].cell)
+        return {
+            "scores": int(with_gradients.sum()),
+            "masked": int((~with_gradients).sum()),
+            "findings": len(self.with_gradients),
+            "masked_findings": len(self.findings) - len(self.with_gradients),
+        }
+
+    @property
+    def networks(self) -> pd.DataFrame:
+        """What the networks are, and how often they are right."""
+        about = {run["network"]: run["weights"] for run in self.runs.values()}
+        return pd.DataFrame(
+            {
+                "network": name,
+                "parameters": weights["parameters"],
+                "right on": f"{weights['accuracy']:.1%} of {weights['images']} images",
+                "weights": weights["weights"]["_target_"].rpartition(".")[2].lower(),
+                "sha256 of the weights": weights["sha256"][:16],
+            }
+            for name, weights in about.items()
+        )
+
+    @property
+    def cost(self) -> pd.DataFrame:
+        """What each cell is and what it cost."""
+        runs, attacks = [self.runs[cell] for cell in self.cells.cell], [self.attacks[cell] for cell in self.cells.cell]
+        return pd.DataFrame(
+            {
+                "cell": self.cells.cell,
+                "network": self.cells.network,
+                "order": self.cells.order.map(printed.named),
+                "defense": [_settings(run["defense"]) for run in runs],
+                "BPDA": ["yes" if run["bpda"] else "no" for run in runs],
+                "right on": self.cells.accuracy.map("{:.1%}".format),
+                "images scored": self.cells.scored,
+                "points x targets": [run["points_computed"] + run["points_from_store"] for run in runs],
+                "attack passes": [attack["passes"] for attack in attacks],
+                "seconds, scores": [run["seconds"] for run in runs],
+                "seconds, attacks": [attack["seconds"] for attack in attacks],
+            }
+        )
+
+    @property
+    def sampling(self) -> str:
+        """The settings of the sampling, where all cells have the same ones, else those of each."""
+        texts = {cell: yaml.safe_dump(run["sampling"], sort_keys=False) for cell, run in self.runs.items()}
+        if len(set(texts.values())) == 1:
+            return next(iter(texts.values()))
+        return "\n".join(f"# {cell}\n{text}" for cell, text in texts.items())
+
+    @property
+    def versions(self) -> str:
+        """Of what computed the numbers, and on which devices."""
+        attack = next(iter(self.attacks.values()))
+        devices = sorted({run["device"] for run in self.runs.values()})
+        versions = ", ".join(f"{name} {version}" for name, version in attack["versions"].items())
+        return f"{versions}; device: {', '.join(devices)}"
+
+
+TABLES = ("scores", "cells", "summary", "orders", "bounds", "findings")
+
+
+def table_html(table: pd.DataFrame) -> Markup:
+    """A table for the page."""
+    return Markup(table.to_html(index=False, border=0, na_rep="", float_format=lambda number: f"{number:.4g}"))
+
+
+def _settings(defense: dict[str, Any]) -> str:
+    """A defense in one line: its name and parameters."""
+    name = str(defense["_target_"]).rpartition(".")[2]
+    return ", ".join([name, *(f"{key} {value}" for key, value in defense.items() if key != "_target_")])
+
+
+def _embedded(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,0 +1,45 @@
+"""Stage report: one page that says what the papers claim, what each experiment shows of it, and what was run."""
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from omegaconf import DictConfig, OmegaConf
+
+from pipeline.report.claims import Claim, claims
+from pipeline.report.part import Part, table_html
+from pipeline.shared import artifacts, printed
+from pipeline.shared.experiment import experiment
+
+
+def run(config: DictConfig) -> None:
+    """Writes results/report.html, which holds everything it shows and asks nothing of a network; and claims.csv.
+
+    A part for each experiment of params.yaml's ``experiments.reported``, or for the one that is chosen.
+    """
+    names = [experiment()] if experiment() else list(config.experiments.reported)
+    parts = [Part.read(artifacts.RESULTS / str(name), config.paper_numbers) for name in names]
+    judged = {part.name: claims(part.scores, part.cells, config.seed) for part in parts}
+    templates = Environment(loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined)
+    page = templates.get_template("report.html").render(
+        parts=parts,
+        claims=judged,
+        texts=next(iter(judged.values())),
+        table=table_html,
+        attack=OmegaConf.to_yaml(config.attack, resolve=True),
+        note=printed.NOTE,
+    )
+    artifacts.write_text(artifacts.REPORT, page)
+    verdicts = pd.DataFrame([_row(name, claim) for name, of_part in judged.items() for claim in of_part])
+    artifacts.write_text(artifacts.CLAIMS, verdicts.to_csv(index=False))
+    figures = sum(len(part.figures) for part in parts)
+    print(f"report: {artifacts.REPORT}, {len(page) / 1e6:.1f} MB, {len(parts)} experiments, {figures} figures")
+
+
+def _row(name: str, claim: Claim) -> dict[str, str]:
+    return {
+        "experiment": name,
+        "claim": claim.text,
+        "verdict": str(claim.verdict),
+        "evidence": "; ".join(claim.evidence),
+        "criterion": claim.criterion,
+        "source": claim.source,
+    }

@@ -1,0 +1,76 @@
+"""The store of batch maxima: what sampling costs, kept for every run that needs the same numbers again."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from clever.capacity import Capacity
+from clever.checks import whole
+from clever.maxima import BatchMaxima, Site, batch_maxima, chunks
+from clever.samplers import MeasureOf
+from pipeline.score.shelf import Shelf
+from pipeline.shared import kept
+from pipeline.shared.artifacts import write_text
+
+
+class Store:
+    """A sampler that computes only what no other run has finished, before this one or at the same time.
+
+    A folder (`Shelf`) stands for all that decides the numbers but target and batch: image, network, transformation,
+    BPDA, order, code, predicted class, ball, N_s, seed, clipping, precision, kind of device. Each chunk of batches is
+    written as soon as it is computed: a kill loses the chunk under way, and any number of processes share a store.
+
+    ``compute`` and ``find`` hear of points (each counted once a target) as they are computed or read.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        decided_by: dict[str, object],
+        chunk_points: int,
+        *,
+        compute: Callable[[int], object],
+        find: Callable[[int], object],
+    ) -> None:
+        whole("chunk_points", chunk_points, 1)
+        self.path, self.decided_by, self.chunk_points = path, decided_by, chunk_points
+        self.compute, self.find = compute, find
+        self.capacity: Capacity | None = None
+        self.shelf = Shelf(path)
+
+    def __call__(
+        self, measure_of: MeasureOf, site: Site, predicted: int, targets: Sequence[int], batches: range
+    ) -> BatchMaxima:
+        """As `clever.samplers.Sampler`: arrays (batch, target, column, kept)."""
+        shelf = self._shelf(site, predicted)
+        for chunk in chunks(batches, site.n_samples, self.chunk_points):
+            missing = shelf.missing(targets, chunk)
+            lacking = sum(len(run) * len(some) for run, some in missing)
+            self.find(site.n_samples * (len(chunk) * len(targets) - lacking))
+            for run, some in missing:
+                self.capacity = self.capacity or Capacity.of(measure_of(targets[:1]), site.centre)
+                shelf.add(run, some, batch_maxima(measure_of(some), site, run, self.capacity, self.compute))
+        shelf.join(targets, batches)
+        return shelf.maxima(targets, batches)
+
+    def _shelf(self, site: Site, predicted: int) -> Shelf:
+        """The one of the last call where that was about the same, so that nothing is read twice."""
+        key = self.decided_by | {
+            "image": site.image,
+            "predicted": predicted,
+            "norm": str(site.ball.norm),
+            "radius": site.ball.radius,
+            "law": str(site.ball.law),
+            "n_samples": site.n_samples,
+            "seed": site.seed,
+            "clip": site.clip,
+            "dtype": str(site.centre.dtype),
+            "device": site.centre.device.type,
+        }
+        name = kept.name_of(key)
+        folder = self.path / "maxima" / name[:2] / name[2:]
+        if self.shelf.folder != folder:
+            self.shelf = Shelf(folder)
+            if not (folder / "key.json").exists():
+                write_text(folder / "key.json", json.dumps(key, indent=2, sort_keys=True))
+        return self.shelf

@@ -1,0 +1,99 @@
+"""The classifier that a configuration describes."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from clever.bpda import Defended
+from clever.checks import flag
+from clever.errors import InputError
+from clever.models import Normalize
+from pipeline.shared import artifacts
+
+
+def device(config: DictConfig) -> torch.device:
+    """The device of the configuration; ``auto`` is a GPU where there is one."""
+    name = config.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise InputError(f"device={name} is not to be had here: {error}; auto and cpu always are") from error
+
+
+def bare(config: DictConfig) -> tuple[nn.Module, Normalize]:
+    """The network with the initial weights of the seed, and its normalisation."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # constructors draw their initial weights from the global generator alone
+        network = instantiate(config.model.network)
+    if not isinstance(network, nn.Module):
+        raise InputError(f"model.network makes a {type(network).__name__}: it must make a torch.nn.Module")
+    return network, Normalize(config.model.normalize.mean, config.model.normalize.std)
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_state(path: Path) -> dict[str, Tensor]:
+    """A state_dict from a file, without running any code of the file's; `InputError` where it holds something else."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file that is none of torch's makes the reader raise nearly anything
+        raise InputError(f"{path} holds no state_dict that can be loaded safely: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{path} holds {type(state).__name__}, not a state_dict of tensors")
+    return state
+
+
+def fill(network: nn.Module, state: dict[str, Tensor], origin: str) -> None:
+    """Loads the weights; `InputError` where they are those of another architecture."""
+    # torchvision's DenseNet files are older than its module names; what the pattern misses is left as it is
+    state = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", name): value for name, value in state.items()}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        shown = " ".join(line.strip()[:200] for line in lines[1:3])
+        raise InputError(
+            f"the weights of {origin} are not those of {type(network).__name__}: {shown} ({len(lines) - 1} mismatches)"
+        ) from error
+
+
+def about_network(config: DictConfig) -> dict[str, Any]:
+    """What the stage model wrote of this network: origin and sha256 of its weights, accuracy."""
+    about: dict[str, Any] = json.loads((artifacts.model_of(config, config.model.name) / "about.json").read_text())
+    return about
+
+
+def defended(config: DictConfig) -> Defended:
+    """The classifier of a cell: the stage model's weights, normalisation first, behind the cell's defense."""
+    network, normalize = bare(config)
+    folder = artifacts.model_of(config, config.model.name)
+    path = artifacts.needed(folder / "weights.pt", "model", " with the experiment or model of this run")
+    about = about_network(config)
+    made_for = about["model"]
+    if made_for != OmegaConf.to_container(config.model, resolve=True):
+        raise InputError(
+            f"{path} was made for another network of this name, {made_for['network']}: run the stage model with the "
+            "settings of this run, or give one of the two another model.name"
+        )
+    if sha256_of(path) != about["sha256"]:
+        raise InputError(
+            f"{path} is not the file that {folder / 'about.json'} describes by its sha256: it was changed, run `dvc "
+            "repro model` or `python -m pipeline.model` again"
+        )
+    fill(network, load_state(path), str(path))
+    defense = instantiate(config.defense)
+    flag("bpda", config.bpda)
+    return Defended(nn.Sequential(normalize, network), defense, bpda=config.bpda).eval().to(device(config))

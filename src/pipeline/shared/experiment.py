@@ -1,0 +1,135 @@
+"""An experiment: one file of conf/experiment, whose sweep (``hydra.sweeper.params``) says which cells it has."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from clever.errors import InputError
+
+SHARDS = ("shard", "shards")
+"""What may be swept beside an experiment: these choose images, they make no other cell."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of an experiment's sweep: its name, and the overrides that make it."""
+
+    name: str
+    overrides: tuple[str, ...]
+
+
+def experiment() -> str | None:
+    """The name of the experiment that this run belongs to; None without one."""
+    return HydraConfig.get().runtime.choices.get("experiment")
+
+
+def data_set() -> str:
+    """The name of the data set that this run uses."""
+    return str(HydraConfig.get().runtime.choices.data)
+
+
+def output_dir() -> str:
+    """Hydra's own folder of this run, for what belongs to no experiment."""
+    return str(HydraConfig.get().runtime.output_dir)
+
+
+def cells() -> list[Cell]:
+    """The cells of the experiment, in the order of its sweep; `InputError` without experiment or for two of one name.
+
+    The sweep is read as Hydra's own sweeper reads it: every parameter's values, multiplied out, the last one fastest.
+    """
+    if experiment() is None:
+        raise InputError("no experiment: choose one, experiment=NAME, NAME a file of conf/experiment")
+    combinations = list(product(*([f"{key}={value}" for value in values] for key, values in _swept().items())))
+    if combinations == [()]:
+        return [Cell("all", ())]
+    found = [Cell(name_of(overrides), overrides) for overrides in combinations]
+    names = [cell.name for cell in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(f"experiment={experiment()} has two cells called {', '.join(sorted(twice))}: change its sweep")
+    return found
+
+
+def name_of(overrides: Sequence[str]) -> str:
+    """The name of a cell by what its sweep varies: ``defense=jpeg bpda=false`` is "jpeg-no_bpda".
+
+    Choices of a group first, by their names alone; a switch is named where it is off, a number after its setting.
+    """
+    choices, rest = [], []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        setting = key.rpartition(".")[2]
+        if value in ("true", "false"):
+            rest += [f"no_{setting}"] * (value == "false")
+        elif re.fullmatch(r"[A-Za-z]\w*", value) and "." not in key:
+            choices.append(value)
+        else:
+            rest.append(f"{setting}_{value}")
+    parts = choices + rest or [override.partition("=")[0] for override in overrides]
+    return re.sub(r"[^\w.-]+", "_", "-".join(parts))
+
+
+def cell_of_job() -> str:
+    """The name of the cell that this job computes: the experiment's, else the defense's.
+
+    `InputError` where an experiment is a sweep and this run names none of its cells.
+    """
+    hydra = HydraConfig.get()
+    swept, given = _swept(), {override.partition("=")[0]: override for override in hydra.overrides.task}
+    if experiment() is None:
+        return str(hydra.runtime.choices.defense)
+    if not swept:
+        return "all"
+    if missing := [key for key in swept if key not in given]:
+        example = " ".join(f"{key}={values[0]}" for key, values in swept.items())
+        raise InputError(
+            f"experiment={experiment()} is a sweep over {', '.join(swept)}, and this run leaves {', '.join(missing)} "
+            f"open: -m runs all of it; one cell of it is, for example, {example}"
+        )
+    return name_of([given[key] for key in swept])
+
+
+def jobs(config: DictConfig) -> int:
+    """How many jobs the multirun of this configuration has; `InputError` for a sweep that would mix up its cells.
+
+    ``config``: with Hydra's own part, as a callback sees it.
+    """
+    overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    swept = _expanded(config.hydra.sweeper.params)
+    counts = {
+        str(override.key_or_group): len(list(override.sweep_string_iterator()))
+        for override in overrides
+        if override.is_sweep_override()
+    }
+    if config.hydra.runtime.choices.get("experiment") is not None:
+        for key in (str(override.key_or_group) for override in overrides):
+            if key in swept:
+                raise InputError(
+                    f"{key} is swept by the experiment itself: hydra.sweeper.params.{key}=... changes its values"
+                )
+        if others := counts.keys() - set(SHARDS):
+            raise InputError(
+                f"a sweep over {', '.join(sorted(others))} beside the experiment's own: put it into the experiment's "
+                "file, or sweep without an experiment"
+            )
+    return prod([*map(len, swept.values()), *counts.values()])
+
+
+def _swept() -> dict[str, list[str]]:
+    return _expanded(HydraConfig.get().sweeper.get("params"))
+
+
+def _expanded(params: DictConfig | None) -> dict[str, list[str]]:
+    """The values of each swept parameter."""
+    parser, values = OverridesParser.create(), {}
+    for key, value in (params or {}).items():
+        parsed = parser.parse_override(f"{key}={value}")
+        texts = parsed.sweep_string_iterator() if parsed.is_sweep_override() else [parsed.get_value_element_as_str()]
+        values[str(key)] = list(texts)
+    return values

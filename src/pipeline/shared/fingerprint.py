@@ -1,0 +1,107 @@
+"""What a network, a defense and the code that samples them are, as short texts that differ when a number would."""
+
+import ast
+import hashlib
+import inspect
+import platform
+import sys
+from importlib.metadata import version
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from clever import (
+    bpda,
+    compute,
+    curvature,
+    eigenvalues,
+    hessian,
+    jpeg_blocks,
+    lanczos,
+    libjpeg,
+    margin,
+    maxima,
+    models,
+    norms,
+    orders,
+    power_iteration,
+    sampling,
+    second_order,
+    transforms,
+)
+from clever.bpda import BPDA, Defended
+from clever.errors import InputError
+from clever.orders import FirstOrder, Order
+from clever.second_order import SecondOrder
+from clever.transforms import Identity
+
+SHARED: tuple[ModuleType, ...] = (
+    bpda,
+    compute,
+    jpeg_blocks,
+    libjpeg,
+    margin,
+    maxima,
+    models,
+    norms,
+    sampling,
+    transforms,
+)
+"""The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
+OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
+    FirstOrder: (orders,),
+    SecondOrder: (second_order, curvature, eigenvalues, hessian, lanczos, power_iteration),
+}
+"""Those of one order alone: work on the one does not make what was sampled for the other useless."""
+
+
+def fingerprint(network: nn.Module) -> str:
+    """The sha256 of a module's structure and of every parameter and buffer."""
+    digest = hashlib.sha256(repr(network).encode())
+    for name, tensor in sorted([*network.named_parameters(), *network.named_buffers()]):
+        array = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def code(*modules: ModuleType) -> str:
+    """The sha256 of the modules' code, comments and layout apart."""
+    texts = [ast.unparse(ast.parse(inspect.getsource(module))) for module in modules]
+    return hashlib.sha256("".join(texts).encode()).hexdigest()
+
+
+def of_order(order: Order) -> dict[str, object]:
+    """The order and the code that decides its maxima."""
+    own = OF_ORDER.get(type(order)) or (sys.modules[type(order).__module__],)
+    return {"order": repr(order), "code": code(*SHARED, *own)}
+
+
+def versions() -> dict[str, str]:
+    """Of this project, torch and Python."""
+    ours, python = version("clever-robustness"), platform.python_version()
+    return {"clever-robustness": ours, "torch": torch.__version__, "python": python}
+
+
+def identity_of(network: Defended, configuration: object) -> dict[str, object]:
+    """What decides the numbers of a classifier: network, transformation, BPDA, torch, and the configuration.
+
+    The configuration is there for what a module keeps outside its parameters and its repr.
+    """
+    transformation = network.defense
+    if " at 0x" in repr(transformation):
+        raise InputError(
+            f"the defense {type(transformation).__name__} needs a repr that says its parameters (a dataclass has one): "
+            "the store tells defenses apart by it"
+        )
+    return {
+        "network": fingerprint(network.network),
+        "transformation": repr(transformation),
+        "transformation_state": fingerprint(transformation) if isinstance(transformation, nn.Module) else "",
+        "codec": libjpeg.BUILD if "JPEG" in repr(transformation) else "",
+        # without a transformation there is nothing to approximate
+        "bpda": isinstance(network.transformation, BPDA) or isinstance(transformation, Identity),
+        "configuration": configuration,
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,60 @@
+"""What the stage prepare left, as the later stages read it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clever.errors import InputError
+from omegaconf import DictConfig
+
+from pipeline.shared import artifacts
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The prepared images, mapped into memory, and the manifest's row of each."""
+
+    pixels: NDArray[np.uint8]
+    manifest: pd.DataFrame
+    source: Path
+
+    @classmethod
+    def read(cls, config: DictConfig) -> "Prepared":
+        """As the stage left them; `InputError` where it has not run."""
+        of_data = " with the data of this run"
+        path = artifacts.needed(artifacts.images(config), "prepare", of_data)
+        manifest = pd.read_csv(artifacts.needed(artifacts.manifest(config), "prepare", of_data), dtype={"id": str})
+        kept = manifest[manifest.sha256.notna()].reset_index(drop=True)
+        pixels = np.load(path, mmap_mode="r")
+        if len(pixels) != len(kept):
+            raise InputError(f"{len(pixels)} images in {path}, but {len(kept)} rows beside it: run prepare again")
+        return cls(pixels, kept, path)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The true class of each image."""
+        labels: NDArray[np.int64] = self.manifest.label.to_numpy(dtype=np.int64)
+        return labels
+
+    def images(self, rows: Sequence[int] | NDArray[np.int64]) -> Float[Tensor, "image channel height width"]:
+        """The images of these rows as floating point numbers in [0,1].
+
+        `InputError` for one that is not what the manifest says.
+        """
+        pixels = self.pixels[np.asarray(rows, dtype=np.int64)]
+        for row, image in zip(rows, pixels, strict=True):
+            if hashlib.sha256(image.tobytes()).hexdigest() != self.manifest.sha256[row]:
+                raise InputError(
+                    f"image {self.manifest.id[row]} in {self.source} is not the one that the manifest beside it "
+                    "describes by its sha256: the file was changed, run `dvc repro prepare` or `python -m "
+                    "pipeline.prepare` again"
+                )
+        return torch.from_numpy(pixels).float().div_(255)

@@ -1,0 +1,155 @@
+"""What a cell is about: its classifier, and the images and target classes that scores and attacks share."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from clever.bpda import Defended
+from clever.choice import Choice
+from clever.compute import Compute
+from clever.errors import InputError, NotFinite
+from clever.models import frozen, logits_of
+from clever.norms import Norm
+from clever.settings import Settings
+from clever.subjects import Subject, subject_of
+from pipeline.shared.classifier import defended, device
+from pipeline.shared.prepared import Prepared
+from pipeline.shared.shard import Shard
+
+MANY = 1000
+"""Images from which on the progress of their classification is shown."""
+
+
+class OnNaN(Choice):
+    """What becomes of an image for which the network gives NaN or infinity.
+
+    ``stop``: the run ends with an error that names image and batch. ``leave_out``: the image is left out, told, named
+    in run.json with the reason and counted. Never is a number made from what is left of the points.
+    """
+
+    STOP = "stop"
+    LEAVE_OUT = "leave_out"
+
+
+@dataclass
+class Selection:
+    """The images of one job: of the first ``n_images`` prepared, those of its shard, as far as they can be scored.
+
+    ``rows``: their places among the prepared ones. ``subjects``: those that the network takes for their true class;
+    ``misclassified``: how many it does not. ``not_finite``: why others were left out, by id (`OnNaN`). The images
+    themselves stay on disk.
+    """
+
+    network: Defended
+    settings: Settings
+    norms: list[Norm]
+    prepared: Prepared
+    shard: Shard
+    on_nan: OnNaN
+    rows: NDArray[np.int64]
+    device: torch.device
+    subjects: list[Subject] = field(default_factory=list)
+    misclassified: int = 0
+    not_finite: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: DictConfig, together: int = 1) -> "Selection":
+        """Everything checked that can be checked before long work; `InputError` says what would be valid.
+
+        ``together``: how many images in a row go to the same shard.
+        """
+        settings, norms, prepared = check_selection(config)
+        shard, on_nan = Shard(config.shard, config.shards), OnNaN.named(str(config.score.nan))
+        rows = shard.rows(config.score.n_images, together)
+        selection = cls(defended(config), settings, norms, prepared, shard, on_nan, rows, device(config))
+        selection._classify(listed(config.targets, "targets"))
+        if not selection.subjects and shard.count == 1:
+            raise InputError(
+                f"the network is wrong on {selection.misclassified} of {len(rows)} images and gives NaN or infinity "
+                f"for {len(selection.not_finite)}: there is nothing to score"
+            )
+        return selection
+
+    def _classify(self, targets: Sequence[str | int]) -> None:
+        labels = self.prepared.labels
+        with frozen(self.network), Compute().arithmetic():
+            for row in tqdm(self.rows.tolist(), desc="classify", unit="image", disable=len(self.rows) < MANY):
+                with self.finite(row):
+                    image, label = self.image(row), int(labels[row])
+                    logits_of(self.network, image.unsqueeze(0), row)  # it need not be what names the classes
+                    subject = subject_of(self.network, image, row, targets, self.settings, label)
+                    if subject:
+                        self.subjects.append(subject)
+                    else:
+                        self.misclassified += 1
+
+    @contextmanager
+    def finite(self, row: int) -> Iterator[None]:
+        """Within it, NaN or infinity leaves the image out where the policy says so."""
+        try:
+            yield
+        except NotFinite as error:
+            if self.on_nan is OnNaN.STOP:
+                raise NotFinite(f"{error}; score.nan=leave_out goes on without this image") from error
+            name = str(self.prepared.manifest.id[row])
+            self.not_finite[name] = str(error)
+            print(f"{name} is left out: {error}", file=sys.stderr)
+
+    def image(self, row: int) -> Float[Tensor, "channel height width"]:
+        """A prepared image, on the device of the run."""
+        return self.prepared.images([row])[0].to(self.device)
+
+    def known(self, config: DictConfig, subject: Subject) -> dict[str, object]:
+        """The columns by which a row of any table says what it is about."""
+        manifest = self.prepared.manifest
+        return {
+            "cell": config.cell,
+            "network": config.model.name,
+            "id": manifest.id[subject.index],
+            "label": int(self.prepared.labels[subject.index]),
+        }
+
+
+def check_selection(config: DictConfig) -> tuple[Settings, list[Norm], Prepared]:
+    """What can be checked without the network: settings, norms, targets, shard, how many images; `InputError`."""
+    settings, prepared, n_images = settings_of(config), Prepared.read(config), config.score.n_images
+    norms = [Norm.named(str(name)) for name in listed(config.norms, "norms")]
+    for norm in norms:
+        settings.ball(norm)  # refuses a norm without radius
+    if isinstance(n_images, bool) or not isinstance(n_images, int) or not 1 <= n_images <= len(prepared.labels):
+        raise InputError(f"score.n_images is {n_images!r}: {len(prepared.labels)} images are prepared")
+    listed(config.targets, "targets")
+    Shard(config.shard, config.shards)
+    OnNaN.named(str(config.score.nan))
+    return settings, norms, prepared
+
+
+def settings_of(config: DictConfig) -> Settings:
+    """The library's settings, checked."""
+    try:
+        return Settings(**OmegaConf.to_container(config.sampling, resolve=True))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InputError(f"sampling: {error}") from error
+
+
+def described(config: DictConfig) -> dict[str, object]:
+    """The configuration of the classifier, as plain containers."""
+    return {name: OmegaConf.to_container(config[name], resolve=True) for name in ("model", "defense")}
+
+
+def listed(values: object, name: str) -> list[str | int]:
+    """A list from the configuration, or the one value given in its place."""
+    listed: list[Any] = list(values) if isinstance(values, ListConfig) else [values]
+    if not listed or any(isinstance(value, bool) or not isinstance(value, str | int) for value in listed):
+        raise InputError(f"{name} is {values!r}: it must be a list of names, as in {name}=[...]")
+    return listed

@@ -1,0 +1,1 @@
+"""How far an experiment is. Files in: reports on progress in the store. Files out: none, it prints."""
