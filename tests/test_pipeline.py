@@ -16,8 +16,8 @@ import torch
 import torchvision
 
 from conftest import TINY, Project, stored_points
-from pipeline.shared.classifier import fill, sha256_of
 from pipeline.model.training import train
+from pipeline.shared.classifier import fill, sha256_of
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())
 

@@ -18,9 +18,9 @@ from clever.samplers import sample_with
 from clever.sampling import Ball
 from clever.transforms import JPEG, Identity, Quantize
 from pipeline import kept
-from pipeline.shared.fingerprint import identity_of, of_order
 from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
+from pipeline.shared.fingerprint import identity_of, of_order
 
 N_SAMPLES = 10
 

@@ -47,7 +47,11 @@ def run(config: DictConfig) -> None:
     }
     for name, text in written.items():
         artifacts.write_text(artifacts.tables(config) / name, text)
-    of_cell = {"accuracy": about.set_index("cell").accuracy, "mean_ratio": means.ratio, "share_capped": means.share_capped}
+    of_cell = {
+        "accuracy": about.set_index("cell").accuracy,
+        "mean_ratio": means.ratio,
+        "share_capped": means.share_capped,
+    }
     artifacts.write_json(artifacts.metrics(config), {name: _finite(column) for name, column in of_cell.items()})
     print(f"{experiment()}: {len(scores)} scores of {len(names)} cells; {artifacts.tables(config)}/tables.md")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from pipeline.figures import adversaries, against, bpda, convergence, fits, imag
 from pipeline.shared import artifacts
 from pipeline.shared.experiment import experiment
 
-Arrays = dict[str, NDArray[np.generic]]
+Arrays = dict[str, NDArray[Any]]
 
 
 def run(config: DictConfig) -> None:

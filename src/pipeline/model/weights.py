@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from clever.checks import is_number, whole
 from clever.errors import InputError
 from clever.models import Normalize
-from pipeline.shared import kept
 from pipeline.model import training as training_code
-from pipeline.shared.fingerprint import fingerprint
-from pipeline.shared.classifier import load_state, sha256_of
 from pipeline.model.training import train
+from pipeline.shared import kept
+from pipeline.shared.classifier import load_state, sha256_of
+from pipeline.shared.fingerprint import fingerprint
 
 State = dict[str, Tensor]
 

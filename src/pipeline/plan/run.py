@@ -18,8 +18,8 @@ from clever.models import frozen, logits_of
 from clever.norms import Norm
 from clever.orders import NORMS, FirstOrder, Order
 from pipeline.attack.attacks import Strength, passes
-from pipeline.shared.composed import each_cell
 from pipeline.shared.classifier import bare, device
+from pipeline.shared.composed import each_cell
 from pipeline.shared.durations import told
 from pipeline.shared.selection import listed, settings_of
 

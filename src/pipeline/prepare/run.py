@@ -10,9 +10,9 @@ from omegaconf import DictConfig
 from tqdm.auto import tqdm
 
 from clever.errors import InputError
-from pipeline.shared import artifacts
 from pipeline.prepare.preprocess import BrokenImage
 from pipeline.prepare.source import Candidate, Pixels, Source
+from pipeline.shared import artifacts
 
 
 def run(config: DictConfig) -> None:
@@ -69,4 +69,3 @@ def _row(candidate: Candidate, pixels: Pixels | None, reason: str) -> dict[str, 
         "sha256": "" if pixels is None else hashlib.sha256(pixels.tobytes()).hexdigest(),
         "skipped": reason,
     }
-

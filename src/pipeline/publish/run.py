@@ -14,7 +14,7 @@ from pipeline.shared.fingerprint import versions
 
 def run(config: DictConfig) -> None:
     """Writes data/weights/NAME.pt and NAME.json for each network; `InputError` unless ``weights=trained``."""
-    if HydraConfig.get().runtime.choices.weights != "trained":
+    if HydraConfig.get().runtime.choices["weights"] != "trained":
         raise InputError("publish takes weights that are trained here: weights=trained")
     for name, cell in networks(config).items():
         network, normalize = loaded(cell)

@@ -148,7 +148,9 @@ class Job:
             "original": images.cpu().numpy(),
             "defended": selection.network.defense(images).cpu().numpy(),
         }
-        artifacts.write_atomically(folder / "examples.npz", lambda file: np.savez_compressed(file, **examples))
+        artifacts.write_atomically(
+            folder / "examples.npz", lambda file: np.savez_compressed(file, allow_pickle=False, **examples)
+        )
 
     def about(self, scores: list[tuple[Subject, Score]]) -> dict[str, object]:
         """What was run."""

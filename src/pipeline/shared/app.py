@@ -1,7 +1,6 @@
 """What every stage is as a program: a Hydra app with errors that help, --version and exit codes."""
 
 import errno
-import functools
 import importlib
 import os
 import platform
@@ -52,7 +51,6 @@ def launch(stage: str) -> None:
     # By its real name and not as __main__, so that a launcher's other processes find it.
     run = importlib.import_module(f"pipeline.{stage}.run").run
 
-    @functools.wraps(run)
     def checked(config: DictConfig) -> None:
         artifacts.place(config, stage)
         check_kinds(config)
@@ -60,6 +58,7 @@ def launch(stage: str) -> None:
             torch.set_num_threads(config.threads)
         run(config)
 
+    checked.__module__ = f"pipeline.{stage}"  # from which Hydra takes the job's name
     try:
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(checked)()
     except (InputError, HydraException, OmegaConfBaseException) as error:

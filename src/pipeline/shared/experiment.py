@@ -31,7 +31,7 @@ def experiment() -> str | None:
 
 def data_set() -> str:
     """The name of the data set that this run uses."""
-    return str(HydraConfig.get().runtime.choices.data)
+    return str(HydraConfig.get().runtime.choices["data"])
 
 
 def output_dir() -> str:
@@ -65,8 +65,8 @@ def name_of(overrides: Sequence[str]) -> str:
     for override in overrides:
         key, _, value = override.partition("=")
         setting = key.rpartition(".")[2]
-        if value in ("true", "false"):
-            rest += [f"no_{setting}"] * (value == "false")
+        if value.lower() in ("true", "false"):  # Hydra's sweeper writes True, a person true
+            rest += [f"no_{setting}"] * (value.lower() == "false")
         elif re.fullmatch(r"[A-Za-z]\w*", value) and "." not in key:
             choices.append(value)
         else:
@@ -83,7 +83,7 @@ def cell_of_job() -> str:
     hydra = HydraConfig.get()
     swept, given = _swept(), {override.partition("=")[0]: override for override in hydra.overrides.task}
     if experiment() is None:
-        return str(hydra.runtime.choices.defense)
+        return str(hydra.runtime.choices["defense"])
     if not swept:
         return "all"
     if missing := [key for key in swept if key not in given]:
@@ -129,7 +129,7 @@ def _expanded(params: DictConfig | None) -> dict[str, list[str]]:
     """The values of each swept parameter."""
     parser, values = OverridesParser.create(), {}
     for key, value in (params or {}).items():
-        parsed = parser.parse_override(f"{key}={value}")
+        parsed = parser.parse_override(f"{key!s}={value}")
         texts = parsed.sweep_string_iterator() if parsed.is_sweep_override() else [parsed.get_value_element_as_str()]
         values[str(key)] = list(texts)
     return values

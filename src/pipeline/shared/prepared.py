@@ -10,11 +10,10 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from omegaconf import DictConfig
 from torch import Tensor
 
 from clever.errors import InputError
-from omegaconf import DictConfig
-
 from pipeline.shared import artifacts
 
 

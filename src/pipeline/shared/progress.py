@@ -1,4 +1,4 @@
-"""How far a job is: counted while it works, drawn as a bar, and told in the store for whoever asks (`pipeline.state`)."""
+"""How far a job is: counted while it works, drawn as a bar, and told in the store to `pipeline.state`."""
 
 import json
 import os
@@ -78,7 +78,7 @@ class Progress:
     """Counts the work of this job while the context lasts, and tells of it: a bar of its own, or a sweep's one bar, and
     reports to the store.
 
-    ``left``: how much work there is in ``unit``s; ``per_image``: the most that an image takes. ``folder``: `about_cell`.
+    ``left``: how much work there is in ``unit``s; ``per_image``: the most of an image. ``folder``: `about_cell`.
     ``computed`` and ``from_store``: how much was done, and how. `InputError` where ``device`` was chosen automatically
     and others have computed the cell on another kind of device, whose points are different ones: all would be computed
     anew, perhaps on a machine that is not meant for it.
@@ -121,7 +121,8 @@ class Progress:
     def find(self, work: int) -> None:
         """So much more was in the store."""
         self.from_store += work
-        self.bar.initial += work  # what was only read says nothing of the time that is left
+        if not self.bar.disable:
+            self.bar.initial += work  # what was only read says nothing of the time that is left
         self._done(work)
 
     def reached(self, row: int, left: int) -> None:

@@ -1,4 +1,4 @@
-"""One line of progress for all jobs of a sweep, wherever they run: jobs write files, the sweep's own process reads them.
+"""One line of progress for all jobs of a sweep: these write files, and the sweep's own process reads them.
 
 The folder of these files is handed to the jobs by an environment variable, which Hydra's launchers pass on.
 """

@@ -68,4 +68,3 @@ def _who(report: Report) -> str:
 
 def _left(seconds: float) -> str:
     return "unknown" if np.isnan(seconds) else told(seconds) if seconds else ""
-
