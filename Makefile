@@ -4,17 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help repro test lint cluster paper clean
+.PHONY: help repro verify test lint experiment cluster paper weights clean
 
 help:
-	@echo "make repro                 the default experiment, from images to figures (dvc repro)"
-	@echo "make test                  all tests"
-	@echo "make lint                  style and types"
-	@echo "make cluster SHARDS=N      the same with scores and attacks as N jobs on Slurm (LAUNCHER=joblib: on this machine;"
-	@echo "                           JOBS=... for settings of the jobs, such as hydra.launcher.partition=gpu)"
-	@echo "make paper IMAGENET=DIR    the paper's experiment on your ImageNet validation set (OVERRIDES=... for less of it,"
-	@echo "                           DRY_RUN=1 for its plan alone: images, gradients, expected time, disk; SHARDS=N for jobs)"
-	@echo "make clean                 removes the environment, caches and everything that repro can make again"
+	@echo "make repro                  the default experiments, from images to figures and report (dvc repro)"
+	@echo "make verify                 whether results/ holds the committed numbers, within the tolerances of README"
+	@echo "make test                   all tests"
+	@echo "make lint                   style and types"
+	@echo "make experiment EXPERIMENT=NAME  one experiment, a file of conf/experiment (OVERRIDES=... for other settings,"
+	@echo "                            DRY_RUN=1 for its plan alone: images, gradients, expected time, disk)"
+	@echo "make cluster EXPERIMENT=NAME SHARDS=N  the same, each cell as N jobs on Slurm (JOBS=... for settings of the jobs,"
+	@echo "                            such as hydra.launcher.partition=gpu; LAUNCHER=processes: on this machine)"
+	@echo "make paper IMAGENET=DIR     the paper's experiment on your ImageNet validation set (SHARDS=N, OVERRIDES, DRY_RUN)"
+	@echo "make weights                trains the networks of data/weights anew"
+	@echo "make clean                  removes the environment, caches and everything that repro can make again"
 
 # Compiled once here, since every stage is a process of its own that would otherwise compile what it imports.
 # uv installs in a quarter of the time and shares files between environments; where it is missing, pip fetches it.
@@ -24,22 +27,12 @@ $(BIN)/ready: pyproject.toml constraints.txt
 	uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[pipeline,dev]'
 	touch $@
 
-MADE := Report: results/report.html; figures: results/figures, tables: results/aggregate/table.md (dvc plots show)
-
 repro: $(BIN)/ready
 	dvc repro
-	@echo "$(MADE)"
+	@echo "Report: results/report.html; tables and figures: results/*/tables, results/*/figures (dvc plots show)"
 
-# Whatever the jobs finish is in the store, so that the last command only fits, aggregates and draws.
-LAUNCHER ?= slurm
-SWEEP = hydra/launcher=$(LAUNCHER) hydra.sweep.dir=multirun/shards hydra.sweep.subdir='$${shard}'
-
-cluster: $(BIN)/ready
-	@test "$(SHARDS)" -gt 0 2>/dev/null || { echo "make cluster SHARDS=N: '$(SHARDS)' is no number of jobs" >&2; exit 2; }
-	dvc repro model
-	python -m pipeline.shard -m $(SWEEP) shards=$(SHARDS) 'shard=range($(SHARDS))' $(JOBS)
-	dvc repro
-	@echo "$(MADE)"
+verify: $(BIN)/ready
+	python -m pipeline.verify
 
 # Two tests at once, one thread each: on two cores faster than one test with two threads.
 test: $(BIN)/ready
@@ -50,24 +43,42 @@ lint: $(BIN)/ready
 	ruff format --check .
 	mypy
 
-# Of the default's cells, those of the paper's first-order experiment.
-PAPER_CELLS := {identity: 'defense=identity', jpeg: 'defense=jpeg', bit_depth: 'defense=bit_depth', \
-	quantize: 'defense=quantize', png: 'defense=png', quantize_no_bpda: 'defense=quantize bpda=false'}
+# An experiment outside DVC, by the same commands. What jobs on a cluster finish is in the store, so that the plain
+# commands behind them only read and fit.
+EXPERIMENT ?= defenses
+LAUNCHER ?= slurm
+RUN = experiment=$(EXPERIMENT) $(OVERRIDES)
+JOB = hydra/launcher=$(LAUNCHER) shards=$(SHARDS) 'shard=range($(SHARDS))' $(JOBS)
 
-# With SHARDS, networks alone are made here, and the jobs do the rest.
-PAPER_STAGES = $(if $(SHARDS),model)
-PAPER = $(strip experiment=imagenet_densenet121 data.root=$(abspath $(IMAGENET)) $(OVERRIDES))
+experiment: $(BIN)/ready
+ifdef DRY_RUN
+	python -m pipeline.plan $(RUN)
+else
+	python -m pipeline.prepare $(RUN)
+	python -m pipeline.model $(RUN)
+ifdef SHARDS
+	python -m pipeline.score -m $(RUN) $(JOB)
+	python -m pipeline.attack -m $(RUN) $(JOB)
+endif
+	python -m pipeline.score -m $(RUN)
+	python -m pipeline.attack -m $(RUN)
+	python -m pipeline.aggregate $(RUN)
+	python -m pipeline.figures $(RUN)
+	python -m pipeline.report $(RUN)
+endif
+
+cluster: $(BIN)/ready
+	@test "$(SHARDS)" -gt 0 2>/dev/null || { echo "make cluster SHARDS=N: '$(SHARDS)' is no number of jobs" >&2; exit 2; }
+	$(MAKE) experiment
 
 paper: $(BIN)/ready
 	@test -d "$(IMAGENET)" || { echo "make paper IMAGENET=DIR: '$(IMAGENET)' is no folder; name that of your ImageNet validation set" >&2; exit 2; }
-ifdef DRY_RUN
-	python -m pipeline.plan $(PAPER) '~cells' "+cells=$(PAPER_CELLS)"
-else
-	dvc exp run $(PAPER_STAGES) --set-param 'overrides="$(PAPER)"' \
-		--set-param 'networks="model=densenet121"' --set-param '~cells' --set-param "+cells=$(PAPER_CELLS)"
-	$(if $(SHARDS),$(MAKE) cluster)
-	@echo "Report: results/report.html; back to the default: git checkout params.yaml"
-endif
+	$(MAKE) experiment EXPERIMENT=imagenet_densenet121 OVERRIDES='data.root=$(abspath $(IMAGENET)) $(OVERRIDES)'
+
+weights: $(BIN)/ready
+	python -m pipeline.prepare data=digits
+	python -m pipeline.publish experiment=defenses weights=trained threads=1
+	python -m pipeline.publish experiment=orders weights=trained threads=1
 
 clean:
-	rm -rf $(VENV) store data/prepared models results/score/*/ results/attack/*/ multirun outputs .dvc/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) store data/prepared models results/*/score/*/ results/*/attack/*/ multirun outputs .dvc/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

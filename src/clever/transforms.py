@@ -24,7 +24,12 @@ Images = Float[Tensor, "batch channel height width"]
 
 
 class Rounding(Choice):
-    """How a value becomes one of the levels below: ``truncate`` downwards, ``round`` to the nearest."""
+    """How a value becomes a whole number: ``round`` to the nearest, or ``truncate`` downwards.
+
+    Truncation puts every value k/255 of an 8-bit image exactly on a step, from which any change downwards falls a whole
+    level: adversarial images at distance 0 are the consequence, and which side of the step a value lies on is decided
+    by the last bit. It is the authors' way, kept for reproducing it.
+    """
 
     TRUNCATE = "truncate"
     ROUND = "round"
@@ -68,12 +73,12 @@ class PNG:
 class BitDepth:
     """The ``bits`` high bits of the 8 of a pixel.
 
-    ``truncate`` is the authors' code: floor(255 x) with its low bits set to zero, over 255. ``round`` takes the nearest
-    of 2^bits evenly spaced levels from 0 to 1 (Xu et al. 2018, feature squeezing).
+    ``round`` takes the nearest of 2^bits evenly spaced levels from 0 to 1 (Xu et al. 2018, feature squeezing).
+    ``truncate`` is the authors' code: floor(255 x) with its low bits set to zero, over 255 (`Rounding`).
     """
 
     bits: int = 3
-    rounding: str = Rounding.TRUNCATE
+    rounding: str = Rounding.ROUND
 
     def __post_init__(self) -> None:
         whole("the bits of bit-depth reduction", self.bits, 1, 8)
@@ -113,13 +118,13 @@ SMALL = 48 * 48
 class JPEG:
     """Compression as a file would be written and read.
 
-    ``to_uint8`` says how [0,1] becomes 8 bits before the codec; the authors' code truncates. Grey images (one channel)
+    ``to_uint8`` says how [0,1] becomes 8 bits before the codec; the authors' code truncates (`Rounding`). Grey images (one channel)
     and RGB images are possible, on any device. ``codec``: `Codec`.
     """
 
     quality: int = 75
     subsampling: str = "4:2:0"
-    to_uint8: str = Rounding.TRUNCATE
+    to_uint8: str = Rounding.ROUND
     codec: str = Codec.AUTO
 
     def __post_init__(self) -> None:

@@ -1,5 +1,7 @@
 """Stage report: one page that says what the papers claim, what each experiment shows of it, and what was run."""
 
+from pathlib import Path
+
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from omegaconf import DictConfig, OmegaConf
@@ -13,8 +15,10 @@ from pipeline.shared.experiment import experiment
 def run(config: DictConfig) -> None:
     """Writes results/report.html, which holds everything it shows and asks nothing of a network; and claims.csv.
 
-    A part for each experiment of params.yaml's ``experiments.reported``, or for the one that is chosen.
+    A part for each experiment of params.yaml's ``experiments.reported``, in results/; or for the experiment that is
+    chosen alone, in its own folder.
     """
+    folder = Path(config.experiment_dir) if experiment() else artifacts.RESULTS
     names = [experiment()] if experiment() else list(config.experiments.reported)
     parts = [Part.read(artifacts.RESULTS / str(name), config.paper_numbers) for name in names]
     judged = {part.name: claims(part.scores, part.cells, config.seed) for part in parts}
@@ -27,11 +31,11 @@ def run(config: DictConfig) -> None:
         attack=OmegaConf.to_yaml(config.attack, resolve=True),
         note=printed.NOTE,
     )
-    artifacts.write_text(artifacts.REPORT, page)
+    artifacts.write_text(folder / "report.html", page)
     verdicts = pd.DataFrame([_row(name, claim) for name, of_part in judged.items() for claim in of_part])
-    artifacts.write_text(artifacts.CLAIMS, verdicts.to_csv(index=False))
+    artifacts.write_text(folder / "claims.csv", verdicts.to_csv(index=False))
     figures = sum(len(part.figures) for part in parts)
-    print(f"report: {artifacts.REPORT}, {len(page) / 1e6:.1f} MB, {len(parts)} experiments, {figures} figures")
+    print(f"report: {folder}/report.html, {len(page) / 1e6:.1f} MB, {len(parts)} experiments, {figures} figures")
 
 
 def _row(name: str, claim: Claim) -> dict[str, str]:

@@ -15,8 +15,6 @@ from pipeline.shared.experiment import cell_of_job, data_set, experiment, output
 WEIGHTS = Path("data/weights")
 """Weights published with the project."""
 RESULTS = Path("results")
-REPORT = RESULTS / "report.html"
-CLAIMS = RESULTS / "claims.csv"
 CELL_STAGES = ("score", "attack")
 """Those that are one Hydra multirun, a job a cell."""
 
