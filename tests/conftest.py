@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -14,33 +13,48 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from pipeline.shared.app import launch
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = Path(os.environ.get("IMAGENET_SAMPLE", ROOT.parent / "shared" / "imagenet-sample"))
 TINY = (
-    "score.n_images=2 sampling.n_batches=6 sampling.n_samples=8 chunk_points=8 data.n_images=60 weights.epochs=3 "
-    "targets=[top2,least] attack.steps=5 attack.rounds=0"
+    "score.n_images=2 sampling.n_batches=6 sampling.n_samples=8 chunk_points=8 data.n_images=60 targets=[top2,least] "
+    "attack.steps=5 attack.rounds=0"
 )
+"""Settings for seconds instead of minutes; the networks are those published with the project."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of what a clone holds, without its results."""
+    """A copy of what a clone holds, without its results, and with TINY in its params.yaml."""
 
     folder: Path
 
     @classmethod
     def copy(cls, folder: Path) -> "Project":
-        for name in ("conf", "src", "params.yaml", "dvc.yaml", ".dvcignore"):
-            source = ROOT / name
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-        params = folder / "params.yaml"
-        text = params.read_text().replace("overrides: device=auto", f'overrides: "{TINY}"')
-        params.write_text(re.sub("networks: .*", "networks: model=small_densenet,mlp_tanh", text))
+        for name in ("conf", "src", "data/weights"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        for name in ("dvc.yaml", ".dvcignore"):
+            shutil.copy(ROOT / name, folder / name)
+        tiny = OmegaConf.from_dotlist(TINY.split())
+        OmegaConf.save(OmegaConf.merge(OmegaConf.load(ROOT / "params.yaml"), tiny), folder / "params.yaml")
         return cls(folder)
+
+    def set(self, **settings: object) -> None:
+        """Changes settings of params.yaml, ``__`` for a dot."""
+        params = OmegaConf.load(self.folder / "params.yaml")
+        for name, value in settings.items():
+            OmegaConf.update(params, name.replace("__", "."), value, force_add=True)
+        OmegaConf.save(params, self.folder / "params.yaml")
+
+    def experiment(self, name: str, launcher: str = "basic", settings: str = "", **swept: str) -> None:
+        """Writes the file of an experiment, ``swept`` its sweep; the launcher ``basic`` stays in one process."""
+        sweep = "".join(f"      {group}: {values!r}\n" for group, values in swept.items())
+        text = f"# @package _global_\ndefaults:\n  - override /hydra/launcher: {launcher}\nthreads: 1\n{settings}\n"
+        text += f"hydra:\n  sweeper:\n    params:\n{sweep}"
+        (self.folder / "conf" / "experiment" / f"{name}.yaml").write_text(text)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -87,15 +101,22 @@ def stored_points(store: Path, n_samples: int) -> int:
     return len(cells) * n_samples
 
 
+PLACES = [
+    *("cell=x", "prepared_dir=data/prepared/digits", "models_dir=models/ad_hoc", "experiment_dir=results/ad_hoc"),
+    "results_dir=.",
+]
+"""What a stage fills in by itself (`pipeline.shared.artifacts.place`)."""
+
+
 def composed(*overrides: str) -> DictConfig:
     """The configuration that these overrides make of the project's own files."""
     with contextlib.chdir(ROOT), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("config", overrides=["cell=x", "results_dir=.", *overrides])
+        return compose("config", overrides=[*PLACES, *overrides])
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose stages prepare and model have run."""
+    """A project whose stages prepare and model have run, the latter for the default network."""
     project = Project.copy(tmp_path_factory.mktemp("project"))
     project.stage("prepare")
     project.stage("model")
