@@ -17,6 +17,8 @@ LEAST_PVALUE = 0.001
 """Below this K-S p-value the authors distrust every fit and take the sample maximum."""
 FEWEST_BATCHES = 5
 """Maxima that a fit of three parameters needs at least; for a good fit, tens."""
+SAME = 1e-6
+"""K-S statistics that differ by less are those of the same fit."""
 RESOLUTION = 1e-6
 """Maxima that differ by less, relatively, are equal: single precision cannot tell them apart."""
 
@@ -115,7 +117,9 @@ def _choose(
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """The winning start of each sample, and whether it is good enough to be used."""
     if estimator is Estimator.MLE_REG:
-        best = statistic.argmin(1)  # for one sample size the smallest statistic is the largest p-value
+        # For one sample size the smallest statistic is the largest p-value. Starts that ended in the same maximum differ
+        # in the last digit only, which must not decide: the first of them wins.
+        best = (statistic <= statistic.min(1, keepdims=True) + SAME).argmax(1)
         return best, np.take_along_axis(pvalue, best[:, None], 1)[:, 0] >= LEAST_PVALUE
     proper = np.where(fit.interior & (fit.shape > 1), fit.loss, np.inf)
     best = proper.argmin(1)

@@ -118,8 +118,8 @@ SMALL = 48 * 48
 class JPEG:
     """Compression as a file would be written and read.
 
-    ``to_uint8`` says how [0,1] becomes 8 bits before the codec; the authors' code truncates (`Rounding`). Grey images (one channel)
-    and RGB images are possible, on any device. ``codec``: `Codec`.
+    ``to_uint8`` says how [0,1] becomes 8 bits before the codec; the authors' code truncates (`Rounding`). Grey images
+    (one channel) and RGB images are possible, on any device. ``codec``: `Codec`.
     """
 
     quality: int = 75
