@@ -401,7 +401,8 @@ def test_stairs_are_idempotent_and_keep_black_white_and_order(
 def test_stairs_are_as_fine_as_they_say(given_images: torch.Tensor, levels: int, bits: int) -> None:
     valid = given_images.clamp(0, 1)
     assert float((Quantize(levels)(given_images) - valid).abs().max()) <= 0.5 / (levels - 1) + 1e-6
-    below = valid - BitDepth(bits)(given_images)
+    assert float((BitDepth(bits)(given_images) - valid).abs().max()) <= 0.5 / (2**bits - 1) + 1e-6
+    below = valid - BitDepth(bits, "truncate")(given_images)
     assert -1e-6 <= float(below.min()) <= float(below.max()) <= 2 ** (8 - bits) / 255 + 1e-6
     eight = PNG()(given_images)
     assert torch.equal(BitDepth(8)(eight), eight), "what a file holds has 8 bits already"

@@ -1,6 +1,7 @@
 """The defenses against their definitions and real codecs; BPDA around each of them."""
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize
 DEFENSES: list[Transformation] = [
     Identity(),
     JPEG(),
-    JPEG(quality=20, subsampling="4:4:4", to_uint8="round"),
+    JPEG(quality=20, subsampling="4:4:4", to_uint8="truncate"),
     BitDepth(),
-    BitDepth(bits=5, rounding="round"),
+    BitDepth(bits=5, rounding="truncate"),
     Quantize(levels=7),
     PNG(),
     Chain([BitDepth(bits=4), JPEG(quality=50)]),
@@ -42,23 +43,26 @@ def through_file(pixels: np.ndarray, kind: str, **options: object) -> np.ndarray
 
 @pytest.mark.parametrize("quality", [5, 75, 100])
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
-def test_jpeg_is_what_a_file_would_hold(images: torch.Tensor, quality: int, subsampling: str) -> None:
-    transformed = JPEG(quality=quality, subsampling=subsampling)(images)
+@pytest.mark.parametrize(("to_uint8", "whole"), [("round", torch.round), ("truncate", torch.floor)])
+def test_jpeg_is_what_a_file_would_hold(
+    images: torch.Tensor, quality: int, subsampling: str, to_uint8: str, whole: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    transformed = JPEG(quality=quality, subsampling=subsampling, to_uint8=to_uint8)(images)
     for before, after in zip(images, transformed, strict=True):
-        pixels = (before.clamp(0, 1) * 255).floor().to(torch.uint8).permute(1, 2, 0).numpy()
+        pixels = whole(before.clamp(0, 1) * 255).to(torch.uint8).permute(1, 2, 0).numpy()
         expected = through_file(pixels, "JPEG", quality=quality, subsampling=subsampling)
         assert np.array_equal((after * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), expected)
 
 
 def test_jpeg_defaults_are_those_of_the_codec(images: torch.Tensor) -> None:
-    pixels = (images[0].clamp(0, 1) * 255).floor().to(torch.uint8).permute(1, 2, 0).numpy()
+    pixels = (images[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     expected = through_file(pixels, "JPEG")
     assert np.array_equal((JPEG()(images[:1])[0] * 255).round().permute(1, 2, 0).numpy(), expected)
 
 
 def test_jpeg_of_grey_images(images: torch.Tensor) -> None:
     grey = images[:, :1]
-    pixels = (grey[0, 0].clamp(0, 1) * 255).floor().to(torch.uint8).numpy()
+    pixels = (grey[0, 0].clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     assert np.array_equal((JPEG()(grey)[0, 0] * 255).round().numpy(), through_file(pixels, "JPEG", quality=75))
 
 
@@ -72,7 +76,20 @@ def test_png_is_what_a_file_would_hold(images: torch.Tensor) -> None:
 def test_truncation_is_the_authors_shift_of_bits(images: torch.Tensor, bits: int) -> None:
     levels = (images.clamp(0, 1) * 255).to(torch.uint8)
     expected = (levels >> (8 - bits) << (8 - bits)).float() / 255
-    assert torch.allclose(BitDepth(bits=bits)(images), expected, atol=1e-7)
+    assert torch.allclose(BitDepth(bits=bits, rounding="truncate")(images), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_bit_depth_takes_the_nearest_of_its_levels(images: torch.Tensor, bits: int) -> None:
+    assert torch.equal(BitDepth(bits=bits)(images), Quantize(levels=2**bits)(images))
+
+
+@pytest.mark.parametrize("defense", [BitDepth(), JPEG(quality=100, subsampling="4:4:4")], ids=repr)
+def test_no_value_of_eight_bits_lies_on_a_step(defense: Transformation) -> None:
+    """What rounding is for: the last bit of such a value, which differs between machines, decides nothing."""
+    values = torch.arange(256).div(255).view(-1, 1, 1, 1)
+    for nudge in (-1e-6, 1e-6):
+        assert torch.equal(defense(values + nudge), defense(values))
 
 
 @pytest.mark.parametrize("levels", [2, 7, 256])
