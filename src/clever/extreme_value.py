@@ -117,8 +117,8 @@ def _choose(
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """The winning start of each sample, and whether it is good enough to be used."""
     if estimator is Estimator.MLE_REG:
-        # For one sample size the smallest statistic is the largest p-value. Starts that ended in the same maximum differ
-        # in the last digit only, which must not decide: the first of them wins.
+        # For one sample size the smallest statistic is the largest p-value. Starts that ended in the same maximum
+        # differ in the last digit only, which must not decide: the first of them wins.
         best = (statistic <= statistic.min(1, keepdims=True) + SAME).argmax(1)
         return best, np.take_along_axis(pvalue, best[:, None], 1)[:, 0] >= LEAST_PVALUE
     proper = np.where(fit.interior & (fit.shape > 1), fit.loss, np.inf)

@@ -10,31 +10,35 @@ from pipeline.shared.statistics import interval, log_ratio, share_interval
 
 KEY = ["cell", "id", "predicted", "norm", "target"]
 """What a score and a distance must have in common to be compared."""
+SORT = ["cell", "norm", "target"]
+"""What is attacked for all images or for none."""
 
 
 def beside(scores: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFrame:
     """The scores with the ``distance`` of each, infinite where no adversarial image was found, and ``exceeds``.
 
-    A score above the distance is an estimate that the network itself refutes. `InputError` for a score without one.
+    A score above the distance is an estimate that the network itself refutes. The distance is NaN where there was no
+    attack (``attack.targets``, ``attack.norms``); `InputError` for a score without one beside others that have one.
     """
-    known = scores.merge(distances[[*KEY, "distance"]], on=KEY, how="inner", validate="one_to_one")
-    if len(known) < len(scores):
+    known = scores.merge(distances[[*KEY, "distance"]], on=KEY, how="left", validate="one_to_one")
+    attacked = scores[SORT].apply(tuple, axis=1).isin(set(distances[SORT].itertuples(index=False, name=None)))
+    if lacking := int((known.distance.isna() & attacked.to_numpy()).sum()):
         raise InputError(
-            f"{len(scores) - len(known)} of {len(scores)} scores have no adversarial distance beside them: run the "
-            "stages score and attack with the same settings"
+            f"{lacking} of {attacked.sum()} scores have no adversarial distance beside them: run the stages score and "
+            "attack with the same settings"
         )
     return known.assign(exceeds=known.score > known.distance)
 
 
 def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """One row for each cell, norm and target.
+    """One row for each cell, norm and target that was attacked.
 
     ``found``: share of images with an adversarial image; over these: ``score`` and ``distance``, means; ``ratio``, the
     geometric mean of score over distance with its bootstrap interval; ``rank_correlation`` (Spearman). ``exceeding``:
     how many scores of ``images`` are above the distance, ``share_exceeding`` with its exact binomial interval.
     """
     summary = []
-    for (network, cell, norm, target), group in rows.groupby(GROUP, sort=False):
+    for (network, cell, norm, target), group in rows[rows.distance.notna()].groupby(GROUP, sort=False):
         found = group[np.isfinite(group.distance)]
         ratios = log_ratio(found.score.to_numpy(), found.distance.to_numpy())
         low, high = np.exp(interval(ratios, seed))

@@ -80,6 +80,7 @@ class Job:
     def of(cls, config: DictConfig) -> "Job":
         """`InputError` says what would be valid."""
         strength, together = checked(config)
+        config = asked(config)
         selection = Selection.of(config, together)
         return cls(config, selection, attacked_of(config, selection.network), strength, together)
 
@@ -154,6 +155,12 @@ class Job:
         for row in table[table.id == table.id[0]].itertuples():
             shown[f"{row.norm} {row.target}"] = self.examples[int(row.target_class), Norm(row.norm)].cpu().numpy()
         artifacts.write_atomically(folder / "examples.npz", lambda file: np.savez(file, allow_pickle=False, **shown))
+
+
+def asked(config: DictConfig) -> DictConfig:
+    """The configuration with the targets and norms of the attacks in the place of those of the scores."""
+    own = {"targets": config.attack.targets, "norms": config.attack.norms}
+    return OmegaConf.merge(config, own)  # type: ignore[return-value]
 
 
 def attacked_of(config: DictConfig, network: Defended) -> Defended:

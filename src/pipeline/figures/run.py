@@ -38,9 +38,10 @@ def run(config: DictConfig) -> None:
         of_baseline = every[every.cell == baseline]
         fits.draw(folder, of_baseline, np.load(maxima))
         convergence.draw(folder, of_baseline, np.load(maxima), config.sampling.estimator)
-    sandwich.draw(folder, every[every.cell.isin(straight)])
-    against.draw(folder, every[every.cell.isin(straight)])
-    masking.draw(folder, every, _with_and_without(about))
+    with_distance = every[every.distance.notna()]
+    sandwich.draw(folder, with_distance[with_distance.cell.isin(straight)])
+    against.draw(folder, with_distance[with_distance.cell.isin(straight)])
+    masking.draw(folder, with_distance, _with_and_without(about))
     attacked = dict(_examples(artifacts.attacks_of(config, cell) for cell in straight))
     if attacked:
         first = {cell: every[every.cell == cell].iloc[0] for cell in attacked}

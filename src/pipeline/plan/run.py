@@ -18,6 +18,7 @@ from clever.models import frozen, logits_of
 from clever.norms import Norm
 from clever.orders import NORMS, FirstOrder, Order
 from pipeline.attack.attacks import Strength, passes
+from pipeline.attack.run import asked
 from pipeline.shared.classifier import bare, device
 from pipeline.shared.composed import each_cell
 from pipeline.shared.durations import told
@@ -65,9 +66,9 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
     gradients = batches * settings.n_samples
     strength = Strength(**{key: cell.attack[key] for key in ("steps", "starts", "rounds")})
     defense = instantiate(cell.defense)
-    attack = (
-        sum(passes(norm, strength, defense, eight_bits=cell.attack.eight_bits) for norm in norms) * n_images * per_image
-    )
+    attacked, eight_bits = asked(cell), cell.attack.eight_bits
+    attacks = n_images * _targets(attacked, classes)
+    of_norms = [Norm.named(str(norm)) for norm in listed(attacked.norms, "attack.norms")]
     return {
         "cell": cell.cell,
         "network": cell.model.name,
@@ -81,8 +82,10 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "seconds": gradients / per_second,
         "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
-        "attack seconds": attack / passes_per_second,
-        "attack bytes": n_images * per_image * len(norms) * 3 * cell.data.size**2 * 4,
+        "attack seconds": attacks
+        * sum(passes(norm, strength, defense, eight_bits=eight_bits) for norm in of_norms)
+        / passes_per_second,
+        "attack bytes": attacks * len(of_norms) * 3 * cell.data.size**2 * 4,
     }
 
 

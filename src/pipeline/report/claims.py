@@ -37,13 +37,14 @@ class Claim:
 
 def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
     """All of them, judged. ``scores``: the rows of tables/scores.csv; ``cells``: what is known of each cell."""
+    attacked = scores[scores.distance.notna()]
     main = cells[(cells.network == cells.network[0]) & (cells.order == "first_order")]
     return [
         _about_the_same(scores, main, seed),
         _degenerate(scores, main[~main.bpda]),
-        _overestimates(scores, main[~main.bpda]),
-        _below(scores, main[main.bpda], "First-order CLEVER"),
-        _below(scores, cells[cells.order == "second_order"], "Second-order CLEVER"),
+        _overestimates(attacked, main[~main.bpda]),
+        _below(attacked, main[main.bpda], "First-order CLEVER"),
+        _below(attacked, cells[cells.order == "second_order"], "Second-order CLEVER"),
         _ordered(scores, main.head(1)),
         _published(cells),
     ]

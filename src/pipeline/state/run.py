@@ -21,15 +21,16 @@ def run(config: DictConfig) -> None:
     for cell in tqdm(list(each_cell(config)), desc="reading", unit="cell", leave=False):
         network, name = defended(cell), cell.cell
         for stage, (classifier, told_by) in STAGES.items():
-            heard = reports(about_cell(cell, told_by(cell, classifier(cell, network))))
+            of_stage = attack.asked(cell) if stage == "attack" else cell
+            heard = reports(about_cell(of_stage, told_by(of_stage, classifier(of_stage, network))))
             row, unfinished = _row(heard, cell.score.n_images)
             rows.append({"stage": stage, "cell": name} | row)
             stopped += [f"{stage} {name}: {_who(report)}" for report in unfinished]
             workers |= {(report.host, report.pid) for report in heard if report.alive}
     table = pd.DataFrame(rows)
-    of_stage = table.groupby("stage").seconds.transform("median")
+    usual = table.groupby("stage").seconds.transform("median")
     undone = table.images - table.done
-    left = (undone * table.seconds.fillna(of_stage) / max(1, len(workers))).where(undone > 0, 0.0)
+    left = (undone * table.seconds.fillna(usual) / max(1, len(workers))).where(undone > 0, 0.0)
     shown = table.drop(columns="seconds").assign(time_left=[_left(seconds) for seconds in left])
     print(shown.rename(columns=lambda column: column.replace("_", " ")).to_markdown(index=False))
     total = table[["images", "done", "in_work", "missing"]].sum()
