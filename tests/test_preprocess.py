@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision.transforms._presets import ImageClassification
 
 from clever.errors import InputError
-from pipeline import preprocess
+from pipeline.prepare import preprocess
 from pipeline.prepare.preprocess import BrokenImage, decode, preprocessing, reference_code, standard
 
 SAMPLE = Path(os.environ.get("IMAGENET_SAMPLE", Path(__file__).parents[1] / ".." / "shared" / "imagenet-sample"))

@@ -17,9 +17,9 @@ from clever.orders import FirstOrder
 from clever.samplers import sample_with
 from clever.sampling import Ball
 from clever.transforms import JPEG, Identity, Quantize
-from pipeline import kept
 from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
+from pipeline.shared import kept
 from pipeline.shared.fingerprint import identity_of, of_order
 
 N_SAMPLES = 10
@@ -51,7 +51,7 @@ class Counted:
     def __init__(self, path: Path, network: Defended, chunk_points: int = 4 * N_SAMPLES) -> None:
         self.network, self.computed, self.found = network, 0, 0
         identity = identity_of(network, {}) | of_order(FirstOrder())
-        self.store = Store(path, identity, chunk_points, computed=self.add_computed, found=self.add_found)
+        self.store = Store(path, identity, chunk_points, compute=self.add_computed, find=self.add_found)
 
     def add_computed(self, gradients: int) -> None:
         self.computed += gradients
@@ -145,7 +145,7 @@ def interrupted(path: Path, network: Defended, n_batches: int, targets: list[int
         if stored.computed == chunks * 4 * N_SAMPLES * len(targets):
             raise Killed
 
-    stored.store.computed = count
+    stored.store.compute = count
     with pytest.raises(Killed):
         stored.maxima(n_batches, targets)
     return (chunks - 1) * 4 * N_SAMPLES * len(targets)
@@ -173,7 +173,7 @@ def test_what_another_process_finishes_meanwhile_is_not_computed(tmp_path: Path,
             other.maxima(13, [1])
         one.computed += gradients
 
-    one.store.computed = count
+    one.store.compute = count
     assert same(one.maxima(13, [1]), Counted(tmp_path.with_name("other"), network).maxima(13, [1]))
     assert other.computed == 13 * N_SAMPLES
     assert one.computed == 4 * N_SAMPLES  # the chunk that was under way in both
