@@ -13,9 +13,10 @@ from clever.checks import is_number, whole
 from clever.errors import InputError
 from clever.models import Normalize
 from pipeline.model import training as training_code
+from pipeline.model.given import File
 from pipeline.model.training import train
 from pipeline.shared import kept
-from pipeline.shared.classifier import load_state, sha256_of
+from pipeline.shared.classifier import sha256_of
 from pipeline.shared.fingerprint import fingerprint
 
 State = dict[str, Tensor]
@@ -112,22 +113,6 @@ class Torchvision:
                 "weights=file weights.path=... weights.sha256=..."
             ) from error
         return state
-
-
-class File:
-    """A state_dict in a local file whose sha256 is known."""
-
-    def __init__(self, path: str, sha256: str) -> None:
-        self.path, self.sha256 = Path(path), str(sha256).lower()
-
-    def state(self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path) -> State:
-        """The weights; `InputError` where the file is missing, has another hash, or holds no state_dict."""
-        if not self.path.is_file():
-            raise InputError(f"weights.path={self.path}: there is no such file")
-        found = sha256_of(self.path)
-        if found != self.sha256:
-            raise InputError(f"weights.sha256={self.sha256}, but the sha256 of {self.path} is {found}")
-        return load_state(self.path)
 
 
 class Random:

@@ -16,6 +16,7 @@ from clever.checks import flag
 from clever.errors import InputError
 from clever.models import Normalize
 from pipeline.shared import artifacts
+from pipeline.shared.checkpoint import check_same, load_state
 
 
 def device(config: DictConfig) -> torch.device:
@@ -45,29 +46,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_state(path: Path) -> dict[str, Tensor]:
-    """A state_dict from a file, without running any code of the file's; `InputError` where it holds something else."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file that is none of torch's makes the reader raise nearly anything
-        raise InputError(f"{path} holds no state_dict that can be loaded safely: {error}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path} holds {type(state).__name__}, not a state_dict of tensors")
-    return state
-
-
 def fill(network: nn.Module, state: dict[str, Tensor], origin: str) -> None:
-    """Loads the weights; `InputError` where they are those of another architecture."""
+    """Loads the weights, or nothing: `InputError` where they are those of another architecture."""
     # torchvision's DenseNet files are older than its module names; what the pattern misses is left as it is
     state = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", name): value for name, value in state.items()}
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        lines = str(error).splitlines()
-        shown = " ".join(line.strip()[:200] for line in lines[1:3])
-        raise InputError(
-            f"the weights of {origin} are not those of {type(network).__name__}: {shown} ({len(lines) - 1} mismatches)"
-        ) from error
+    check_same(network, state, origin)
+    network.load_state_dict(state)
 
 
 def about_network(config: DictConfig) -> dict[str, Any]:

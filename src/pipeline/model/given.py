@@ -1,0 +1,36 @@
+"""Weights that the user gives: a file, here or at an address, whose sha256 is known."""
+
+import re
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from clever.errors import InputError
+from clever.models import Normalize
+from pipeline.shared.checkpoint import load_state
+from pipeline.shared.classifier import sha256_of
+
+
+class File:
+    """A state_dict in a local file, or a checkpoint that holds one under ``key``; ``prefix`` is taken off its names."""
+
+    def __init__(self, path: str, sha256: str, key: str | None = None, prefix: str | None = None) -> None:
+        self.path, self.sha256, self.key, self.prefix = Path(path), str(sha256).lower(), key, prefix
+
+    def state(self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path) -> dict[str, Tensor]:
+        """The weights; `InputError` where the file is missing, has another hash, or holds no such state_dict."""
+        check_sha256(self.sha256)
+        if not self.path.is_file():
+            raise InputError(f"weights.path={self.path}: there is no such file")
+        found = sha256_of(self.path)
+        if found != self.sha256:
+            raise InputError(f"weights.sha256={self.sha256}, but the sha256 of {self.path} is {found}")
+        return load_state(self.path, self.key, self.prefix)
+
+
+def check_sha256(text: str) -> None:
+    """`InputError` for what is no sha256."""
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise InputError(
+            f"weights.sha256 is {text!r}: it must be 64 hexadecimal digits, as `sha256sum FILE` prints them"
+        )
