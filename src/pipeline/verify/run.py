@@ -31,9 +31,9 @@ def run(config: DictConfig) -> None:
         for table, (key, limits) in TABLES.items():
             path = artifacts.RESULTS / name / "tables" / f"{table}.csv"
             wrong += _checked(path, *compare(*_both(path), key, limits))
-    claims = artifacts.RESULTS / name / "claims.csv" if experiment() else artifacts.RESULTS / "claims.csv"
     if not experiment():
-        wrong += _checked(claims, *compare(*_both(claims), ["experiment", "claim"], {"verdict": EQUAL}))
+        verdicts = artifacts.RESULTS / "claims.csv"
+        wrong += _checked(verdicts, *compare(*_both(verdicts), ["experiment", "claim"], {"verdict": EQUAL}))
     if wrong:
         print(f"\nbeyond the limits: {len(wrong)}", *wrong, sep="\n  ")
         sys.exit(DIFFERENT)
