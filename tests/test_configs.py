@@ -1,8 +1,14 @@
 """Every configuration composes and makes what it says; presets are those of the library."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
@@ -10,11 +16,26 @@ from torch import nn
 import clever
 from conftest import ROOT, composed
 from pipeline.shared.classifier import bare
+from pipeline.shared.experiment import cells, name_of
 from pipeline.shared.selection import settings_of
 
 
 def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+@contextlib.contextmanager
+def in_hydra(*overrides: str, swept: dict[str, str] | None = None) -> Iterator[None]:
+    """As a stage started with these overrides sees Hydra's own part of the configuration; ``swept``: another sweep."""
+    with contextlib.chdir(ROOT), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("config", overrides=list(overrides), return_hydra_config=True)
+        if swept is not None:
+            config.hydra.sweeper.params = swept
+    HydraConfig.instance().set_config(config)
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = None
 
 
 @pytest.mark.parametrize("name", choices("defense"))
@@ -73,13 +94,69 @@ def test_the_command_line_has_the_last_word() -> None:
     assert (config.sampling.n_batches, config.score.n_images) == (50, 7)
 
 
-def test_every_cell_of_params_composes() -> None:
+@pytest.mark.parametrize("name", choices("experiment"))
+def test_every_cell_of_every_experiment_composes(name: str) -> None:
+    """As the stages find them, each under a name of its own; published weights are there."""
+    with in_hydra(f"experiment={name}"):
+        found = cells()
+    assert len({cell.name for cell in found}) == len(found) >= 1
+    for cell in found:
+        config = composed(f"experiment={name}", *cell.overrides)
+        assert settings_of(config).seed == config.seed
+        assert " at 0x" not in repr(instantiate(config.defense))
+        if config.weights._target_.endswith("Published"):
+            assert (ROOT / config.weights.path).is_file()
+
+
+def test_experiments_of_params_are_files_and_stand_in_the_report() -> None:
     params = OmegaConf.load(ROOT / "params.yaml")
-    names = [composed(f"model={name}").model.name for name in params.networks.removeprefix("model=").split(",")]
-    for overrides in params.cells.values():
-        config = composed(*str(overrides).split())
-        assert config.sampling.seed == params.seed
-        assert config.model.name in names
+    report = OmegaConf.load(ROOT / "dvc.yaml").stages.report.deps
+    assert {*params.experiments.computed, *params.experiments.reported} <= set(choices("experiment"))
+    for name in params.experiments.reported:
+        assert {f"results/{name}/figures", f"results/{name}/tables"} <= set(report)
+    assert set(params.experiments.data) <= set(choices("data"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["defense=jpeg", "bpda=true"], "jpeg"),
+        (["bpda=False", "defense=jpeg"], "jpeg-no_bpda"),
+        (["model=mlp_tanh", "order=second_order"], "mlp_tanh-second_order"),
+        (["defense=jpeg", "defense.quality=30", "attack.bpda=false"], "jpeg-quality_30-no_bpda"),
+        (["data.ids=[a/b,c]"], "ids__a_b_c_"),
+        (["bpda=true"], "bpda"),
+    ],
+)
+def test_a_cell_is_named_by_what_its_sweep_varies(overrides: list[str], name: str) -> None:
+    assert name_of(overrides) == name
+
+
+@pytest.mark.parametrize(
+    ("swept", "names"),
+    [
+        ({"bpda": "true,false", "defense": "jpeg,png"}, ["jpeg", "png", "jpeg-no_bpda", "png-no_bpda"]),
+        ({"defense": "jpeg", "defense.quality": "range(30,51,10)"}, [f"jpeg-quality_{q}" for q in (30, 40, 50)]),
+        ({"order": "sort(second_order,first_order)"}, ["first_order", "second_order"]),
+        ({}, ["all"]),
+    ],
+)
+def test_cells_are_those_that_hydras_own_sweeper_makes(swept: dict[str, str], names: list[str]) -> None:
+    with in_hydra("experiment=defenses", swept=swept):
+        found = cells()
+    assert [cell.name for cell in found] == names
+    parsed = OverridesParser.create().parse_overrides([f"{name}={values}" for name, values in swept.items()])
+    theirs = BasicSweeper.split_arguments(parsed, None)[0]
+    # Hydra writes True where a person writes true
+    assert [[word.lower() for word in cell.overrides] for cell in found] == [[w.lower() for w in job] for job in theirs]
+
+
+def test_two_cells_of_one_name_are_refused() -> None:
+    with (
+        in_hydra("experiment=defenses", swept={"defense": "jpeg,png,jpeg"}),
+        pytest.raises(clever.InputError, match="experiment=defenses has two cells called jpeg: change its sweep"),
+    ):
+        cells()
 
 
 def test_unknown_normalisations_are_refused() -> None:
