@@ -89,6 +89,13 @@ def reference_code(image: Image.Image, size: int) -> Pixels:
     return _resize_and_crop(image, (width, height), corner, size, Resampling.LANCZOS)
 
 
+def whole_image(image: Image.Image, size: int) -> Pixels:
+    """Short side to the size itself, bilinear, then the centre: of a square image nothing is lost."""
+    width, height = (max(size, round(side * size / min(image.size))) for side in image.size)
+    corner = ((width - size) // 2, (height - size) // 2)
+    return _resize_and_crop(image, (width, height), corner, size, Resampling.BILINEAR)
+
+
 PREPROCESSINGS: dict[str, Callable[[Image.Image, int], Pixels]] = {
     "standard": standard,
     "reference_code": reference_code,

@@ -1,0 +1,80 @@
+"""Any folder of labelled images as a data set of the pipeline."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from clever.errors import InputError
+from pipeline.prepare.choice import choose
+from pipeline.prepare.labelled import Labelled, by_folders, by_table, class_names
+from pipeline.prepare.preprocess import decode
+from pipeline.prepare.source import Candidate, Pixels
+from pipeline.prepare.square import Square
+
+
+class Folder:
+    """The images below ``root``: a folder a class, or as the CSV ``labels`` lists them (`labelled`).
+
+    ``classes``: their order, as a list or a file with a name a line; without it sorted. ``ids``, a list of ids, takes
+    the place of ``n_images`` chosen by seed; an id is the path below the root without suffix, or the file's name alone
+    where no other has it. ``size``, ``channels``, ``resize``: see `Square`.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        n_images: int,
+        ids: Sequence[str] | None,
+        classes: Sequence[str] | str | None,
+        labels: str | None,
+        size: int,
+        channels: int,
+        resize: bool | str,
+    ) -> None:
+        self.root, self.ids = Path(root).expanduser().absolute(), ids
+        self.labels = None if labels is None else Path(labels).expanduser()
+        self.classes = class_names(classes)
+        self.n_images = n_images if ids is None else len(ids)
+        self.square = Square(size=size, channels=channels, resize=resize)
+
+    def candidates(self, seed: int) -> Iterator[Candidate]:
+        """Every image of the folder in an order chosen by seed, or those of the list of ids."""
+        found = self._entries()
+        chosen = choose(found, None if self.ids is None else _full(self.ids, found), seed)
+        if len(chosen) < self.n_images:
+            raise InputError(f"data.n_images is {self.n_images}, but {self.root} holds {len(found)} images")
+        for entry in chosen:
+            yield Candidate(entry.id, entry.label, entry.class_name, entry.source, partial(self._load, entry))
+
+    def training(self, seed: int) -> None:
+        """Nothing says which images of a folder are there to train on."""
+        return
+
+    def _entries(self) -> list[Labelled]:
+        if not self.root.is_dir():
+            raise InputError(f"data.root={self.root}: there is no such folder")
+        try:
+            if self.labels is None:
+                return by_folders(self.root, self.classes)
+            return by_table(self.root, self.labels, self.classes)
+        except OSError as error:
+            raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    def _load(self, entry: Labelled) -> Pixels:
+        return self.square.pixels(decode(entry.file.read_bytes()), str(entry.file))
+
+
+def _full(ids: Sequence[str], found: list[Labelled]) -> list[str]:
+    """The ids, with a file's name alone replaced by the whole id where only one file has it."""
+    whole, by_name = {entry.id for entry in found}, defaultdict(list)
+    for entry in found:
+        by_name[entry.file.stem].append(entry.id)
+    full = []
+    for wanted in ids:
+        of_name = by_name.get(wanted, [])
+        if wanted not in whole and len(of_name) > 1:
+            raise InputError(f"several images have the name {wanted!r}: {', '.join(of_name[:3])}; give the whole id")
+        full.append(wanted if wanted in whole or not of_name else of_name[0])
+    return full

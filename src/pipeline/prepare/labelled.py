@@ -1,0 +1,134 @@
+"""The labelled images of a folder: a folder a class, or a table of files and labels."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from clever.errors import InputError
+
+SHOWN = 5
+"""Names that an error message lists."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One image. Its id is its path below the root without suffix: no other file that comes or goes changes it."""
+
+    id: str
+    label: int
+    class_name: str
+    source: str
+    file: Path
+
+
+def class_names(classes: Sequence[str] | str | None) -> list[str] | None:
+    """The classes in the order of the network's outputs, from a list or from a file with a name a line; None for None.
+
+    `InputError` for a file that is not there, no name at all, or one that stands twice.
+    """
+    if classes is None:
+        return None
+    if isinstance(classes, str):
+        path = Path(classes).expanduser()
+        if not path.is_file():
+            raise InputError(
+                f"data.classes={classes}: there is no such file; valid are a file with a name a line, or a list"
+            )
+        names = [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+    else:
+        names = [str(name) for name in classes]
+    if not names:
+        raise InputError("data.classes names no class")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"data.classes names {_few(twice)} more than once")
+    return names
+
+
+def by_folders(root: Path, classes: list[str] | None) -> list[Labelled]:
+    """The images in folders that are called as their class, at any depth below; without ``classes`` sorted by name.
+
+    Hidden files are left out. `InputError` for a folder that is none of the classes, or without any image.
+    """
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    names = folders if classes is None else classes
+    if unknown := [name for name in folders if name not in names]:
+        raise InputError(f"{_few(unknown)} in {root}: no such class; data.classes has {_few(names)}")
+    found = [
+        Labelled(_id(source), label, name, source, root / source)
+        for label, name in enumerate(names)
+        if name in folders
+        for source in _images(root, name)
+    ]
+    if not found:
+        there = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
+        raise InputError(
+            f"no labelled image in {root}, which holds {_few(there) or 'nothing'}: valid are a folder a class, or "
+            "data.labels=CSV with the columns file and label"
+        )
+    return _unique(found)
+
+
+def by_table(root: Path, table: Path, classes: list[str] | None) -> list[Labelled]:
+    """The images of a CSV with the columns ``file``, relative to the root, and ``label``.
+
+    A label is one of ``classes`` or a number from 0, its place there. Without ``classes``: numbers as they are, or names
+    sorted. `InputError` names the line.
+    """
+    if not table.is_file():
+        raise InputError(f"data.labels={table}: there is no such file; valid is a CSV with the columns file and label")
+    try:
+        rows = pd.read_csv(table, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{table} is no CSV: {error}") from error
+    if missing := [name for name in ("file", "label") if name not in rows]:
+        raise InputError(f"{table} has no column {' and no column '.join(missing)}, but {_few(list(map(str, rows)))}")
+    files, labels = rows.file.tolist(), [label.strip() for label in rows.label]
+    names = classes or ([] if all(map(_is_number, labels)) else sorted(set(labels)))
+    found = []
+    for line, (name, label) in enumerate(zip(files, labels, strict=True), start=2):
+        number = names.index(label) if label in names else int(label) if _is_number(label) else -1
+        if number < 0 or (names and number >= len(names)):
+            raise InputError(
+                f"{table}, line {line}: {label!r} is no class; valid are {_few(names)}, or 0 to {len(names) - 1}"
+            )
+        path = PurePosixPath(name)
+        if not name or path.is_absolute() or ".." in path.parts:
+            raise InputError(f"{table}, line {line}: {name!r} must be a file below {root}, relative to it")
+        if not (root / path).is_file():
+            raise InputError(f"{table}, line {line}: there is no {root / path}")
+        found.append(Labelled(_id(str(path)), number, names[number] if names else label, str(path), root / path))
+    if not found:
+        raise InputError(f"{table} lists no image")
+    return _unique(found)
+
+
+def _images(root: Path, folder: str) -> list[str]:
+    """Links that lead nowhere count: they are to be reported, not to vanish."""
+    paths = (Path(place) / name for place, _, names in os.walk(root / folder, followlinks=True) for name in names)
+    images = (path for path in paths if path.name.lower().endswith(IMG_EXTENSIONS) and not path.name.startswith("."))
+    return sorted(path.relative_to(root).as_posix() for path in images)
+
+
+def _id(source: str) -> str:
+    return PurePosixPath(source).with_suffix("").as_posix()
+
+
+def _is_number(label: str) -> bool:
+    return label.isascii() and label.isdigit()
+
+
+def _unique(found: list[Labelled]) -> list[Labelled]:
+    found.sort(key=lambda image: (image.id, image.source))
+    for one, other in pairwise(found):
+        if one.id == other.id:
+            raise InputError(f"{one.source} and {other.source} are both the image {one.id}; keep one of them")
+    return found
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
