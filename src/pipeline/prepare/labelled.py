@@ -76,8 +76,8 @@ def by_folders(root: Path, classes: list[str] | None) -> list[Labelled]:
 def by_table(root: Path, table: Path, classes: list[str] | None) -> list[Labelled]:
     """The images of a CSV with the columns ``file``, relative to the root, and ``label``.
 
-    A label is one of ``classes`` or a number from 0, its place there. Without ``classes``: numbers as they are, or names
-    sorted. `InputError` names the line.
+    A label is one of ``classes`` or a number from 0, its place there. Without ``classes``: numbers as they are, or
+    names sorted. `InputError` names the line.
     """
     if not table.is_file():
         raise InputError(f"data.labels={table}: there is no such file; valid is a CSV with the columns file and label")
