@@ -14,6 +14,7 @@ from pipeline.shared import artifacts
 from pipeline.shared.accuracy import accuracy
 from pipeline.shared.classifier import bare, device, fill, sha256_of
 from pipeline.shared.composed import each_cell
+from pipeline.shared.fits import check_fits
 from pipeline.shared.prepared import Prepared
 
 
@@ -49,6 +50,7 @@ def accuracy_of(config: DictConfig, network: nn.Module, normalize: Normalize) ->
     """The share of the prepared images that it is right on, and how many these are."""
     prepared = Prepared.read(config)
     complete = nn.Sequential(normalize, network).to(device(config))
+    check_fits(complete, prepared)
     with frozen(complete):
         return accuracy(complete, prepared, range(len(prepared.labels))), len(prepared.labels)
 

@@ -23,6 +23,7 @@ from clever.norms import Norm
 from clever.settings import Settings
 from clever.subjects import Subject, subject_of
 from pipeline.shared.classifier import defended, device
+from pipeline.shared.fits import check_fits
 from pipeline.shared.prepared import Prepared
 from pipeline.shared.shard import Shard
 
@@ -72,6 +73,7 @@ class Selection:
         shard, on_nan = Shard(config.shard, config.shards), OnNaN.named(str(config.score.nan))
         rows = shard.rows(config.score.n_images, together)
         selection = cls(defended(config), settings, norms, prepared, shard, on_nan, rows, device(config))
+        check_fits(selection.network, prepared)
         selection._classify(listed(config.targets, "targets"))
         if not selection.subjects and shard.count == 1:
             raise InputError(
