@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clever.errors import InputError
 from conftest import TINY, Project
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
 
@@ -40,18 +41,25 @@ def test_every_score_gets_the_distance_of_its_own_image_and_class(project: Proje
     assert np.linalg.norm(change) == pytest.approx(row.distance, rel=1e-4)
 
 
+def test_attacks_may_be_fewer_than_scores(project: Project) -> None:
+    distances, _ = attack(project, "attack.targets=[least]", "attack.norms=[Linf]")
+    assert set(distances.target) == {"least"}
+    assert set(distances.norm) == {"Linf"}
+
+
 def test_what_is_finished_is_never_attacked_again_and_belongs_to_the_classifier_alone(project: Project) -> None:
-    first = attack(project, "defense=quantize")
-    again = attack(project, "defense=quantize", "bpda=false", "sampling.n_batches=9", "sampling.estimator=maximum")
+    few = ("defense=quantize", "attack.steps=2", "score.n_images=1")
+    first = attack(project, *few)
+    again = attack(project, *few, "bpda=false", "sampling.n_batches=9", "sampling.estimator=maximum")
     assert again[1]["attacks_from_store"] == first[1]["attacks_computed"] > 0
     assert again[1]["attacks_computed"] == 0
     assert again[0].distance.equals(first[0].distance)
-    for change in ("attack.steps=11", "attack.eight_bits=true", "attack.bpda=false", "defense.levels=8", "seed=3"):
-        assert attack(project, "defense=quantize", change)[1]["attacks_computed"] > 0, change
+    for change in ("attack.steps=3", "attack.eight_bits=true", "attack.bpda=false", "defense.levels=8", "seed=3"):
+        assert attack(project, *few, change)[1]["attacks_computed"] > 0, change
 
 
 def test_a_killed_attack_goes_on_where_it_was(project: Project) -> None:
-    settings = ("attack.images=1", "score.n_images=8", "data.n_images=60")
+    settings = ("attack.images=1", "score.n_images=4")
     attack(project, *settings, out="undisturbed")
     whole = len(finished(project))
     shutil.rmtree(project.folder / "store" / "attacks")
@@ -93,7 +101,7 @@ def test_a_sweep_attacks_one_defense_after_another(project: Project) -> None:
         ("attack.starts=many", "starts is 'many'"),
         ("attack.images=0", "attack.images is 0: it must be a whole number from 1 to"),
         ("attack.eight_bits=1", "attack.eight_bits is 1: it must be true or false"),
-        ("attack.step=3", "unknown setting attack.step: attack has bpda, eight_bits, images, rounds, starts, steps"),
+        ("attack.step=3", "unknown setting attack.step: attack has bpda, eight_bits, images, norms"),
         ("norms=[L7]", "unknown norm 'L7'"),
     ],
 )
@@ -131,3 +139,14 @@ def test_scores_beside_distances_by_hand() -> None:
 def test_findings_come_worst_first() -> None:
     rows = beside(*scores((1.1, 1.0), (3.0, 1.0), (2.0, 1.0)))
     assert list(findings(rows).id) == ["i1", "i2", "i0"]
+
+
+def test_what_was_not_attacked_has_no_distance_and_one_image_that_was_left_out_is_an_error() -> None:
+    table, distances = scores((1.0, 2.0), (3.0, 2.0))
+    more = pd.concat([table, table.assign(norm="L1")])
+    rows = beside(more, distances)
+    assert list(rows.distance.isna()) == [False, False, True, True]
+    assert not rows[rows.norm == "L1"].exceeds.any()
+    assert list(summarise_bounds(rows, 0).norm) == ["L2"]
+    with pytest.raises(InputError, match="1 of 2 scores have no adversarial distance beside them"):
+        beside(table, distances.head(1))

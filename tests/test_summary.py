@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import tables
 from pipeline.aggregate.comparison import compare, pairs
-from pipeline.aggregate.summary import baselines, interval, summarise
+from pipeline.aggregate.summary import baselines, summarise
+from pipeline.shared import printed
+from pipeline.shared.statistics import interval
 
 NONE = pd.DataFrame(columns=["network", "norm"])
 BASELINE = dict.fromkeys(["plain", "jpeg", "masked", "bit_depth"], "plain")
@@ -65,12 +66,12 @@ def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
 
 def test_the_printed_tables_hold_every_row() -> None:
     summary = summarise(scores(plain=[1, 2, 3], bit_depth=[2, 4, 6]), BASELINE, 0)
-    printed = tables.sections(summary, pd.DataFrame(), NONE)
-    for text in (tables.markdown(printed), tables.latex(printed)):
+    sections = printed.sections(summary, pd.DataFrame(), NONE)
+    for text in (printed.markdown(sections), printed.latex(sections)):
         assert "bit depth" in text
         assert "4 [2" in text
         assert "certif" not in text
-    assert tables.latex(printed).count(r"\toprule") == 1
+    assert printed.latex(sections).count(r"\toprule") == 1
 
 
 def test_a_cell_is_compared_with_the_first_of_its_network() -> None:
@@ -101,8 +102,8 @@ def test_second_order_stands_beside_first_order_of_the_same_image_and_class() ->
     assert row.gain_low <= row.gain <= row.gain_high
     assert (row.share_larger, row.products, row.unconverged) == (pytest.approx(2 / 3), 12, 0.25)
     summary = summarise(table, dict.fromkeys(table.cell, "plain"), 0)
-    shown = tables.markdown(tables.sections(summary, compare(both, 0), NONE))
-    assert tables.ORDERS in shown
+    shown = printed.markdown(printed.sections(summary, compare(both, 0), NONE))
+    assert printed.ORDERS in shown
     assert "67%" in shown
 
 
@@ -112,4 +113,4 @@ def test_without_a_partner_there_is_no_comparison() -> None:
     assert both.empty
     assert compare(both, 0).empty
     summary = summarise(table, dict.fromkeys(table.cell, "plain"), 0)
-    assert tables.ORDERS not in tables.sections(summary, compare(both, 0), NONE)
+    assert printed.ORDERS not in printed.sections(summary, compare(both, 0), NONE)
