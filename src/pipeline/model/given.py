@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from clever.errors import InputError
 from clever.models import Normalize
+from pipeline.model.download import fetched
 from pipeline.shared.checkpoint import load_state
 from pipeline.shared.classifier import sha256_of
 
@@ -26,6 +27,18 @@ class File:
         if found != self.sha256:
             raise InputError(f"weights.sha256={self.sha256}, but the sha256 of {self.path} is {found}")
         return load_state(self.path, self.key, self.prefix)
+
+
+class Url:
+    """The same from an address of http or https, downloaded into the store's folder ``downloads`` (`download`)."""
+
+    def __init__(self, url: str, sha256: str, key: str | None = None, prefix: str | None = None) -> None:
+        self.url, self.sha256, self.key, self.prefix = str(url), str(sha256).lower(), key, prefix
+
+    def state(self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path) -> dict[str, Tensor]:
+        """The weights; `InputError` where the file cannot be had, has another hash, or holds no such state_dict."""
+        check_sha256(self.sha256)
+        return load_state(fetched(self.url, self.sha256, store / "downloads"), self.key, self.prefix)
 
 
 def check_sha256(text: str) -> None:

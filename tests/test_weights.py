@@ -1,0 +1,277 @@
+"""Weights that the user gives: files and addresses, checked before a byte of them is believed."""
+
+import hashlib
+import io
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import clever
+from a_server import Served, serving
+from conftest import Project, composed
+from pipeline.model import download
+from pipeline.model.download import fetched
+from pipeline.shared.checkpoint import load_state
+from pipeline.shared.classifier import bare, fill, sha256_of
+
+State = dict[str, Tensor]
+MODEL = "model=mlp_tanh"
+
+
+def network() -> nn.Module:
+    return bare(composed(MODEL))[0]
+
+
+def state() -> State:
+    torch.manual_seed(0)
+    return {name: torch.randn_like(value) for name, value in network().state_dict().items()}
+
+
+def saved(content: object, path: Path) -> Path:
+    torch.save(content, path)
+    return path
+
+
+def same(one: State, other: State) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def from_file(path: Path, *overrides: str) -> State:
+    """What weights=file gives."""
+    settings = ["weights=file", f"weights.path={path}", f"weights.sha256={sha256_of(path)}", *overrides]
+    kind = instantiate(composed(MODEL, *settings).weights)
+    return kind.state(network(), None, training=path, store=path.parent / "store")
+
+
+def test_a_state_dict_and_a_checkpoint_that_holds_one(tmp_path: Path) -> None:
+    assert same(from_file(saved(state(), tmp_path / "a.pth")), state())
+    checkpoint = {"epoch": 3, "state_dict": {f"module.{name}": value for name, value in state().items()}}
+    path = saved(checkpoint, tmp_path / "b.tar")
+    assert same(from_file(path, "weights.key=state_dict", "weights.prefix=module."), state())
+
+
+def test_numbers_of_numpy_beside_the_weights(tmp_path: Path) -> None:
+    beside = {"a": np.float64(0.9), "b": np.float32(0.5), "c": np.int64(3), "d": np.bool_(True)}
+    path = saved({**beside, "model": state()}, tmp_path / "a.pth")
+    assert same(load_state(path, "model"), state())
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({f"module.{name}": value for name, value in state().items()}, path)
+    assert same(from_file(path, "weights.prefix=module."), state())
+    with pytest.raises(clever.InputError, match=r"weights.key=model, but .* hold tensors alone: leave the key out"):
+        from_file(path, "weights.key=model")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(clever.InputError, match="is no file of safetensors"):
+        from_file(path)
+
+
+class Runs:
+    """Whose pickle creates a file where it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_no_code_of_a_file_is_run(tmp_path: Path) -> None:
+    path = saved({"state_dict": state(), "x": Runs(tmp_path / "ran")}, tmp_path / "a.pth")
+    with pytest.raises(clever.InputError, match=r"holds no state_dict that can be loaded safely: .*mkdir") as raised:
+        from_file(path, "weights.key=state_dict")
+    assert "safe_globals" not in str(raised.value)
+    assert not (tmp_path / "ran").exists()
+    torch.load(path, weights_only=False)  # as it would without
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "overrides", "message"),
+    [
+        ({"epoch": 1, "model": {"w": torch.ones(1)}}, [], "but a dictionary of epoch, model .weights.key=model takes"),
+        ({"epoch": 1, "model": {}}, ["weights.key=state_dict"], "no such key: it holds a dictionary of epoch, model"),
+        ({"epoch": 1, "model": {}}, ["weights.key=epoch"], "no state_dict of tensors under epoch, but a int"),
+        ({"epoch": 1, "model": {}}, ["weights.key=model"], "under model, but a dictionary of nothing"),
+        ([1, 2], [], "but a list"),
+        ({"m.a": torch.ones(1), "b": torch.ones(1)}, ["weights.prefix=m."], "prefix=m., but 1 of the 2 names .*: b"),
+    ],
+)
+def test_files_that_hold_something_else(tmp_path: Path, content: object, overrides: list[str], message: str) -> None:
+    with pytest.raises(clever.InputError, match=message):
+        from_file(saved(content, tmp_path / "a.pth"), *overrides)
+
+
+def test_files_that_are_not_the_one_meant(tmp_path: Path) -> None:
+    path = saved(state(), tmp_path / "a.pth")
+    for settings, message in (
+        (f"weights.sha256={'0' * 64}", f"weights.sha256=0+, but the sha256 of .* is {sha256_of(path)}"),
+        ("weights.sha256=abc", "weights.sha256 is 'abc': it must be 64 hexadecimal digits"),
+        (f"weights.path={tmp_path / 'b'}", "weights.path=.*: there is no such file"),
+    ):
+        with pytest.raises(clever.InputError, match=message):
+            from_file(path, settings)
+    (tmp_path / "text").write_text("no file of torch's")
+    with pytest.raises(clever.InputError, match="holds no state_dict that can be loaded safely"):
+        from_file(tmp_path / "text")
+
+
+def test_of_another_architecture_nothing_is_loaded() -> None:
+    target = network()
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    wrong = state()
+    wrong["1.weight"] = wrong["1.weight"][:, :-1]
+    with pytest.raises(
+        clever.InputError, match=r"of x are not those of Sequential: 1.weight is \(64, 3071\) there and \(64, 3072\) in"
+    ):
+        fill(target, wrong, "x")
+    assert same(before, target.state_dict())  # torch alone would have loaded all others by now
+    less = state()
+    less["more"] = less.pop("3.bias")
+    with pytest.raises(clever.InputError, match=r"network's 3.bias not there; more not in the network \(2 differ"):
+        fill(target, less, "x")
+    with pytest.raises(clever.InputError, match=r"nothing was loaded\); with weights.prefix=module. they would be"):
+        fill(target, {f"module.{name}": value for name, value in state().items()}, "x")
+    assert same(before, target.state_dict())
+    fill(target, state(), "x")
+    assert same(state(), target.state_dict())
+
+
+CONTENT = np.random.default_rng(0).bytes(3_000_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "PAUSE", 0.0)
+    with serving(Served(CONTENT)) as running:
+        yield running
+
+
+def whole(path: Path, folder: Path) -> bool:
+    """The right file, and nothing half beside it."""
+    others = [other.name for other in folder.iterdir() if other != path and other.suffix != ".lock"]
+    return path.read_bytes() == CONTENT and not others
+
+
+def test_the_right_file_is_downloaded_once(served: Served, tmp_path: Path) -> None:
+    path = fetched(served.url, SHA256, tmp_path)
+    assert whole(path, tmp_path)
+    assert fetched(served.url, SHA256, tmp_path) == path
+    assert served.asked == [None]
+    path.write_bytes(CONTENT[:-1] + b"x")  # damaged since
+    assert whole(fetched(served.url, SHA256, tmp_path), tmp_path)
+    assert len(served.asked) == 2
+
+
+def test_another_file_is_refused_and_gone(served: Served, tmp_path: Path) -> None:
+    with pytest.raises(
+        clever.InputError, match=f"weights.sha256=0+, but the sha256 of .* is {SHA256}; the download was"
+    ):
+        fetched(served.url, "0" * 64, tmp_path)
+    assert [path for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
+
+
+HALF = 8 * download.CHUNK
+
+
+def test_a_cut_connection_goes_on_where_it_was(served: Served, tmp_path: Path) -> None:
+    served.cut = [2 * HALF, HALF]
+    assert whole(fetched(served.url, SHA256, tmp_path), tmp_path)
+    assert served.asked == [None, f"bytes={2 * HALF}-", f"bytes={3 * HALF}-"]
+
+
+def test_a_cut_that_looks_like_the_end_is_no_file(served: Served, tmp_path: Path) -> None:
+    served.length, served.cut = False, [HALF]
+    with pytest.raises(clever.InputError, match="the download was deleted"):
+        fetched(served.url, SHA256, tmp_path)
+    assert whole(fetched(served.url, SHA256, tmp_path), tmp_path)
+    assert served.asked == [None, None]
+
+
+def test_without_ranges_it_begins_anew(served: Served, tmp_path: Path) -> None:
+    served.ranges, served.cut = False, [2 * HALF, HALF]
+    assert whole(fetched(served.url, SHA256, tmp_path), tmp_path)
+    assert served.asked == [None, f"bytes={2 * HALF}-", f"bytes={HALF}-"]
+
+
+@pytest.mark.parametrize("size", [2_000_000, len(CONTENT)])
+def test_a_run_that_was_killed_goes_on(served: Served, tmp_path: Path, size: int) -> None:
+    """In the middle of the download, and just before its end."""
+    path = fetched(served.url, SHA256, tmp_path)
+    path.with_name(f"{path.name}.part").write_bytes(CONTENT[:size])
+    path.unlink()
+    assert whole(fetched(served.url, SHA256, tmp_path), tmp_path)
+    assert served.asked == [None, f"bytes={size}-"]
+
+
+@pytest.mark.parametrize("left", [b"x" * 2_000_000, b"x" * 4_000_000])
+@pytest.mark.parametrize("off_by", [0, 5])
+def test_a_part_of_another_file_is_no_harm(served: Served, tmp_path: Path, left: bytes, off_by: int) -> None:
+    path = fetched(served.url, SHA256, tmp_path)
+    path.unlink()
+    path.with_name(f"{path.name}.part").write_bytes(left)
+    served.off_by = off_by  # a server that sends another part than it was asked for
+    assert whole(fetched(served.url, SHA256, tmp_path), tmp_path)
+
+
+def test_a_server_that_keeps_failing_is_given_up(served: Served, tmp_path: Path) -> None:
+    served.ranges, served.cut = False, [HALF] * 20
+    with pytest.raises(clever.InputError, match=rf"cannot be downloaded: .* {HALF} bytes are kept.*weights=file"):
+        fetched(served.url, SHA256, tmp_path)
+    assert len(served.asked) == 1 + download.ATTEMPTS
+    served.cut = []
+    assert whole(fetched(served.url, SHA256, tmp_path), tmp_path)
+
+
+def test_what_servers_answer(served: Served, tmp_path: Path) -> None:
+    served.status = [503, 429]
+    assert whole(fetched(served.url, SHA256, tmp_path), tmp_path)
+    served.status, other = [404], tmp_path / "other"
+    with pytest.raises(clever.InputError, match="cannot be downloaded: the server says 404 Not Found"):
+        fetched(served.url, SHA256, other)
+    assert len(served.asked) == 4
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/a", "weights.pth", "http://"])
+def test_addresses_that_are_none(tmp_path: Path, url: str) -> None:
+    with pytest.raises(clever.InputError, match="must be an address of http:// or https://"):
+        fetched(url, SHA256, tmp_path)
+
+
+def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "PAUSE", 0.0)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with pytest.raises(clever.InputError, match=r"http://127.0.0.1:1/x cannot be downloaded"):
+        fetched("http://127.0.0.1:1/x", SHA256, tmp_path)
+
+
+def test_the_stage_model_takes_a_checkpoint_from_an_address(served: Served, tmp_path: Path) -> None:
+    project = Project.copy(tmp_path)
+    project.stage("prepare")
+    content = io.BytesIO()
+    torch.save({"epoch": 1, "state_dict": {f"module.{name}": value for name, value in state().items()}}, content)
+    served.content = content.getvalue()
+    digest = hashlib.sha256(served.content).hexdigest()
+    url = [MODEL, "weights=url", f"weights.url={served.url}", "weights.key=state_dict", "weights.prefix=module."]
+    served.cut = [50_000]
+    project.stage("model", *url, f"weights.sha256={digest}")
+    assert same(load_state(project.folder / "models" / "ad_hoc" / "mlp_tanh" / "weights.pt"), state())
+    assert [path.suffix for path in (project.folder / "store" / "downloads").iterdir() if path.suffix != ".lock"] == [
+        ".pth"
+    ]
+    assert "weights.sha256" in project.stage("model", *url, code=2).stderr
+    served.content = pickle.dumps(Runs(tmp_path / "ran"))
+    told = project.stage("model", *url, f"weights.sha256={'1' * 64}", code=2).stderr
+    assert "the download was deleted" in told
+    assert not (tmp_path / "ran").exists()
