@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ TINY = (
     "attack.steps=5 attack.rounds=0"
 )
 """Settings for seconds instead of minutes; the networks are those published with the project."""
+STARTED: list[subprocess.Popen[str]] = []
+"""Processes of the test under way."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class Project:
         OmegaConf.save(params, self.folder / "params.yaml")
 
     def experiment(self, name: str, launcher: str = "basic", settings: str = "", **swept: str) -> None:
-        """Writes the file of an experiment, ``swept`` its sweep; the launcher ``basic`` stays in one process."""
-        sweep = "".join(f"      {group}: {values!r}\n" for group, values in swept.items())
+        """Writes the file of an experiment, ``swept`` its sweep with ``__`` for a dot; ``basic`` is in one process."""
+        sweep = "".join(f"      {key.replace('__', '.')}: {values!r}\n" for key, values in swept.items())
         text = f"# @package _global_\ndefaults:\n  - override /hydra/launcher: {launcher}\nthreads: 1\n{settings}\n"
         text += f"hydra:\n  sweeper:\n    params:\n{sweep}"
         (self.folder / "conf" / "experiment" / f"{name}.yaml").write_text(text)
@@ -62,9 +65,11 @@ class Project:
         return os.environ | {"PATH": path, "PYTHONWARNINGS": "ignore"}
 
     def start(self, *command: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+        STARTED.append(process)
+        return process
 
     def run(self, *command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         process = self.start(*command)
@@ -112,6 +117,15 @@ def composed(*overrides: str) -> DictConfig:
     """The configuration that these overrides make of the project's own files."""
     with contextlib.chdir(ROOT), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return compose("config", overrides=[*PLACES, *overrides])
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Where a test fails, too."""
+    yield
+    while STARTED:
+        with STARTED.pop() as process:
+            process.kill()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from pipeline.figures import adversaries, against, bpda, convergence, fits, images, masking, orders, sandwich, scores
 from pipeline.shared import artifacts
-from pipeline.shared.experiment import experiment
+from pipeline.shared.experiment import chosen
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -22,7 +22,8 @@ def run(config: DictConfig) -> None:
     ``orders`` compares first and second order on all networks that have both; the others draw the cells of the first
     network and order.
     """
-    folder, tables = artifacts.figures(config), artifacts.needed(artifacts.tables(config), "aggregate", _how())
+    name, folder = chosen(), artifacts.figures(config)
+    tables = artifacts.needed(artifacts.tables(config), "aggregate", f" experiment={name}")
     text = {"id": str, "target": str}
     every = pd.read_csv(tables / "scores.csv", dtype=text)
     summary = pd.read_csv(tables / "summary.csv", dtype=text)
@@ -52,10 +53,10 @@ def run(config: DictConfig) -> None:
     if defended:
         images.draw(folder, defended)
     drawn = sorted(path.stem for path in folder.glob("*.pdf"))
-    print(f"{experiment()}: {', '.join(drawn)} in {folder}")
-    for name, there in (("fits, convergence", maxima.is_file()), ("adversaries", attacked), ("images", defended)):
+    print(f"{name}: {', '.join(drawn)} in {folder}")
+    for missing, there in (("fits, convergence", maxima.is_file()), ("adversaries", attacked), ("images", defended)):
         if not there:
-            print(f"{experiment()}: no {name}, since the files they are drawn from are not there")
+            print(f"{name}: no {missing}, since the files they are drawn from are not there")
 
 
 def _examples(folders: Iterator[Path]) -> Iterator[tuple[str, Arrays]]:
@@ -72,7 +73,3 @@ def _with_and_without(about: pd.DataFrame) -> list[tuple[str, str]]:
     straight = about[about.bpda].drop_duplicates("defense")
     defenses = zip(straight.cell, straight.defense, strict=True)
     return [(cell, of_defense[defense]) for cell, defense in defenses if defense in of_defense]
-
-
-def _how() -> str:
-    return f" experiment={experiment()}"

@@ -61,6 +61,8 @@ def launch(stage: str) -> None:
     checked.__module__ = f"pipeline.{stage}"  # from which Hydra takes the job's name
     try:
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(checked)()
+    except sweep.Refused as error:
+        _stop(BAD_INPUT, str(error))
     except (InputError, HydraException, OmegaConfBaseException) as error:
         _stop(BAD_INPUT, _explained(error, conf))
     except (TypeError, ValueError) as error:

@@ -94,10 +94,11 @@ def store(config: DictConfig) -> Path:
     return Path(config.store_dir)
 
 
-def needed(path: Path, stage: str, how: str = "") -> Path:
-    """The path, if it is there; `InputError` with the stage that makes it, if not."""
+def needed(path: Path, stage: str, options: str = "", how: str = "") -> Path:
+    """The path, if it is there; `InputError` with the stage that makes it, and its options, if not."""
     if not path.exists():
-        raise InputError(f"{path} is not there: run `dvc repro {stage}` or `python -m pipeline.{stage}`{how} first")
+        command = f"python -m pipeline.{stage}{options}"
+        raise InputError(f"{path} is not there: run `dvc repro {stage}` or `{command}`{how} first")
     return path
 
 

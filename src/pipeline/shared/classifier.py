@@ -64,7 +64,7 @@ def defended(config: DictConfig) -> Defended:
     """The classifier of a cell: the stage model's weights, normalisation first, behind the cell's defense."""
     network, normalize = bare(config)
     folder = artifacts.model_of(config, config.model.name)
-    path = artifacts.needed(folder / "weights.pt", "model", " with the experiment or model of this run")
+    path = artifacts.needed(folder / "weights.pt", "model", how=" with the experiment or model of this run")
     about = about_network(config)
     made_for = about["model"]
     if made_for != OmegaConf.to_container(config.model, resolve=True):

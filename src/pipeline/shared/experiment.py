@@ -29,6 +29,14 @@ def experiment() -> str | None:
     return HydraConfig.get().runtime.choices.get("experiment")
 
 
+def chosen() -> str:
+    """The name of the experiment; `InputError` without one."""
+    name = experiment()
+    if name is None:
+        raise InputError("no experiment: choose one, experiment=NAME, NAME a file of conf/experiment")
+    return name
+
+
 def data_set() -> str:
     """The name of the data set that this run uses."""
     return str(HydraConfig.get().runtime.choices["data"])
@@ -44,15 +52,14 @@ def cells() -> list[Cell]:
 
     The sweep is read as Hydra's own sweeper reads it: every parameter's values, multiplied out, the last one fastest.
     """
-    if experiment() is None:
-        raise InputError("no experiment: choose one, experiment=NAME, NAME a file of conf/experiment")
+    name = chosen()
     combinations = list(product(*([f"{key}={value}" for value in values] for key, values in _swept().items())))
     if combinations == [()]:
         return [Cell("all", ())]
     found = [Cell(name_of(overrides), overrides) for overrides in combinations]
     names = [cell.name for cell in found]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise InputError(f"experiment={experiment()} has two cells called {', '.join(sorted(twice))}: change its sweep")
+        raise InputError(f"experiment={name} has two cells called {', '.join(sorted(twice))}: change its sweep")
     return found
 
 

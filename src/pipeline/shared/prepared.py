@@ -29,8 +29,8 @@ class Prepared:
     def read(cls, config: DictConfig) -> "Prepared":
         """As the stage left them; `InputError` where it has not run."""
         of_data = " with the data of this run"
-        path = artifacts.needed(artifacts.images(config), "prepare", of_data)
-        manifest = pd.read_csv(artifacts.needed(artifacts.manifest(config), "prepare", of_data), dtype={"id": str})
+        path = artifacts.needed(artifacts.images(config), "prepare", how=of_data)
+        manifest = pd.read_csv(artifacts.needed(artifacts.manifest(config), "prepare", how=of_data), dtype={"id": str})
         kept = manifest[manifest.sha256.notna()].reset_index(drop=True)
         pixels = np.load(path, mmap_mode="r")
         if len(pixels) != len(kept):

@@ -19,6 +19,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from tqdm.auto import tqdm
 
+from clever.errors import InputError
 from pipeline.shared.experiment import jobs
 
 FOLDER = "CLEVER_SWEEP"
@@ -27,12 +28,19 @@ PAUSE = 1.0
 """Seconds between two looks at the files, and between two writings of one."""
 
 
+class Refused(BaseException):
+    """The sweep is bad input. No `Exception`, of which Hydra would only warn where a callback raises it."""
+
+
 class OneLine(Callback):
     """Hydra's callback (``hydra.callbacks``): checks the sweep before its first job, and shows its progress."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """In the sweep's own process, before any job."""
-        count = jobs(config)
+        """In the sweep's own process, before any job; `Refused`."""
+        try:
+            count = jobs(config)
+        except InputError as error:
+            raise Refused(str(error)) from error
         _sweeps.append(_Sweep(Path(config.store_dir) / "sweeps" / uuid.uuid4().hex, config.hydra.job.name, count))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
