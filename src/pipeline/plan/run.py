@@ -1,5 +1,6 @@
 """What a run will cost, before it: cells, gradients, time from a short measurement, disk. Computes no score."""
 
+import math
 import statistics
 import time
 
@@ -85,7 +86,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "attack seconds": attacks
         * sum(passes(norm, strength, defense, eight_bits=eight_bits) for norm in of_norms)
         / passes_per_second,
-        "attack bytes": attacks * len(of_norms) * 3 * cell.data.size**2 * 4,
+        "attack bytes": attacks * len(of_norms) * math.prod(_shape(cell)) * 4,
     }
 
 
@@ -95,7 +96,7 @@ def _speed(cell: DictConfig) -> tuple[int, float, float]:
     complete = nn.Sequential(normalize, network).to(device(cell))
     defense, compute = instantiate(cell.defense), Compute(**cell.compute)
     order: Order = instantiate(cell.order)
-    example = torch.rand(3, cell.data.size, cell.data.size, device=device(cell))
+    example = torch.rand(_shape(cell), device=device(cell))
     with frozen(complete), compute.arithmetic():
         classes = logits_of(complete, example.unsqueeze(0)).shape[1]
         targets = list(range(1, min(_targets(cell, classes), MOST_TARGETS) + 1))
@@ -104,6 +105,11 @@ def _speed(cell: DictConfig) -> tuple[int, float, float]:
         order.check(sampled, example.unsqueeze(0))
         of_order = _rate(order.measure(sampled, 0, targets), example) * len(targets)
         return classes, of_order, _rate(FirstOrder().measure(attacked, 0, targets[:1]), example)
+
+
+def _shape(cell: DictConfig) -> tuple[int, int, int]:
+    """Of an image, as the network sees it."""
+    return cell.data.get("channels", 3), cell.data.size, cell.data.size
 
 
 def _targets(cell: DictConfig, classes: int) -> int:
