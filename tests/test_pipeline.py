@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 import torchvision
@@ -20,6 +21,10 @@ from pipeline.model.training import train
 from pipeline.shared.classifier import fill, sha256_of
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())
+TWO = {"bpda": "true,false", "defense": "identity,quantize"}
+"""A sweep of four cells, of which one repeats another: BPDA or not, without a transformation."""
+WAIT = 120.0
+"""Seconds after which a test gives up waiting for another process; nothing is said about how long it takes."""
 
 
 def npz(project: Project) -> dict[Path, int]:
@@ -27,100 +32,132 @@ def npz(project: Project) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in maxima.rglob("*.npz")}
 
 
-def cells(project: Project, text: str) -> None:
-    """Replaces the cells of params.yaml."""
-    path = project.folder / "params.yaml"
-    head = path.read_text().split("cells:")[0]
-    path.write_text(f"{head}cells:\n{text}")
+def results(folder: Path) -> dict[str, bytes]:
+    """Every file of results; what a run cost is no result."""
+    files = {path for path in folder.rglob("*") if path.is_file() and path.name not in ("run.json", ".gitignore")}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-TWO = "  identity: defense=identity\n  quantize_no_bpda: defense=quantize bpda=false\n"
-SMOOTH = "".join(f"  {order}: model=mlp_tanh norms=[L2] order={order}\n" for order in ("first_order", "second_order"))
+def costs(folder: Path) -> set[tuple[int, bool]]:
+    """Of each cell in the folder: what was computed, and whether anything came from the store."""
+    runs = [json.loads(path.read_text()) for path in folder.rglob("run.json")]
+    kinds = [("points" if "points_computed" in run else "attacks", run) for run in runs]
+    return {(run[f"{kind}_computed"], run[f"{kind}_from_store"] > 0) for kind, run in kinds}
 
 
-def test_dvc_runs_all_and_a_changed_list_of_cells_changes_all(project: Project) -> None:
-    shutil.rmtree(project.folder / "models")
-    cells(project, TWO + SMOOTH)
+def test_dvc_runs_all_after_a_sweep_and_a_changed_sweep_changes_all(project: Project) -> None:
+    """The whole of `dvc repro`; what a sweep outside it sampled is only read."""
+    project.experiment("defenses", **TWO)
+    project.experiment("orders", settings="norms: [L2]", model="mlp_tanh", order="first_order,second_order")
     project.run("dvc", "init", "--no-scm", "--quiet")
+    folder = project.folder / "results"
+    project.stage("model", "experiment=defenses")
+    project.stage("score", "-m", "experiment=defenses", tiny="")
+    swept, before = results(folder), npz(project)
     project.run("dvc", "repro")
+    assert costs(folder / "defenses" / "score") == {(0, True)}
+    assert before.items() <= npz(project).items()
+    assert {name: content for name, content in results(folder).items() if name in swept} == swept
     assert "up to date" in project.run("dvc", "repro").stdout
 
-    results = project.folder / "results"
-    table = pd.read_csv(results / "aggregate" / "table.csv")
-    assert list(table.cell.unique()) == ["identity", "quantize_no_bpda", "first_order", "second_order"]
-    assert list(pd.read_csv(results / "aggregate" / "orders.csv").cell.unique()) == ["second_order"]
-    masked = table[table.cell == "quantize_no_bpda"]
+    summary = pd.read_csv(folder / "defenses" / "tables" / "summary.csv")
+    assert list(summary.cell.unique()) == ["identity", "quantize", "quantize-no_bpda"]
+    orders = folder / "orders" / "tables"
+    assert list(pd.read_csv(orders / "orders.csv").cell.unique()) == ["mlp_tanh-second_order"]
+    masked = summary[summary.cell == "quantize-no_bpda"]
     assert (masked.share_capped == 1).all()
     assert (masked.ratio > 1).all()
-    names = {"scores", "bpda", "fits", "convergence", "images", "orders", "sandwich", "against", "adversaries"}
+    names = {"scores", "bpda", "fits", "convergence", "images", "sandwich", "against", "masking", "adversaries"}
     for kind, head in (("pdf", b"%PDF"), ("png", b"\x89PNG")):
-        drawn = {path.stem: path.read_bytes() for path in (results / "figures").glob(f"*.{kind}")}
+        drawn = {path.stem: path.read_bytes() for path in (folder / "defenses" / "figures").glob(f"*.{kind}")}
         assert drawn.keys() == names
         assert all(content.startswith(head) for content in drawn.values())
-    known = pd.read_csv(results / "aggregate" / "cells.csv", index_col="cell")
-    assert list(known.baseline) == ["identity", "identity", "first_order", "first_order"]
+        assert (folder / "orders" / "figures" / f"orders.{kind}").read_bytes().startswith(head)
+    known = pd.read_csv(folder / "defenses" / "tables" / "cells.csv", index_col="cell")
+    assert set(known.baseline) == {"identity"}
     assert known.accuracy.between(0.2, 1).all()
+    assert set(pd.read_csv(orders / "cells.csv").baseline) == {"mlp_tanh-first_order"}
     assert "mean_ratio" in project.run("dvc", "metrics", "show").stdout
     project.run("dvc", "plots", "show", "--out", "plots")
     assert (project.folder / "plots" / "index.html").is_file()
 
     before = npz(project)
-    cells(
-        project,
-        TWO.replace("quantize_no_bpda: defense=quantize bpda=false", "coarse: defense=bit_depth defense.bits=2"),
-    )
-    project.run("dvc", "repro")
-    table = pd.read_csv(results / "aggregate" / "table.csv")
-    assert list(table.cell.unique()) == ["identity", "coarse"]
+    project.experiment("defenses", defense="bit_depth,identity")
+    project.run("dvc", "repro", "aggregate@defenses")
+    tables = folder / "defenses" / "tables"
+    assert list(pd.read_csv(tables / "summary.csv").cell.unique()) == ["identity", "bit_depth"]
     assert before.items() <= npz(project).items()
-    for name in ("table.md", "table.tex", "scores.csv", "cells.csv", "metrics.json"):
-        assert "no_bpda" not in (results / "aggregate" / name).read_text()
+    assert "no_bpda" not in b"".join(results(folder / "defenses").values()).decode(errors="ignore")
 
 
-def test_a_sweep_outside_dvc_gives_the_same_numbers(project: Project) -> None:
-    for cell in ("identity", "jpeg"):
-        project.stage("score", f"defense={cell}", f"cell={cell}", f"results_dir=results/score/{cell}")
+def test_one_process_or_several_or_no_experiment_make_no_difference(project: Project) -> None:
+    """Byte for byte: in this process, in a process a core, and as a sweep that belongs to no experiment."""
+    project.experiment("two", "processes", defense="identity,jpeg")
+    project.stage("model", "experiment=two")
+    project.stage("score", "-m", "experiment=two", "hydra/launcher=basic")
+    scores, maxima = project.folder / "results" / "two" / "score", project.folder / "store" / "maxima"
+    alone, kept = results(scores), results(maxima)
+    shutil.rmtree(project.folder / "store")
+    shutil.rmtree(scores)
+    shown = project.run(*SCORE[:3], "-m", *SCORE[3:], "experiment=two")
+    assert re.search(r"score: 100%\|.*\| 2.0 of 2 cells", shown.stderr)
+    assert len(re.findall(r"(identity|jpeg): 2 of 2 images scored", shown.stderr + shown.stdout)) == 2
+    assert results(scores) == alone
+    assert results(maxima) == kept
+
     shutil.rmtree(project.folder / "store")
     project.stage("score", "-m", "defense=identity,jpeg")
     for cell in ("identity", "jpeg"):
         (swept,) = (project.folder / "multirun").rglob(f"*-{cell}/scores.csv")
-        assert swept.read_bytes() == (project.folder / "results/score" / cell / "scores.csv").read_bytes()
+        assert swept.read_bytes() == alone[f"{cell}/scores.csv"]
+    project.stage("score", "experiment=two", "defense=jpeg", "store_dir=other")  # one cell of the experiment
+    assert (scores / "jpeg" / "scores.csv").read_bytes() == alone["jpeg/scores.csv"]
 
 
-def test_a_killed_run_goes_on_where_it_was(project: Project) -> None:
-    project.stage("score", "results_dir=undisturbed")
-    shutil.rmtree(project.folder / "store" / "maxima")
-    killed = 0
-    for after in (2, 4, 6):
-        process = project.start(*SCORE, "results_dir=killed")
-        while len(npz(project)) < after and process.poll() is None:
-            time.sleep(0.002)
-        killed += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    assert killed >= 2
+def test_a_sweep_that_is_killed_ends_its_processes_and_goes_on_where_it_was(project: Project) -> None:
+    """SIGKILL, which nothing can catch, to the sweep's own process alone."""
+    project.experiment("two", "processes", defense="identity,quantize")
+    project.stage("model", "experiment=two")
+    more = ("-m", "experiment=two", "sampling.n_batches=100", "norms=[L2]", "targets=[top2]")
+    process = project.start(*SCORE[:3], "-m", *SCORE[3:], *more[1:])
+    began = time.monotonic()
+    while len({path.parent for path in npz(project)}) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < began + WAIT
+        time.sleep(0.005)
+    workers = [child for child in psutil.Process(process.pid).children(recursive=True) if child.is_running()]
+    process.kill()
+    process.communicate()
+    assert workers
+    assert not psutil.wait_procs(workers, timeout=WAIT)[1]
     finished = stored_points(project.folder / "store", 8)
-    project.stage("score", "results_dir=killed")
-    run = json.loads((project.folder / "killed" / "run.json").read_text())
-    assert run["points_from_store"] == finished > 0  # nothing was computed twice
-    assert run["points_computed"] > 0
-    assert not [path for path in (project.folder / "killed").iterdir() if path.name.startswith(".")]
-    for name in ("scores.csv", "maxima.npy"):
-        assert (project.folder / "killed" / name).read_bytes() == (project.folder / "undisturbed" / name).read_bytes()
+    assert not list((project.folder / "results").rglob("scores.csv"))
+
+    project.stage("score", *more, "hydra/launcher=basic")
+    runs = [json.loads(path.read_text()) for path in (project.folder / "results").rglob("run.json")]
+    assert sum(run["points_from_store"] for run in runs) == finished > 0  # nothing was computed twice
+    assert sum(run["points_computed"] for run in runs) > 0
+    gone_on = results(project.folder / "results")
+    project.stage("score", *more, "hydra/launcher=basic", "store_dir=other")
+    assert results(project.folder / "results") == gone_on
 
 
 @pytest.mark.parametrize(
-    ("sent", "code", "message"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("sent", "code", "message", "ended"),
+    [(signal.SIGINT, 130, "interrupted", "KeyboardInterrupt"), (signal.SIGTERM, 143, "terminated", "SystemExit")],
 )
-def test_an_interrupted_run_says_so(project: Project, sent: signal.Signals, code: int, message: str) -> None:
+def test_an_interrupted_run_says_so_and_the_state_how_it_ended(
+    project: Project, sent: signal.Signals, code: int, message: str, ended: str
+) -> None:
     process = project.start(*SCORE, "sampling.n_batches=5000")
     while not npz(project) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(sent)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=WAIT)
     assert process.returncode == code
     assert f"{message}; what was finished is kept" in err
     assert "Traceback" not in err
+    assert f"ended by {ended}" in project.stage("state", "sampling.n_batches=5000").stdout
 
 
 def test_a_changed_fit_samples_nothing_and_more_batches_sample_the_difference(project: Project) -> None:
@@ -150,7 +187,7 @@ def test_what_a_run_writes(project: Project) -> None:
 
 
 def test_misclassified_images_are_left_out_and_counted(project: Project) -> None:
-    manifest = project.folder / "data" / "prepared" / "manifest.csv"
+    manifest = project.folder / "data" / "prepared" / "digits" / "manifest.csv"
     table = pd.read_csv(manifest)
     table.loc[0, "label"] = (table.label[0] + 1) % 10
     table.to_csv(manifest, index=False)
@@ -182,6 +219,11 @@ BAD = {
     "sampling.radius.L2=abc": "radius of the L2 ball is 'abc'",
     "+sampling.foo=1": "unexpected keyword argument 'foo'",
     "device=cuda:77": "device=cuda:77 is not to be had here",
+    "experiment=defences": "Could not find 'experiment/defences'",
+    "experiment=defenses": "is a sweep over bpda, defense, and this run leaves bpda, defense open",
+    "experiment=defenses defense=jpeg": "leaves bpda open: -m runs all of it; one cell of it is, for example, bpda=",
+    "-m experiment=defenses defense=jpeg": r"defense is swept by the experiment itself: hydra.sweeper.params.defense=",
+    "-m experiment=defenses seed=1,2": "a sweep over seed beside the experiment's own: put it into the experiment's",
 }
 
 
@@ -194,14 +236,14 @@ def test_bad_input_is_refused_before_any_sampling(project: Project, overrides: s
 
 
 def test_a_target_equal_to_the_predicted_class_is_refused(project: Project) -> None:
-    label = pd.read_csv(project.folder / "data" / "prepared" / "manifest.csv").label[0]
+    label = pd.read_csv(project.folder / "data" / "prepared" / "digits" / "manifest.csv").label[0]
     shown = project.stage("score", f"targets=[{label}]", code=2)
     assert f"target class {label} is the predicted class" in shown.stderr
     assert not npz(project)
 
 
 def test_a_network_that_gives_nan_is_refused(project: Project) -> None:
-    path = project.folder / "models" / "small_densenet" / "weights.pt"
+    path = project.folder / "models" / "ad_hoc" / "small_densenet" / "weights.pt"
     state = torch.load(path, weights_only=True)
     state["classifier.bias"] += float("nan")
     torch.save(state, path)
@@ -215,18 +257,33 @@ def test_a_network_that_gives_nan_is_refused(project: Project) -> None:
 def test_weights_are_checked(project: Project) -> None:
     def model(path: Path | str, sha256: str, *overrides: str, code: int = 2) -> str:
         file = ("weights=file", f"weights.path={path}", f"weights.sha256={sha256}")
-        return project.stage("model", *file, *overrides, code=code, tiny=TINY.replace("weights.epochs=3", "")).stderr
+        return project.stage("model", *file, *overrides, code=code).stderr
 
-    copy = shutil.copy(project.folder / "models" / "small_densenet" / "weights.pt", project.folder / "copy.pt")
+    copy = shutil.copy(project.folder / "data" / "weights" / "small_densenet.pt", project.folder / "copy.pt")
     found = re.search(r"the sha256 of .* is ([0-9a-f]{64})", model(copy, "f" * 64))
     assert found
     model(copy, found[1], code=0)
     assert "are not those of DenseNet" in model(copy, found[1], "model.network.block_config=[3,3]")
-    assert "gone.pt: there is no such file" in model("gone.pt", "f")
+    assert "gone.pt: there is no such file" in model("gone.pt", "f" * 64)
     evil = project.folder / "evil.pt"
     torch.save({"weight": Project}, evil)
     digest = hashlib.sha256(evil.read_bytes()).hexdigest()
     assert "no state_dict that can be loaded safely" in model(evil, digest)
+
+
+def test_published_weights_are_those_described_beside_them(project: Project) -> None:
+    weights = project.folder / "data" / "weights"
+    made = project.folder / "models" / "ad_hoc" / "small_densenet"
+    ours, theirs = (
+        torch.load(path, weights_only=True) for path in (weights / "small_densenet.pt", made / "weights.pt")
+    )
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    shown = project.stage("model", "model=densenet121", code=2).stderr
+    assert re.search("no data/weights/densenet121.pt with densenet121.json beside it; published are cnn_", shown)
+    content = bytearray((weights / "small_densenet.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (weights / "small_densenet.pt").write_bytes(content)
+    assert "but the sha256 of data/weights/small_densenet.pt is" in project.stage("model", code=2).stderr
 
 
 def test_torchvisions_densenet_files_have_older_names_and_load_all_the_same() -> None:
@@ -240,10 +297,12 @@ def test_torchvisions_densenet_files_have_older_names_and_load_all_the_same() ->
     assert all(torch.equal(v, network.state_dict()[name]) for name, v in other.state_dict().items())
 
 
-@pytest.mark.parametrize("line", ["  jpeg:\n", "  8: defense=jpeg\n"])
-def test_a_cell_that_is_none_is_refused(project: Project, line: str) -> None:
-    cells(project, f"  identity: defense=identity\n{line}")
-    assert "both must be text" in project.stage("cells", code=2).stderr
+def test_two_networks_of_one_name_are_refused(project: Project) -> None:
+    project.experiment("two", model__network__growth_rate="8,4")
+    assert (
+        "two networks of the experiment are called small_densenet"
+        in project.stage("model", "experiment=two", code=2).stderr
+    )
 
 
 def test_the_store_may_lie_anywhere(project: Project) -> None:
@@ -253,62 +312,84 @@ def test_the_store_may_lie_anywhere(project: Project) -> None:
 
 
 def test_unbounded_scores_stand_in_table_and_figures(project: Project) -> None:
-    cells(project, TWO)
-    project.stage("model")
-    uncapped = "sampling.cap=false"
-    for name, overrides in (
-        ("identity", ["defense=identity"]),
-        ("quantize_no_bpda", ["defense=quantize", "bpda=false"]),
-    ):
-        for stage in ("score", "attack"):
-            project.stage(stage, *overrides, f"cell={name}", f"results_dir=results/{stage}/{name}", uncapped)
-    shown = project.stage("aggregate", uncapped).stdout
-    assert "inf [inf, inf]" in shown
-    metrics = json.loads((project.folder / "results" / "aggregate" / "metrics.json").read_text())
+    project.experiment("two", settings="sampling: {cap: false}\nnorms: [L2]\nbpda: false", defense="identity,quantize")
+    project.stage("model", "experiment=two")
+    for stage in ("score", "attack"):
+        project.stage(stage, "-m", "experiment=two")
+    project.stage("aggregate", "experiment=two")
+    folder = project.folder / "results" / "two"
+    assert "inf [inf, inf]" in (folder / "tables" / "tables.md").read_text()
+    metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["mean_ratio"] == {"identity": 1.0}
-    project.stage("figures", uncapped)
+    project.stage("figures", "experiment=two")
 
 
 def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
     empty = Project.copy(tmp_path)
-    assert "run `dvc repro prepare`" in empty.stage("model", code=2).stderr
-    assert "run `dvc repro prepare`" in empty.stage("score", code=2).stderr
+    cell = ("experiment=defenses", "bpda=true", "defense=jpeg")
+    assert "run `dvc repro prepare`" in empty.stage("model", "experiment=defenses", code=2).stderr
+    assert "run `dvc repro prepare`" in empty.stage("score", *cell, code=2).stderr
     empty.stage("prepare")
-    assert "run `dvc repro model`" in empty.stage("score", code=2).stderr
-    assert "run `dvc repro score@identity`" in empty.stage("aggregate", code=2).stderr
+    assert "run `dvc repro model`" in empty.stage("score", *cell, code=2).stderr
+    shown = empty.stage("aggregate", "experiment=defenses", code=2).stderr
+    assert "run `dvc repro score` or `python -m pipeline.score -m experiment=defenses` first" in shown
+    shown = empty.stage("figures", "experiment=defenses", code=2).stderr
+    assert "or `python -m pipeline.aggregate experiment=defenses` first" in shown
+    for stage in ("aggregate", "figures"):
+        assert "no experiment: choose one" in empty.stage(stage, code=2).stderr
     outside = Project(tmp_path / "elsewhere")
     outside.folder.mkdir()
     assert "run this in the project's folder" in outside.stage("score", code=2).stderr
 
 
-def test_help_version_and_completion(project: Project) -> None:
+def test_help_and_version(project: Project) -> None:
     shown = project.stage("score", "--help").stdout
     for group in (
-        "data: digits, imagenet",
+        "data: digits, ",
         "defense: bit_depth, chain, identity, jpeg, png, quantize",
+        "experiment: ",
         "preset: paper",
     ):
         assert group in shown
-    assert "python -m pipeline.score -m defense=identity,jpeg" in shown
+    assert "python -m pipeline.score -m experiment=defenses" in shown
     version = project.run(sys.executable, "-m", "pipeline.score", "--version").stdout
     assert re.match(r"clever-robustness \d+\.\d+\.\d+, torch ", version)
-    completed = project.run(
-        "bash",
-        "-ic",
-        'eval "$(clever-score -sc install=bash)"; COMP_LINE="clever-score defense=" COMP_POINT=21 COMP_CWORD=1; '
-        'hydra_bash_completion; printf "%s\\n" "${COMPREPLY[@]}"',
+
+
+def test_trained_weights_are_kept_for_the_same_images_and_settings_and_can_be_published(project: Project) -> None:
+    """Damaged, they are trained anew, to the same digits."""
+    project.experiment("smooth", model="mlp_tanh")
+    train = ("experiment=smooth", "weights=trained", "weights.epochs=1")
+    weights = project.folder / "models" / "smooth" / "mlp_tanh" / "weights.pt"
+    store = project.folder / "store" / "weights"
+    project.stage("model", *train)
+    (kept,) = store.iterdir()
+    before, content, when = (
+        torch.load(weights, weights_only=True),
+        bytearray(kept.read_bytes()),
+        kept.stat().st_mtime_ns,
     )
-    assert {"defense=identity", "defense=jpeg", "defense=quantize"} <= set(completed.stdout.split())
+    weights.unlink()
+    project.stage("model", *train)
+    assert kept.stat().st_mtime_ns == when
+    content[len(content) // 2] ^= 1
+    kept.write_bytes(content)
+    shown = project.stage("model", *train).stderr
+    assert f"{kept.relative_to(project.folder)} cannot be used and is made anew" in shown
+    after = torch.load(weights, weights_only=True)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    project.stage("model", *train, "weights.learning_rate=0.001")
+    assert len(list(store.iterdir())) == 2
 
-
-def test_trained_weights_are_kept_for_the_same_images_and_settings(project: Project) -> None:
-    (kept,) = (project.folder / "store" / "weights").iterdir()
-    before = kept.stat().st_mtime_ns
-    (project.folder / "models" / "small_densenet" / "weights.pt").unlink()
-    project.stage("model")
-    assert kept.stat().st_mtime_ns == before
-    project.stage("model", "weights.epochs=1")
-    assert len(list((project.folder / "store" / "weights").iterdir())) == 2
+    assert "publish takes weights that are trained here" in project.stage("publish", "experiment=smooth", code=2).stderr
+    project.stage("publish", *train)
+    about = json.loads((project.folder / "data" / "weights" / "mlp_tanh.json").read_text())
+    assert about["training"]["epochs"] == 1
+    assert "experiment=smooth weights=trained" in about["command"]
+    project.stage("model", "experiment=smooth")
+    published = torch.load(weights, weights_only=True)
+    assert all(torch.equal(before[name], published[name]) for name in before)
+    assert json.loads(weights.with_name("about.json").read_text())["accuracy"] == about["accuracy"]
 
 
 def test_training_is_the_same_for_the_same_seed_and_learns() -> None:
@@ -320,6 +401,7 @@ def test_training_is_the_same_for_the_same_seed_and_learns() -> None:
         train(network, images, labels, epochs=250, batch=16, learning_rate=0.1, seed=seed)
         return network[1].weight.detach(), float((network(images).argmax(1) == labels).float().mean())
 
-    assert torch.equal(trained(1)[0], trained(1)[0])
-    assert not torch.equal(trained(1)[0], trained(2)[0])
-    assert trained(1)[1] > 0.8
+    first, right = trained(1)
+    assert torch.equal(trained(1)[0], first)
+    assert not torch.equal(trained(2)[0], first)
+    assert right > 0.8

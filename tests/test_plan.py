@@ -3,8 +3,16 @@
 import json
 import re
 
+import pytest
+
 from conftest import ROOT, Project
-from test_pipeline import TWO, cells
+from pipeline.plan import run as plan
+
+
+@pytest.fixture(autouse=True)
+def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measurements that are long enough to have passed, not to be exact."""
+    monkeypatch.setattr(plan, "SECONDS", 0.1)
 
 
 def rows(shown: str) -> dict[str, dict[str, str]]:
@@ -19,38 +27,42 @@ def number(text: str) -> float:
 
 
 def test_a_plan_counts_what_the_run_computes(project: Project) -> None:
-    cells(project, TWO + "  second: model=mlp_tanh norms=[L2] order=second_order\n")
-    shown = project.stage("plan").stdout
+    project.experiment("two", settings="bpda: false\nnorms: [L2]", defense="identity,quantize")
+    project.stage("model", "experiment=two")
+    shown = project.stage("plan", "experiment=two").stdout
     table = rows(shown)
-    assert list(table) == ["identity", "quantize_no_bpda", "second"]
-    for cell, defense in (("identity", "identity"), ("quantize_no_bpda", "quantize")):
-        project.stage("score", f"defense={defense}", f"results_dir={cell}", f"bpda={str(cell == 'identity').lower()}")
-        run = json.loads((project.folder / cell / "run.json").read_text())
-        planned = number(table[cell]["gradients"])
+    assert list(table) == ["identity", "quantize"]
+    project.stage("score", "-m", "experiment=two")
+    for cell, row in table.items():
+        run = json.loads((project.folder / "results" / "two" / "score" / cell / "run.json").read_text())
         # All images are planned for, those misclassified are left out.
-        assert planned == run["points_computed"] * (run["scored"] + run["left_out_misclassified"]) / run["scored"]
-        assert number(table[cell]["gradients/s"]) > 0
+        images = run["scored"] + run["left_out_misclassified"]
+        assert number(row["gradients"]) == run["points_computed"] * images / run["scored"]
+        assert number(row["gradients/s"]) > 0
     total = sum(number(row["gradients"]) for row in table.values())
     assert f"gradients: {total:,.0f}" in shown
     assert re.search(r"time: [\d.]+ (seconds|minutes) for scores, [\d.]+ (seconds|minutes) for attacks", shown)
     assert re.search(r"disk: [\d,]+ MB of store", shown)
     stored = sum(path.stat().st_size for path in (project.folder / "store" / "maxima").rglob("*.npz")) / 1e6
-    planned = sum(number(table[cell]["store MB"]) for cell in ("identity", "quantize_no_bpda"))
-    assert 0.3 * stored < planned < 3 * stored
+    assert 0.3 * stored < sum(number(row["store MB"]) for row in table.values()) < 3 * stored
 
 
-def test_a_plan_wants_neither_images_nor_weights(project: Project) -> None:
-    cells(project, "  identity: defense=identity\n")
-    for path in (project.folder / "data").rglob("*.np*"):
+def test_a_plan_wants_neither_images_nor_weights_and_knows_the_second_order(project: Project) -> None:
+    for path in [*project.folder.rglob("*.np?"), *project.folder.rglob("*.pt")]:
         path.unlink()
-    for path in (project.folder / "models").rglob("*.pt"):
-        path.unlink()
-    shown = project.stage("plan", "data=imagenet", "data.root=nowhere", "data.size=64", "score.n_images=50000").stdout
-    assert rows(shown)["identity"]["images"] == "50,000"
+    project.experiment("smooth", settings="norms: [L2]", model="mlp_tanh", order="first_order,second_order")
+    elsewhere = ("data=imagenet", "data.root=nowhere", "data.size=64", "score.n_images=50000")
+    table = rows(project.stage("plan", "experiment=smooth", *elsewhere).stdout)
+    first, second = table["mlp_tanh-first_order"], table["mlp_tanh-second_order"]
+    assert first["images"] == second["images"] == "50,000"
+    assert number(first["gradients/s"]) > number(second["gradients/s"])
+    assert rows(project.stage("plan", *elsewhere).stdout)["all"]["images"] == "50,000"
 
 
-def test_the_paper_is_planned_by_the_make_that_runs_it() -> None:
+def test_each_stage_of_make_experiment_is_planned_and_run_with_the_same_settings() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    paper = makefile[makefile.index("paper:") :]
-    assert "DRY_RUN" in paper
-    assert paper.count("$(PAPER)") == 2  # one set of overrides for the plan and for the run
+    lines = re.search(r"\nexperiment: .*?\n((?:\t.*\n|ifdef.*\n|else\n|endif\n)+)", makefile)
+    assert lines
+    for stage in ("plan", "prepare", "model", "score -m", "attack -m", "aggregate", "figures", "report"):
+        assert f"\tpython -m pipeline.{stage} $(RUN)\n" in lines[1]
+    assert "experiment EXPERIMENT=imagenet_densenet121" in makefile[makefile.index("\npaper: ") :]
