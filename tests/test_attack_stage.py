@@ -150,3 +150,5 @@ def test_what_was_not_attacked_has_no_distance_and_one_image_that_was_left_out_i
     assert list(summarise_bounds(rows, 0).norm) == ["L2"]
     with pytest.raises(InputError, match="1 of 2 scores have no adversarial distance beside them"):
         beside(table, distances.head(1))
+    with pytest.raises(InputError, match="no score has an adversarial distance"):
+        beside(table, distances.assign(norm="L1"))

@@ -1,57 +1,119 @@
 """The report: its claims follow from the numbers; a real browser shows it whole, at a desk, on a phone, on paper."""
 
 import base64
+import html
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from clever.errors import InputError
-from conftest import ROOT, Project
+from conftest import ROOT, TINY, Project
 from pipeline.report.claims import Verdict, claims
 from pipeline.report.paper_numbers import beside_ours
 
-CELLS = {"identity": "defense=identity", "quantize": "defense=quantize", "masked": "defense=quantize bpda=false"}
-WEAK = ("attack.steps=10", "attack.starts=1", "attack.rounds=0")
+CELLS = ["identity", "quantize", "quantize-no_bpda"]
+SMOOTH = "targets: [least]\nnorms: [L2]"
+"""Settings of the experiment on both orders, which take one target and norm."""
 
 
 @pytest.fixture(scope="module")
 def reported(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with three cells through all stages, in a few seconds."""
+    """A project with two experiments through all stages, in a few seconds."""
     project = Project(tmp_path_factory.mktemp("report") / "project")
     shutil.copytree(trained.folder, project.folder)
-    params = project.folder / "params.yaml"
-    lines = "".join(f"  {name}: {overrides}\n" for name, overrides in CELLS.items())
-    params.write_text(params.read_text().split("cells:")[0] + f"cells:\n{lines}")
-    for name, overrides in CELLS.items():
+    project.experiment("few", bpda="true,false", defense="identity,quantize")
+    project.experiment("smooth", settings=SMOOTH, model="mlp_tanh", order="first_order,second_order")
+    own = TINY.replace("targets=[top2,least] ", "")
+    for name, settings in {"few": TINY, "smooth": own}.items():
+        project.stage("model", f"experiment={name}", tiny=settings)
         for stage in ("score", "attack"):
-            project.stage(stage, *overrides.split(), f"cell={name}", f"results_dir=results/{stage}/{name}", *WEAK)
-    for stage in ("aggregate", "figures", "report"):
-        project.stage(stage, *WEAK)
+            project.stage(stage, "-m", f"experiment={name}", "attack.steps=10", tiny=settings)
+        for stage in ("aggregate", "figures"):
+            project.stage(stage, f"experiment={name}", tiny=settings)
+    project.set(experiments__reported=["few", "smooth"])
+    project.stage("report")
     return project
+
+
+def table(project: Project, name: str, experiment: str = "few") -> pd.DataFrame:
+    return pd.read_csv(project.folder / "results" / experiment / "tables" / f"{name}.csv")
 
 
 def test_the_report_says_what_was_run_and_what_came_out(reported: Project) -> None:
     page = (reported.folder / "results" / "report.html").read_text()
-    for name in CELLS:
+    for name in [*CELLS, "mlp_tanh-first_order", "mlp_tanh-second_order"]:
         assert f"<td>{name}</td>" in page
-    table = pd.read_csv(reported.folder / "results" / "aggregate" / "scores.csv")
-    above = pd.read_csv(reported.folder / "results" / "aggregate" / "findings.csv")
-    assert len(above) == (table.score > table.distance).sum() > 0
-    masked = table.cell == "masked"
-    assert f"Without BPDA, {(above.cell == 'masked').sum()} of {masked.sum()}" in page
-    straight = above[above.cell != "masked"]
+    assert "identity-no_bpda" not in page  # without a transformation it is the same cell
+    scores, above = table(reported, "scores"), table(reported, "findings")
+    assert len(above) == (scores.score > scores.distance).sum() > 0
+    masked = scores.cell == "quantize-no_bpda"
+    assert f"Without BPDA, {(above.cell == 'quantize-no_bpda').sum()} of {masked.sum()}" in page
+    straight = above[above.cell != "quantize-no_bpda"]
     assert f"{len(straight)} of {(~masked).sum()}" in page
     assert all(name in page for name in straight.id.unique())
-    weights = json.loads((reported.folder / "models" / "small_densenet" / "about.json").read_text())
-    assert f"{weights['accuracy']:.1%} of 60 images" in page
+    for network in ("few/small_densenet", "smooth/mlp_tanh"):
+        weights = json.loads((reported.folder / "models" / network / "about.json").read_text())
+        assert f"{weights['accuracy']:.1%} of 60 images" in page
+        assert weights["sha256"][:16] in page
+    assert "First and second order" in page
+    assert 'id="smooth-orders"' in page
     assert "Not available: the paper" in page
     assert "certified" not in page.lower()
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+
+
+def test_each_experiment_has_its_own_settings_and_verdicts_on_the_page_and_in_the_table(reported: Project) -> None:
+    page = (reported.folder / "results" / "report.html").read_text()
+    shown = [yaml.safe_load(text) for text in re.findall("<pre>(.*?)</pre>", page, re.DOTALL)]
+    assert [of_experiment["attack"]["targets"] for of_experiment in shown] == [["top2", "least"], ["least"]]
+    verdicts = pd.read_csv(reported.folder / "results" / "claims.csv")
+    assert list(verdicts.experiment.unique()) == ["few", "smooth"]
+    for name, of_experiment in verdicts.groupby("experiment"):
+        part = page.split(f'<section id="{name}">')[1].split("</section>")[0]
+        stated = re.findall(r'<h4>(.*?) <span class="verdict [\w-]+">(.*?)</span>', part)
+        expected = of_experiment[["claim", "verdict"]].itertuples(index=False, name=None)
+        assert [(html.unescape(text), verdict) for text, verdict in stated] == list(expected)
+    tested = verdicts[verdicts.verdict != "not tested"].groupby("experiment").claim.agg(" ".join)
+    assert "Second-order" in tested.smooth
+    assert "Second-order" not in tested.few
+
+
+def test_an_experiment_has_a_report_of_its_own(reported: Project) -> None:
+    page = reported.folder / "results" / "report.html"
+    before = page.read_bytes()
+    reported.stage("report", "experiment=smooth")
+    own = (reported.folder / "results" / "smooth" / "report.html").read_text()
+    assert 'id="smooth"' in own
+    assert 'id="few"' not in own
+    assert set(pd.read_csv(reported.folder / "results" / "smooth" / "claims.csv").experiment) == {"smooth"}
+    assert page.read_bytes() == before
+
+
+def test_from_tables_and_runs_alone_all_but_the_figures_of_images_is_made(reported: Project, tmp_path: Path) -> None:
+    """What an experiment of others publishes: neither images nor maxima, weights nor data."""
+    project = Project(tmp_path / "project")
+    shutil.copytree(reported.folder, project.folder)
+    for folder in ("data/prepared", "models", "store", "results/few/figures", "results/few/tables"):
+        shutil.rmtree(project.folder / folder)
+    for path in [*project.folder.glob("results/few/*/*/*.np?"), project.folder / "results" / "report.html"]:
+        path.unlink()
+    project.stage("aggregate", "experiment=few")
+    shown = project.stage("figures", "experiment=few").stdout
+    for missing in ("fits, convergence", "adversaries", "images"):
+        assert f"no {missing}, since the files they are drawn from are not there" in shown
+    project.stage("report")
+    page = (project.folder / "results" / "report.html").read_text()
+    assert 'id="few-sandwich"' in page
+    assert 'id="few-fits"' not in page
+    assert 'id="smooth-fits"' in page
 
 
 def test_the_papers_numbers_stand_beside_ours_where_they_are_supplied(reported: Project) -> None:
@@ -59,13 +121,17 @@ def test_the_papers_numbers_stand_beside_ours_where_they_are_supplied(reported: 
     file.write_text("cell,norm,target,score\nidentity,L2,top2,0.5\n")
     reported.stage("report", f"paper_numbers={file}")
     page = (reported.folder / "results" / "report.html").read_text()
-    assert "Not available: the paper" not in page
-    assert "the paper's, as supplied" in page
-    summary = pd.read_csv(reported.folder / "results" / "aggregate" / "table.csv")
+    assert page.count("Not available: the paper") == 1  # the file has no cell of the other experiment
+    assert page.count("the paper's, as supplied") == 1
+    summary = table(reported, "summary")
     (row,) = beside_ours(file, summary).itertuples()
     ours = summary[(summary.cell == "identity") & (summary.norm == "L2") & (summary.target == "top2")]["mean"].item()
     assert row.ratio == pytest.approx(ours / 0.5)
     assert reported.stage("report", "paper_numbers=gone.csv", code=2).stderr.count("there is no such file") == 1
+    file.write_text("cell,norm,target,score\njpeg,L2,top2,0.5\n")
+    assert "no cell of few, smooth" in reported.stage("report", f"paper_numbers={file}", code=2).stderr
+    shown = reported.stage("report", "experiment=few", f"paper_numbers={file}", code=2)
+    assert "no score of ours for cell jpeg, norm L2, target top2" in shown.stderr
     reported.stage("report")
 
 
@@ -129,6 +195,13 @@ def test_verdicts_follow_the_numbers() -> None:
     assert [alone[name] for name in names[:3]] == [Verdict.UNTESTED] * 3
 
 
+def test_what_was_not_attacked_is_not_judged_by_distances() -> None:
+    plain = rows("identity", [0.2, 0.3, 0.4])
+    masked = rows("masked", [3.0] * 3, distance=np.nan)
+    found = judged(plain, masked, bpda=(True, False))
+    assert [found["First-order"], found["Gradient"]] == [Verdict.HOLDS, Verdict.UNTESTED]
+
+
 def test_the_order_of_targets_is_judged_by_their_means() -> None:
     def verdict(scores: list[float]) -> Verdict:
         table = rows("identity", scores)
@@ -160,9 +233,17 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
 
 @pytest.fixture(params=["made here", "committed"])
-def page(request: pytest.FixtureRequest) -> Path:
-    folder = ROOT if request.param == "committed" else request.getfixturevalue("reported").folder
-    return folder / "results" / "report.html"
+def page(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The report, made of the small project or as git has it, whatever lies in the working tree."""
+    if request.param == "made here":
+        return request.getfixturevalue("reported").folder / "results" / "report.html"
+    command = ["git", "show", "HEAD:results/report.html"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True)
+    if shown.returncode:
+        pytest.skip(f"no committed report to show: {shown.stderr.decode().strip()}")
+    path = tmp_path / "report.html"
+    path.write_bytes(shown.stdout)
+    return path
 
 
 def test_a_browser_shows_it_whole_and_asks_nothing_of_a_network(browser, page: Path) -> None:
@@ -176,7 +257,7 @@ def test_a_browser_shows_it_whole_and_asks_nothing_of_a_network(browser, page: P
     assert [url for url in asked if not url.startswith(("data:", page.as_uri()))] == []
     widths = browser.execute_script("return [...document.images].map(image => image.complete && image.naturalWidth)")
     assert len(widths) >= 8
-    assert all(width > 300 for width in widths)
+    assert all(width > 200 for width in widths), widths
     targets = browser.execute_script(
         "return [...document.querySelectorAll('a')].map(a => !!document.getElementById(a.hash.slice(1)))"
     )

@@ -22,6 +22,8 @@ def beside(scores: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFrame:
     """
     known = scores.merge(distances[[*KEY, "distance"]], on=KEY, how="left", validate="one_to_one")
     attacked = scores[SORT].apply(tuple, axis=1).isin(set(distances[SORT].itertuples(index=False, name=None)))
+    if not attacked.any():
+        raise InputError("no score has an adversarial distance: attack.targets and attack.norms are of those scored")
     if lacking := int((known.distance.isna() & attacked.to_numpy()).sum()):
         raise InputError(
             f"{lacking} of {attacked.sum()} scores have no adversarial distance beside them: run the stages score and "

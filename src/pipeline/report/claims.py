@@ -39,12 +39,14 @@ def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
     """All of them, judged. ``scores``: the rows of tables/scores.csv; ``cells``: what is known of each cell."""
     attacked = scores[scores.distance.notna()]
     main = cells[(cells.network == cells.network[0]) & (cells.order == "first_order")]
+    tried = cells[cells.cell.isin(attacked.cell)]
+    tried_main = main[main.cell.isin(attacked.cell)]
     return [
         _about_the_same(scores, main, seed),
         _degenerate(scores, main[~main.bpda]),
-        _overestimates(attacked, main[~main.bpda]),
-        _below(attacked, main[main.bpda], "First-order CLEVER"),
-        _below(attacked, cells[cells.order == "second_order"], "Second-order CLEVER"),
+        _overestimates(attacked, tried_main[~tried_main.bpda]),
+        _below(attacked, tried_main[tried_main.bpda], "First-order CLEVER"),
+        _below(attacked, tried[tried.order == "second_order"], "Second-order CLEVER"),
         _ordered(scores, main.head(1)),
         _published(cells),
     ]

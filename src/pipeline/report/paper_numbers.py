@@ -9,10 +9,11 @@ from clever.errors import InputError
 COLUMNS = ["cell", "norm", "target", "score"]
 
 
-def beside_ours(path: Path, summary: pd.DataFrame) -> pd.DataFrame:
+def beside_ours(path: Path, summary: pd.DataFrame, *, alone: bool = True) -> pd.DataFrame:
     """The file's rows with our mean score and the ratio of ours to the paper's.
 
-    The file: a header ``cell,norm,target,score`` and a row a number, named as in results/aggregate/table.csv.
+    The file: a header ``cell,norm,target,score`` and a row a number, named as in an experiment's tables/summary.csv.
+    ``alone``: no other experiment is reported that the rows of unknown cells may be about; if not, these are left out.
     `InputError` for a file or column that is missing, a score that is no positive number, a row that we do not have.
     """
     if not path.is_file():
@@ -20,6 +21,8 @@ def beside_ours(path: Path, summary: pd.DataFrame) -> pd.DataFrame:
     table = pd.read_csv(path, dtype={"target": str})
     if missing := [name for name in COLUMNS if name not in table]:
         raise InputError(f"{path} lacks the column(s) {', '.join(missing)}: it needs {','.join(COLUMNS)}")
+    if not alone:
+        table = table[table.cell.isin(summary.cell)]
     score = pd.to_numeric(table.score, errors="coerce")
     if not (score > 0).all():
         raise InputError(f"{path}: score {table.score[~(score > 0)].iloc[0]!r} is no positive number")

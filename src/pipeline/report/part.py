@@ -43,13 +43,13 @@ class Part:
     paper: pd.DataFrame | None
 
     @classmethod
-    def read(cls, folder: Path, paper_numbers: str | None) -> "Part":
-        """From results/<experiment>; `InputError` where a stage has not run."""
+    def read(cls, folder: Path, paper_numbers: str | None, *, alone: bool) -> "Part":
+        """From results/<experiment>, which is reported ``alone`` or not; `InputError` where a stage has not run."""
         name, text = folder.name, {"id": str, "target": str, "cell": str}
         tables = artifacts.needed(folder / "tables", "aggregate", f" experiment={name}")
         read = {table: pd.read_csv(tables / f"{table}.csv", dtype=text) for table in TABLES}
         cells, pictures = read["cells"], folder / "figures"
-        paper = beside_ours(Path(paper_numbers), read["summary"]) if paper_numbers else None
+        paper = beside_ours(Path(paper_numbers), read["summary"], alone=alone) if paper_numbers else None
         return cls(
             name,
             read["scores"],
@@ -63,7 +63,7 @@ class Part:
             ],
             {cell: json.loads((folder / "score" / cell / "run.json").read_text()) for cell in cells.cell},
             {cell: json.loads((folder / "attack" / cell / "run.json").read_text()) for cell in cells.cell},
-            paper,
+            None if paper is None or paper.empty else paper,
         )
 
     @property
@@ -73,8 +73,9 @@ class Part:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Scores and findings, with gradients and without."""
-        with_gradients = self.scores.cell.isin(self.cells[self.cells.bpda].cell)
+        """Scores that have a distance, and findings, with gradients and without."""
+        attacked = self.scores[self.scores.distance.notna()]
+        with_gradients = attacked.cell.isin(self.cells[self.cells.bpda].cell)
         return {
             "scores": int(with_gradients.sum()),
             "masked": int((~with_gradients).sum()),
@@ -118,9 +119,13 @@ class Part:
         )
 
     @property
-    def sampling(self) -> str:
-        """The settings of the sampling, where all cells have the same ones, else those of each."""
-        texts = {cell: yaml.safe_dump(run["sampling"], sort_keys=False) for cell, run in self.runs.items()}
+    def settings(self) -> str:
+        """Of sampling and attacks, where all cells have the same ones, else those of each."""
+        told = {
+            cell: {"sampling": run["sampling"], "attack": self.attacks[cell]["strength"]}
+            for cell, run in self.runs.items()
+        }
+        texts = {cell: yaml.safe_dump(of_cell, sort_keys=False) for cell, of_cell in told.items()}
         if len(set(texts.values())) == 1:
             return next(iter(texts.values()))
         return "\n".join(f"# {cell}\n{text}" for cell, text in texts.items())

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from clever.errors import InputError
 from pipeline.report.claims import Claim, claims
 from pipeline.report.part import Part, table_html
 from pipeline.shared import artifacts, printed
@@ -20,7 +21,10 @@ def run(config: DictConfig) -> None:
     """
     folder = Path(config.experiment_dir) if experiment() else artifacts.RESULTS
     names = [experiment()] if experiment() else list(config.experiments.reported)
-    parts = [Part.read(artifacts.RESULTS / str(name), config.paper_numbers) for name in names]
+    numbers, alone = config.paper_numbers, len(names) == 1
+    parts = [Part.read(artifacts.RESULTS / str(name), numbers, alone=alone) for name in names]
+    if numbers and all(part.paper is None for part in parts):
+        raise InputError(f"{numbers}: no cell of {', '.join(map(str, names))} is named in it")
     judged = {part.name: claims(part.scores, part.cells, config.seed) for part in parts}
     templates = Environment(loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined)
     page = templates.get_template("report.html").render(
@@ -28,7 +32,6 @@ def run(config: DictConfig) -> None:
         claims=judged,
         texts=next(iter(judged.values())),
         table=table_html,
-        attack=OmegaConf.to_yaml(config.attack, resolve=True),
         note=printed.NOTE,
     )
     artifacts.write_text(folder / "report.html", page)
