@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help repro verify test lint experiment cluster paper weights clean
+.PHONY: help repro verify test lint experiment cluster paper cifar10 weights clean
 
 help:
 	@echo "make repro                  the default experiments, from images to figures and report (dvc repro)"
@@ -16,6 +16,7 @@ help:
 	@echo "make cluster EXPERIMENT=NAME SHARDS=N  the same, each cell as N jobs on Slurm (JOBS=... for settings of the jobs,"
 	@echo "                            such as hydra.launcher.partition=gpu; LAUNCHER=processes: on this machine)"
 	@echo "make paper IMAGENET=DIR     the paper's experiment on your ImageNet validation set (SHARDS=N, OVERRIDES, DRY_RUN)"
+	@echo "make cifar10                the same question on a DenseNet for CIFAR-10 (DATA=DIR WEIGHTS=FILE: both from here)"
 	@echo "make weights                trains the networks of data/weights anew"
 	@echo "make clean                  removes the environment, caches and everything that repro can make again"
 
@@ -74,6 +75,14 @@ cluster: $(BIN)/ready
 paper: $(BIN)/ready
 	@test -d "$(IMAGENET)" || { echo "make paper IMAGENET=DIR: '$(IMAGENET)' is no folder; name that of your ImageNet validation set" >&2; exit 2; }
 	$(MAKE) experiment EXPERIMENT=imagenet_densenet121 OVERRIDES='data.root=$(abspath $(IMAGENET)) $(OVERRIDES)'
+
+# The set by torchvision and the checkpoint by its public address, or both from here: DATA, a folder with one of each
+# class, and WEIGHTS, the checkpoint's file.
+CIFAR10 = $(if $(DATA),data=folder data.root=$(abspath $(DATA))) $(if $(WEIGHTS),weights=file \
+	weights.path=$(abspath $(WEIGHTS)) weights.sha256=$(shell sed -n 's/^sha256: //p' conf/weights/densenet_bc_cifar10.yaml) weights.key=state_dict)
+
+cifar10: $(BIN)/ready
+	$(MAKE) experiment EXPERIMENT=cifar10_densenet OVERRIDES="$(strip $(CIFAR10)) $(OVERRIDES)"
 
 weights: $(BIN)/ready
 	python -m pipeline.prepare data=digits

@@ -32,6 +32,7 @@ class Estimate:
     high: float
     radius: float
     end_point: EndPoint
+    floored: bool
     diagnostics: dict[str, float]
     maxima: NDArray[np.float32]
 
@@ -65,7 +66,11 @@ def estimates(
             held[label].append(more.of_target(at))
         maxima = [BatchMaxima.joined(held[label]) for label in unsettled]
         for norm in norms:
-            of_norm = _made(subject, settings, ball, norm, order, unsettled, maxima)
+            floors = [
+                order.at_image(network, image, subject, label, norm, settings) if settings.floor else 0.0
+                for label in unsettled
+            ]
+            of_norm = _made(subject, settings, ball, norm, order, unsettled, maxima, floors)
             made |= {(norm, label): estimate for label, estimate in zip(unsettled, of_norm, strict=True)}
         if settings.tolerance is not None:
             narrow = settings.tolerance
@@ -83,16 +88,18 @@ def _made(
     order: Order,
     labels: Sequence[int],
     maxima: Sequence[BatchMaxima],
+    floors: Sequence[float],
 ) -> Iterator[Estimate]:
-    """The estimate of each label in one norm, all their laws fitted at once."""
+    """The estimate of each label in one norm, all their laws fitted at once; none below its floor."""
     radius = ball.holds(norm, subject.dimension)
     limit = radius if settings.cap else math.inf
     largest = np.stack([of_label.value[:, 0, order.column(norm, settings), 0] for of_label in maxima])
     points = end_points(largest, settings.estimator)
-    for label, of_label, row, point in zip(labels, maxima, largest, points, strict=True):
+    for label, of_label, row, point, floor in zip(labels, maxima, largest, points, floors, strict=True):
         reach = SIGMAS * point.standard_error
         ends = [point.value, point.value + reach, max(point.value - reach, point.sample_maximum)]
         score, low, high = (
-            order.bound(subject, label, norm, end, limit) if not math.isnan(end) else math.nan for end in ends
+            order.bound(subject, label, norm, max(end, floor), limit) if not math.isnan(end) else math.nan
+            for end in ends
         )
-        yield Estimate(score, low, high, radius, point, order.diagnostics(of_label, 0), row)
+        yield Estimate(score, low, high, radius, point, floor > point.value, order.diagnostics(of_label, 0), row)

@@ -30,8 +30,9 @@ class Score:
 
     An estimate: it can exceed the true distance and guarantees nothing. ``score``, ``radius`` and the distance are in
     [0,1]-pixel units and in the ``norm``; ``capped`` says that the score is R because the bound reached beyond what was
-    sampled. ``target_class`` of an untargeted score is the class with the smallest score. ``margin`` and
-    ``gradient_norm``: g(x0) and ``||grad g(x0)||_q`` at the image itself, in logits (per unit of pixel space).
+    sampled; ``floored``, that the end point came out below what is measured at the image itself, which stands in its
+    place (`Settings.floor`). ``target_class`` of an untargeted score is the class with the smallest score. ``margin``
+    and ``gradient_norm``: g(x0) and ``||grad g(x0)||_q`` at the image itself, in logits (per unit of pixel space).
     ``maxima``: the N_b batch maxima that the end point was estimated from. ``diagnostics``: what else the order has
     to say, such as the cost of curvatures in Hessian-vector products. ``low`` and ``high``: the score for end points
     1.96 standard errors above and below the estimated one (`EndPoint.standard_error`, which says how far to trust it),
@@ -48,6 +49,7 @@ class Score:
     low: float
     high: float
     capped: bool
+    floored: bool
     margin: float
     gradient_norm: float
     radius: float
@@ -141,6 +143,7 @@ def score_subject(
                     low=chosen.low,
                     high=chosen.high,
                     capped=settings.cap and chosen.score == chosen.radius,
+                    floored=chosen.floored,
                     margin=subject.margins[label],
                     gradient_norm=subject.gradients[label][norm.dual],
                     radius=chosen.radius,

@@ -48,7 +48,9 @@ class Settings:
     ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: of the points
     in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the valid pixel
     range first. ``cap``: a score is at most R, beyond which nothing was sampled; with shared points, R of the largest
-    ball of the norm that the L2 ball holds. ``curvature``: what an eigenvalue counts, for the second order.
+    ball of the norm that the L2 ball holds. ``floor``: the estimate of L or M is at least what is measured at the image
+    itself, which is a point of the ball, too (`Order.at_image`). ``curvature``: what an eigenvalue counts, for the
+    second order.
     ``tolerance``: with a number, batches are added in stages and only until the nominal 95 % interval of the score
     (`Score.low`, `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
     """
@@ -60,6 +62,7 @@ class Settings:
     shared_points: bool = False
     clip: bool = False
     cap: bool = True
+    floor: bool = True
     reference: Reference = Reference.DEFENDED
     random_target: RandomTarget = RandomTarget.ANY
     estimator: Estimator = Estimator.MLE_REG
@@ -75,7 +78,7 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
-        for name in ("shared_points", "clip", "cap"):
+        for name in ("shared_points", "clip", "cap", "floor"):
             flag(name, getattr(self, name))
         whole("seed", self.seed, 0, 2**63 - 1)
         if not isinstance(self.radius, Mapping):
@@ -109,7 +112,7 @@ class Settings:
 def paper(**changes: Any) -> Settings:
     """The setting of Weng et al. 2018 (ICLR): 500 batches of 1024 points uniform in a ball of radius 5, capped."""
     chosen: dict[str, Any] = dict(
-        n_batches=500, n_samples=1024, radius=dict.fromkeys(Norm, 5.0), estimator=Estimator.MLE
+        n_batches=500, n_samples=1024, radius=dict.fromkeys(Norm, 5.0), floor=False, estimator=Estimator.MLE
     )
     return Settings(**chosen | changes)
 
@@ -124,6 +127,7 @@ def reference_code(**changes: Any) -> Settings:
         shared_points=True,
         clip=True,
         cap=False,
+        floor=False,
         reference=Reference.UNDEFENDED,
         random_target=RandomTarget.NOT_EXTREME,
         estimator=Estimator.MLE_REG,

@@ -19,8 +19,8 @@ def summarise(scores: pd.DataFrame, baseline: dict[str, str], seed: int) -> pd.D
 
     ``mean`` with the bootstrap interval of the mean over images, ``median``, ``minimum``, ``images``; ``ratio``: the
     geometric mean of the paired ratios to the cell's ``baseline`` with its bootstrap interval, over ``pairs`` images;
-    ``share_capped``, ``share_fell_back``, ``share_degenerate``. The intervals are percentile intervals at 95 %; a score
-    that is unbounded makes the mean, and the ratio, infinite.
+    ``share_capped``, ``share_floored``, ``share_fell_back``, ``share_degenerate``. The intervals are percentile
+    intervals at 95 %; a score that is unbounded makes the mean, and the ratio, infinite.
     """
     of_cell = {cell: group.set_index(PAIR).score for cell, group in scores.groupby("cell")}
     rows = []
@@ -47,6 +47,7 @@ def summarise(scores: pd.DataFrame, baseline: dict[str, str], seed: int) -> pd.D
                 "ratio_high": ratio_high,
                 "pairs": len(ratios),
                 "share_capped": group.capped.mean(),
+                "share_floored": group.floored.mean(),
                 "share_fell_back": group.end_point_fell_back.mean(),
                 "share_degenerate": group.end_point_degenerate.mean(),
             }

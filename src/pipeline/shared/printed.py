@@ -11,7 +11,8 @@ ORDERS = f"First and second order, {UNITS}"
 ATTACKED = "CLEVER and the smallest adversarial distance found"
 NOTE = (
     "Means over images with 95 % bootstrap intervals. Ratio: geometric mean of the paired ratios to the first cell. "
-    "Capped: share of scores equal to the radius. Fallen back: share of scores whose end point is the sample maximum. "
+    "Capped: share of scores equal to the radius. Floored: share whose end point came out below the value at the image "
+    "itself, which is used then. Fallen back: share of scores whose end point is the sample maximum. "
     "Gain: the same of second over first order. CLEVER above: scores that exceed the distance of an adversarial image, "
     "with the exact binomial interval. Every score is an estimate of a lower bound, not a guarantee."
 )
@@ -38,6 +39,7 @@ def printable(part: pd.DataFrame) -> pd.DataFrame:
             "minimum": part.minimum.map(_number),
             "ratio": [_with_interval(*row) for row in part[["ratio", "ratio_low", "ratio_high"]].to_numpy()],
             "capped": part.share_capped.map("{:.0%}".format),
+            "floored": part.share_floored.map("{:.0%}".format),
             "fallen back": part.share_fell_back.map("{:.0%}".format),
             "images": part.images,
             "pairs": part.pairs,
