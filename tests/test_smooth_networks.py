@@ -19,7 +19,7 @@ from pipeline.shared.networks.densenet import DenseNet
 
 IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 SMOOTH = [f"{kind}_{activation}" for kind in ("mlp", "cnn") for activation in ("tanh", "sigmoid", "softplus")]
-SECOND = ("experiment=second_order", "order=second_order", "targets=[top2]")
+SECOND = ("order=second_order", "targets=[top2]", "norms=[L2]")
 
 
 @pytest.mark.parametrize("name", [*SMOOTH, "densenet_softplus"])
@@ -57,34 +57,29 @@ def test_unknown_activations_are_refused() -> None:
 
 
 def test_both_orders_on_one_network_through_all_stages(project: Project) -> None:
-    project.stage("model", "-m", "model=mlp_tanh,cnn_softplus", "hydra.sweep.dir=multirun/model")
-    lines = {"mlp": ["model=mlp_tanh", *SECOND[::2]], "mlp_second": ["model=mlp_tanh", *SECOND]}
-    for cell, overrides in lines.items():
-        for stage in ("score", "attack"):
-            project.stage(stage, *overrides, f"cell={cell}", f"results_dir=results/{stage}/{cell}")
-    params = project.folder / "params.yaml"
-    text = "".join(f"  {cell}: {' '.join(overrides)}\n" for cell, overrides in lines.items())
-    params.write_text(params.read_text().split("cells:")[0] + f"cells:\n{text}")
-    shown = project.stage("aggregate").stdout
-    assert "First and second order" in shown
-    (row,) = pd.read_csv(project.folder / "results" / "aggregate" / "orders.csv").itertuples()
+    project.experiment("both", settings="norms: [L2]", model="mlp_tanh", order="first_order,second_order")
+    project.stage("model", "experiment=both")
+    for stage in ("score", "attack"):
+        project.stage(stage, "-m", "experiment=both", "norms=[L2]")
+    project.stage("aggregate", "experiment=both")
+    tables = project.folder / "results" / "both" / "tables"
+    assert "First and second order" in (tables / "tables.md").read_text()
+    compared = pd.read_csv(tables / "orders.csv")
     first, second = (
-        pd.read_csv(project.folder / "results" / "score" / cell / "scores.csv") for cell in ("mlp", "mlp_second")
+        pd.read_csv(project.folder / "results" / "both" / "score" / f"mlp_tanh-{order}" / "scores.csv")
+        for order in ("first_order", "second_order")
     )
     same = ["id", "target", "target_class", "norm", "margin", "gradient_norm", "radius", "network"]
     assert first[same].equals(second[same])
-    assert row.first == pytest.approx(first.score.mean(), rel=1e-4)
-    assert row.second == pytest.approx(second.score.mean(), rel=1e-4)
-    assert row.products == pytest.approx(second["products"].mean(), rel=1e-4)
+    assert list(compared.target) == ["top2", "least"]
+    for row in compared.itertuples():
+        rows = {"first": first[first.target == row.target], "second": second[second.target == row.target]}
+        assert row.cell == "mlp_tanh-second_order"
+        assert row.first == pytest.approx(rows["first"].score.mean(), rel=1e-4)
+        assert row.second == pytest.approx(rows["second"].score.mean(), rel=1e-4)
+        assert row.products == pytest.approx(rows["second"]["products"].mean(), rel=1e-4)
     assert (second["products"] > 2).all()
     assert "products" not in first
-    project.stage("figures")
-    assert (project.folder / "results" / "figures" / "orders.png").stat().st_size > 10_000
-    cells = project.stage("cells").stdout
-    assert cells.splitlines() == [
-        "mlp: mlp_tanh, first_order, Identity()",
-        "mlp_second: mlp_tanh, second_order, Identity()",
-    ]
 
 
 def test_second_order_of_a_relu_network_is_refused_before_any_sampling(project: Project) -> None:
