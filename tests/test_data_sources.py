@@ -303,16 +303,21 @@ def idx(array: np.ndarray) -> bytes:
     return bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape) + array.tobytes()
 
 
+def write_mnist(folder: Path, labels: np.ndarray, suffix: str = "") -> np.ndarray:
+    """Random digits, the first four to train on; gives all of them."""
+    digits = np.random.default_rng(0).integers(0, 256, (len(labels), 28, 28), dtype=np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, some in (("train", slice(0, 4)), ("t10k", slice(4, None))):
+        for kind, array in (("images-idx3-ubyte", digits[some]), ("labels-idx1-ubyte", labels[some].astype(np.uint8))):
+            content = idx(array)
+            (folder / f"{part}-{kind}{suffix}").write_bytes(gzip.compress(content) if suffix else content)
+    return digits
+
+
 @pytest.mark.parametrize("place", ["", "MNIST/raw"])
-@pytest.mark.parametrize("packed", [True, False])
-def test_mnist_is_read_as_people_keep_it(tmp_path: Path, place: str, packed: bool) -> None:
-    digits = np.random.default_rng(0).integers(0, 256, (7, 28, 28), dtype=np.uint8)
-    labels = np.arange(7, dtype=np.uint8)
-    (tmp_path / place).mkdir(parents=True, exist_ok=True)
-    for part, some in (("train", slice(0, 4)), ("t10k", slice(4, 7))):
-        for kind, array in (("images-idx3-ubyte", digits[some]), ("labels-idx1-ubyte", labels[some])):
-            path = tmp_path / place / f"{part}-{kind}{'.gz' * packed}"
-            path.write_bytes(gzip.compress(idx(array)) if packed else idx(array))
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_mnist_is_read_as_people_keep_it(tmp_path: Path, place: str, suffix: str) -> None:
+    digits = write_mnist(tmp_path / place, np.arange(7), suffix)
     mnist = torchvision("MNIST", tmp_path, "data.size=28", "data.channels=1", "data.n_images=3")
     found = sorted(everything(*mnist), key=lambda one: one.id)
     assert [(one.id, one.label) for one in found] == [("00000", 4), ("00001", 5), ("00002", 6)]
@@ -325,7 +330,8 @@ def test_mnist_is_read_as_people_keep_it(tmp_path: Path, place: str, packed: boo
     assert source(*mnist, "data.split=train").training(0) is None
     refused("no image has the id '00003'", *mnist, "data.ids=[0,3]")
     refused("28 x 28 pixels, and data.size is 32: data.size=28", *torchvision("MNIST", tmp_path, "data.n_images=3"))
-    if packed:
+    if suffix:
+        path = tmp_path / place / "t10k-labels-idx1-ubyte.gz"
         path.write_bytes(path.read_bytes()[:-9])
         refused("t10k-labels-idx1-ubyte.gz is damaged", *mnist)
 
@@ -347,11 +353,12 @@ def test_mnist_itself() -> None:
 )
 def test_images_that_a_network_is_not_for(root: Path, tmp_path: Path, overrides: list[str], message: str) -> None:
     project = Project.copy(tmp_path / "project")
-    tiny = " ".join(["model=mlp_tanh", "weights=random", *folder(root)])
+    tiny = " ".join(["model=mlp_tanh", *folder(root)])
     project.stage("prepare", tiny=tiny)
-    told = project.stage("model", *overrides, tiny=tiny, code=2).stderr
+    absent = ["weights=file", "weights.path=nowhere", "weights.sha256=x"]  # these are not asked for before
+    told = project.stage("model", *overrides, *absent, tiny=tiny, code=2).stderr
     assert re.search(message, told), told
-    project.stage("model", tiny=tiny)
+    project.stage("model", "weights=random", tiny=tiny)
 
 
 def test_a_label_beyond_the_outputs_stops_the_stage_score_first(root: Path, tmp_path: Path) -> None:
@@ -362,3 +369,15 @@ def test_a_label_beyond_the_outputs_stops_the_stage_score_first(root: Path, tmp_
     project.stage("prepare", "data.classes=[d,a,b,c]", tiny=tiny)
     assert "has the label 3, but the network has 3 outputs" in project.stage("score", tiny=tiny, code=2).stderr
     assert not (project.folder / "store" / "maxima").exists()
+
+
+def test_training_labels_beyond_the_outputs_stop_it_first(tmp_path: Path) -> None:
+    project = Project.copy(tmp_path)
+    mnist = [f"data.root={tmp_path / 'set'}", "data.size=28", "data.channels=1", "data.n_images=2"]
+    grey = ["model.network.channels=1", "model.normalize.mean=[0.5]", "model.normalize.std=[0.5]"]
+    write_mnist(tmp_path / "set", np.array([0, 1, 2, 9, 0, 1, 2]))
+    tiny = " ".join(["data=torchvision", "data.name=MNIST", *mnist, *grey, "model=mlp_tanh", "weights=trained"])
+    project.stage("prepare", tiny=tiny)
+    told = project.stage("model", "weights.batch=2", "model.network.classes=9", tiny=tiny, code=2).stderr
+    assert "images to train on have labels up to 9, but the network 9 outputs" in told
+    assert "right on" in project.stage("model", "weights.batch=2", tiny=tiny).stdout

@@ -39,6 +39,8 @@ def networks(config: DictConfig) -> dict[str, DictConfig]:
 def loaded(config: DictConfig) -> tuple[nn.Module, Normalize]:
     """The network with the weights that the configuration names, on the CPU, and its normalisation."""
     network, normalize = bare(config)
+    # before a download or a training; the weights change nothing of it
+    check_fits(nn.Sequential(normalize, network), Prepared.read(config))
     state: State = instantiate(config.weights).state(
         network, normalize, training=artifacts.training(config), store=artifacts.store(config)
     )
@@ -50,7 +52,6 @@ def accuracy_of(config: DictConfig, network: nn.Module, normalize: Normalize) ->
     """The share of the prepared images that it is right on, and how many these are."""
     prepared = Prepared.read(config)
     complete = nn.Sequential(normalize, network).to(device(config))
-    check_fits(complete, prepared)
     with frozen(complete):
         return accuracy(complete, prepared, range(len(prepared.labels))), len(prepared.labels)
 

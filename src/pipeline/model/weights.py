@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from clever.checks import is_number, whole
 from clever.errors import InputError
-from clever.models import Normalize
+from clever.models import Normalize, any_logits_of
 from pipeline.model import training as training_code
 from pipeline.model.given import File
 from pipeline.model.training import train
@@ -80,8 +80,12 @@ class Trained:
             images, labels = (torch.from_numpy(arrays[name]) for name in ("images", "labels"))
         if self.batch > len(images):
             raise InputError(f"weights.batch is {self.batch}, but there are {len(images)} training images")
+        complete = nn.Sequential(normalize, network)
+        classes = any_logits_of(complete.eval(), images[:1].float() / 255).shape[1]
+        if int(labels.max()) >= classes:  # the images prepared may lack a class that these have
+            raise InputError(f"images to train on have labels up to {labels.max()}, but the network {classes} outputs")
         train(
-            nn.Sequential(normalize, network),
+            complete,
             images.float().div_(255),
             labels,
             epochs=self.epochs,
