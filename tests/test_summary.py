@@ -25,6 +25,7 @@ def scores(**cells: list[float]) -> pd.DataFrame:
             "target_class": 1,
             "score": value,
             "capped": value >= 8,
+            "floored": value <= 2,
             "end_point_fell_back": index == 0,
             "end_point_degenerate": False,
         }
@@ -38,7 +39,7 @@ def test_the_row_of_a_cell() -> None:
     table = summarise(scores(plain=[1, 2, 3, 8], jpeg=[2, 4, 6, 8]), BASELINE, 0).set_index("cell")
     row = table.loc["jpeg"]
     assert (row["mean"], row["median"], row.minimum, row.images, row.pairs) == (5, 5, 2, 4, 4)
-    assert (row.share_capped, row.share_fell_back) == (0.25, 0.25)
+    assert (row.share_capped, row.share_floored, row.share_fell_back) == (0.25, 0.25, 0.25)
     assert row.ratio == pytest.approx((2 * 2 * 2 * 1) ** 0.25)
     assert row.ratio_low <= row.ratio <= row.ratio_high
     assert row.mean_low <= row["mean"] <= row.mean_high
