@@ -289,6 +289,16 @@ def test_sets_that_cannot_be_had(tmp_path: Path, name: str, overrides: list[str]
     refused(message, *torchvision(name, tmp_path, *overrides))
 
 
+@pytest.mark.parametrize("label", [None, -1, (1, 2), "cat"])
+def test_a_set_without_labels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: object) -> None:
+    def unlabelled(*args: object, **kwargs: object) -> list[tuple[Image.Image, object]]:
+        return [(Image.new("RGB", (32, 32)), label)]
+
+    monkeypatch.setattr("torchvision.datasets.SVHN", unlabelled)
+    message = rf"SVHN test\[0\] has no class, but the label {re.escape(repr(label))}: choose another data.split"
+    refused(message, *torchvision("SVHN", tmp_path, "data.n_images=1"))
+
+
 def test_without_a_network_the_root_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*args: object, **kwargs: object) -> None:
         raise OSError("no route to host")
