@@ -18,9 +18,13 @@ from pathlib import Path
 import hydra.core.plugins
 import scipy.stats  # noqa: F401
 
-import pipeline.score  # noqa: F401
+import pipeline.score.run
+import pipeline.shared.networks.densenet  # noqa: F401
+from conftest import stored_points
 from pipeline.shared.app import launch
 
+N_SAMPLES = 8
+"""Of the overrides' sampling.n_samples."""
 hydra.core.plugins.Plugins.instance()  # looks for plugins once
 
 
@@ -52,6 +56,7 @@ def main() -> None:
     began = time.perf_counter()
     assert ended(started([*overrides, "results_dir=undisturbed"])) == 0
     whole = time.perf_counter() - began
+    points = stored_points(Path("store"), N_SAMPLES)
     shutil.rmtree("store/maxima")
     kills, complete = 0, 0
     while kills < wanted:
@@ -66,10 +71,19 @@ def main() -> None:
         Path("killed").rename(f"complete-{complete}")
         shutil.rmtree("store/maxima")
         complete += 1
+    left = 0
+    while not left or left == points:  # what is there to be found by the last run, and something to be computed
+        child = started([*overrides, "results_dir=killed"])
+        time.sleep(moment.uniform(0, whole))
+        os.kill(child, signal.SIGKILL)
+        ended(child)
+        left = stored_points(Path("store"), N_SAMPLES)
+        if left == points:
+            shutil.rmtree("store/maxima")
     assert ended(started([*overrides, "results_dir=killed"])) == 0
     Path("killed").rename(f"complete-{complete}")
     assert ended(started([*overrides, "results_dir=after"])) == 0
-    print(json.dumps({"kills": kills, "complete": complete + 1, "seconds": whole}))
+    print(json.dumps({"kills": kills, "complete": complete + 1, "left_by_killed": left, "seconds": whole}))
 
 
 if __name__ == "__main__":

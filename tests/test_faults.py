@@ -41,29 +41,34 @@ def of_run(project: Project, name: str) -> dict:
 
 
 def test_fifty_kills_at_random_moments_change_no_number(project: Project) -> None:
-    """The numbers of this test: 50 tries, each killed by a real SIGKILL; no file lost, damaged or different."""
+    """The numbers of this test: 50 tries, each killed by a real SIGKILL; no file lost, damaged or different.
+
+    And no point computed twice: the last run takes all that the killed ones left.
+    """
     script = ROOT / "tests" / "kill_at_random.py"
-    shown = project.run(sys.executable, str(script), "50", *TINY.split(), "chunk_points=8")
+    shown = project.run(sys.executable, str(script), "50", *TINY.split(), "norms=[L2]")
     told = json.loads(shown.stdout.splitlines()[-1])
     assert told["kills"] == 50
     assert told["complete"] >= 1
     same_numbers(project, "undisturbed", *(f"complete-{number}" for number in range(told["complete"])))
     assert "cannot be used" not in (project.folder / "output.txt").read_text()
+    last = of_run(project, f"complete-{told['complete'] - 1}")
+    assert (last["points_from_store"], last["points_computed"] > 0) == (told["left_by_killed"], True)
     assert of_run(project, "after")["points_computed"] == 0
 
 
 def test_two_runs_at_once_share_what_they_finish(project: Project) -> None:
     """One is stopped in the middle of its first chunks, the other runs from start to end, then the first goes on."""
-    more = "sampling.n_batches=40"
-    project.stage("score", "results_dir=alone", more)
+    more = ("sampling.n_batches=40", "norms=[L2]")
+    project.stage("score", "results_dir=alone", *more)
     whole = of_run(project, "alone")["points_computed"]
     shutil.rmtree(project.folder / "store" / "maxima")
-    one = project.start(*SCORE, more, "results_dir=one")
+    one = project.start(*SCORE, *more, "results_dir=one")
     while len(chunks(project)) < 2 and one.poll() is None:
         time.sleep(0.002)
     one.send_signal(signal.SIGSTOP)
     assert one.poll() is None
-    project.stage("score", "results_dir=other", more)
+    project.stage("score", "results_dir=other", *more)
     one.send_signal(signal.SIGCONT)
     one.communicate(timeout=100)
     assert one.returncode == 0
@@ -117,35 +122,23 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(project: Pro
 
 
 def test_input_that_was_changed_between_stages_is_found_by_its_hash(project: Project) -> None:
-    images = project.folder / "data" / "prepared" / "images.npy"
+    images = project.folder / "data" / "prepared" / "digits" / "images.npy"
     whole = images.read_bytes()
     for at, stage in ((-1, "model"), (200, "score"), (200, "attack")):
         changed = bytearray(whole)
         changed[at] ^= 1
         images.write_bytes(changed)
         shown = project.stage(stage, code=2)
-        assert "is not the one that data/prepared/manifest.csv describes by its sha256" in shown.stderr
+        assert "is not the one that the manifest beside it describes by its sha256" in shown.stderr
     images.write_bytes(whole)
-    weights = project.folder / "models" / "small_densenet" / "weights.pt"
+    weights = project.folder / "models" / "ad_hoc" / "small_densenet" / "weights.pt"
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 1
     weights.write_bytes(content)
     for stage in ("score", "attack"):
         shown = project.stage(stage, code=2)
-        assert "is not the file that models/small_densenet/about.json describes by its sha256" in shown.stderr
+        assert "is not the file that models/ad_hoc/small_densenet/about.json describes by its sha256" in shown.stderr
     assert not chunks(project)
-
-
-def test_stored_weights_that_are_damaged_are_trained_anew(project: Project) -> None:
-    (kept,) = (project.folder / "store" / "weights").iterdir()
-    content = bytearray(kept.read_bytes())
-    content[len(content) // 2] ^= 1
-    kept.write_bytes(content)
-    weights = project.folder / "models" / "small_densenet" / "weights.pt"
-    before = torch.load(weights, weights_only=True)
-    assert f"{kept.relative_to(project.folder)} cannot be used and is made anew" in project.stage("model").stderr
-    after = torch.load(weights, weights_only=True)
-    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_memory_that_runs_out_halves_the_batch_and_changes_no_number() -> None:
@@ -192,7 +185,7 @@ def with_a_hole(project: Project) -> tuple[str, list[str]]:
     The band lies between the value of one of its pixels and the next value that 8 bits have, far from the same pixel
     of the other images.
     """
-    folder = project.folder / "data" / "prepared"
+    folder = project.folder / "data" / "prepared" / "digits"
     pixels = np.load(folder / "images.npy")[:IMAGES, 0].astype(float) / 255
     apart = np.abs(pixels[:, None] - pixels[None])
     apart[np.arange(IMAGES), np.arange(IMAGES)] = 1
@@ -200,7 +193,7 @@ def with_a_hole(project: Project) -> tuple[str, list[str]]:
     assert apart.min(1)[image, row, column] > 0.4
     value = pixels[image, row, column]
     low, high = (value + 1e-4, value + 0.0038) if value < 0.5 else (value - 0.0038, value - 1e-4)
-    weights = project.folder / "models" / "small_densenet" / "weights.pt"
+    weights = project.folder / "models" / "ad_hoc" / "small_densenet" / "weights.pt"
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     copy = shutil.copy(weights, project.folder / "copy.pt")
     hole = {"row": row, "column": column, "low": low, "high": high}
@@ -215,7 +208,7 @@ def with_a_hole(project: Project) -> tuple[str, list[str]]:
 
 
 def test_nan_at_some_points_stops_or_leaves_the_image_out_and_never_enters_a_number(project: Project) -> None:
-    tiny = TINY.replace(" weights.epochs=3", "").replace("n_images=2", f"n_images={IMAGES}")
+    tiny = TINY.replace("n_images=2", f"n_images={IMAGES}")
     project.stage("score", "results_dir=plain", f"score.n_images={IMAGES}")
     name, hole = with_a_hole(project)
     project.stage("model", *hole, tiny=tiny)
@@ -225,30 +218,30 @@ def test_nan_at_some_points_stops_or_leaves_the_image_out_and_never_enters_a_num
     assert "score.nan=leave_out goes on without this image" in stopped
     assert not (project.folder / "stopped" / "scores.csv").exists()
 
-    cells = (project.folder / "params.yaml").read_text().split("cells:")[0] + f"cells:\n  holes: {' '.join(hole)}\n"
-    (project.folder / "params.yaml").write_text(cells)
+    project.experiment("holes", defense="identity")
+    project.stage("model", "experiment=holes", *hole, tiny=tiny)
     for stage in ("score", "attack"):
-        where = ("cell=holes", f"results_dir=results/{stage}/holes")
-        shown = project.stage(stage, *hole, *where, "score.nan=leave_out", tiny=tiny)
+        shown = project.stage(stage, "-m", "experiment=holes", *hole, "score.nan=leave_out", tiny=tiny)
         assert (f"{name} is left out: the network or its derivative is NaN" in shown.stderr) == (stage == "score")
-    run = of_run(project, "results/score/holes")
+    run = of_run(project, "results/holes/score/identity")
     plain = of_run(project, "plain")
     assert (run["left_out_not_finite"], list(run["not_finite"])) == (1, [name])
     assert run["scored"] == plain["scored"] - 1
-    table, every = (pd.read_csv(project.folder / at / "scores.csv") for at in ("results/score/holes", "plain"))
+    table, every = (pd.read_csv(project.folder / at / "scores.csv") for at in ("results/holes/score/identity", "plain"))
     assert name in set(every.id)
     numbers = ["id", "target", "norm", "score", "low", "high", "margin", "end_point"]
     assert table[numbers].equals(every[every.id != name][numbers].reset_index(drop=True))
-    project.stage("aggregate", tiny=tiny)
-    summary = pd.read_csv(project.folder / "results" / "aggregate" / "table.csv")
+    project.stage("aggregate", "experiment=holes", *hole, tiny=tiny)
+    tables = project.folder / "results" / "holes" / "tables"
+    summary = pd.read_csv(tables / "summary.csv")
     assert (summary.images == run["scored"]).all()
     assert summary["mean"].notna().all()
-    assert list(pd.read_csv(project.folder / "results" / "aggregate" / "cells.csv").left_out_not_finite) == [1]
+    assert list(pd.read_csv(tables / "cells.csv").left_out_not_finite) == [1]
 
 
 def test_nan_at_an_image_itself_leaves_it_out_too(project: Project) -> None:
     """The band holds the value of the image's own pixel: the network has no class for it."""
-    tiny = TINY.replace(" weights.epochs=3", "").replace("n_images=2", f"n_images={IMAGES}")
+    tiny = TINY.replace("n_images=2", f"n_images={IMAGES}")
     name, hole = with_a_hole(project)
     hole = [re.sub(r"(low|high)=(.*)", lambda found: f"{found[1]}={float(found[2]) - 0.0005}", word) for word in hole]
     shown = project.stage("model", *hole, tiny=tiny).stdout

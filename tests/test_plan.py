@@ -51,7 +51,7 @@ def test_a_plan_wants_neither_images_nor_weights_and_knows_the_second_order(proj
     for path in [*project.folder.rglob("*.np?"), *project.folder.rglob("*.pt")]:
         path.unlink()
     project.experiment("smooth", settings="norms: [L2]", model="mlp_tanh", order="first_order,second_order")
-    elsewhere = ("data=imagenet", "data.root=nowhere", "data.size=64", "score.n_images=50000")
+    elsewhere = ("data=imagenet", "data.root=nowhere", "data.size=16", "score.n_images=50000")
     table = rows(project.stage("plan", "experiment=smooth", *elsewhere).stdout)
     first, second = table["mlp_tanh-first_order"], table["mlp_tanh-second_order"]
     assert first["images"] == second["images"] == "50,000"
