@@ -321,8 +321,9 @@ def test_the_stage_prepares_every_good_image_and_names_every_broken_one(tmp_path
     overrides = ("data=imagenet", f"data.root={root}", "data.size=8")
 
     project.stage("prepare", *overrides, f"data.n_images={len(good)}", tiny="")
-    manifest = pd.read_csv(project.folder / "data" / "prepared" / "manifest.csv", keep_default_na=False)
-    images = np.load(project.folder / "data" / "prepared" / "images.npy")
+    prepared = project.folder / "data" / "prepared" / "imagenet"
+    manifest = pd.read_csv(prepared / "manifest.csv", keep_default_na=False)
+    images = np.load(prepared / "images.npy")
     kept = manifest[manifest.skipped == ""]
     assert set(kept.id) == set(good)
     for name, pixels in zip(kept.id, images, strict=True):
@@ -356,8 +357,7 @@ def leaves(node: DictConfig, above: str = "") -> Iterator[str]:
         yield name
 
 
-SETTINGS = sorted(set(leaves(composed())) - {"cells"})
-CELLS = [name for name in SETTINGS if name.startswith("cells.")]
+SETTINGS = sorted(set(leaves(composed("weights=trained"))))
 
 
 def of(*tops: str) -> list[str]:
@@ -365,13 +365,20 @@ def of(*tops: str) -> list[str]:
 
 
 OF_STAGE = {
-    "score": sorted(set(SETTINGS) - set(of("data", "weights", "attack", "cells", "overrides", "networks"))),
+    "score": sorted(set(SETTINGS) - set(of("data", "weights", "attack", "experiments"))),
     "attack": of("attack", "seed", "bpda", "norms", "targets"),
-    "cells": [*of("cells")[:3], *of("overrides", "networks", "seed", "bpda"), "defense", "order", "model"],
-    "aggregate": [*of("cells")[:1], *of("overrides", "seed", "paper_numbers", "norms", "cell")],
+    "state": of("experiments", "score", "attack", "seed", "bpda", "norms", "targets", "sampling"),
+    "aggregate": of("experiments", "seed", "norms", "cell", "experiment_dir"),
+    "report": of("experiments", "paper_numbers", "experiment_dir"),
     "prepare": of("data", "seed"),
     "model": of("weights", "device", "model"),
 }
+GIVEN = {
+    "state": ["experiment=few"],
+    "aggregate": ["experiment=few"],
+    "model": ["weights=trained", "weights.epochs=1"],
+}
+"""What is said beside the odd setting, and before it."""
 
 
 class Hang(BaseException):
@@ -387,7 +394,7 @@ def ended(project: Project, stage: str, *overrides: str) -> str:
     handler, threads = signal.signal(signal.SIGALRM, hang), torch.get_num_threads()
     signal.alarm(60)
     try:
-        shown = project.stage(stage, *overrides, code=2)
+        shown = project.stage(stage, *GIVEN.get(stage, ()), *overrides, code=2)
     except AssertionError as other:
         if ": exit code 0\n" not in str(other):
             raise
@@ -405,15 +412,16 @@ def ended(project: Project, stage: str, *overrides: str) -> str:
 
 @pytest.fixture(scope="module")
 def scored(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
-    """For each stage a project in which one cell is scored and attacked, or one whose results it may spoil."""
+    """For each stage a project in which an experiment is scored and attacked, or one whose results it may spoil."""
     folder = tmp_path_factory.mktemp("scored")
     whole, *spoiled = (Project(folder / name) for name in ("whole", "prepare", "model"))
     for project in (whole, *spoiled):
         shutil.copytree(trained.folder, project.folder)
-    params = whole.folder / "params.yaml"
-    params.write_text(params.read_text().split("cells:")[0] + "cells:\n  identity: defense=identity\n")
+    whole.experiment("few", defense="identity,quantize")
+    whole.set(experiments__reported=["few"])
     for stage in ("score", "attack"):
-        whole.stage(stage, "cell=identity", f"results_dir=results/{stage}/identity")
+        whole.stage(stage, "-m", "experiment=few", "models_dir=models/ad_hoc")
+    whole.stage("aggregate", "experiment=few")
     return dict.fromkeys(OF_STAGE, whole) | {project.folder.name: project for project in spoiled}
 
 
@@ -435,15 +443,21 @@ def test_odd_settings_of_attack_give_a_result_or_one_message(scored: dict[str, P
 
 
 @examples(10)
-@given(setting=odd_settings("cells"))
-def test_odd_settings_of_cells_give_a_result_or_one_message(scored: dict[str, Project], setting: str) -> None:
-    ended(scored["cells"], "cells", setting)
+@given(setting=odd_settings("state"))
+def test_odd_settings_of_state_give_a_result_or_one_message(scored: dict[str, Project], setting: str) -> None:
+    ended(scored["state"], "state", setting)
 
 
 @examples(8)
 @given(setting=odd_settings("aggregate"))
 def test_odd_settings_of_aggregate_give_a_result_or_one_message(scored: dict[str, Project], setting: str) -> None:
     ended(scored["aggregate"], "aggregate", setting)
+
+
+@examples(8)
+@given(setting=odd_settings("report"))
+def test_odd_settings_of_report_give_a_result_or_one_message(scored: dict[str, Project], setting: str) -> None:
+    ended(scored["report"], "report", setting)
 
 
 @examples(10)
@@ -480,6 +494,7 @@ KNOWN = {
         "weights.seed=null",
     ),
     "prepare": ("data.size=null", "data.size=0", "data.size=999999999999999999999"),
+    "report": ("paper_numbers=999999999999999999999", "experiments=null", "experiments.reported=null"),
 }
 """Each of its own kind among those that once ended in a traceback."""
 
@@ -490,7 +505,7 @@ def test_settings_that_were_once_a_traceback(scored: dict[str, Project], stage: 
 
 
 NONSENSE = {
-    "score": ("cell=null", "cell=nan", "cell={a:1}", "cell=''"),
+    "score": ("cell=nan", "cell={a:1}", "cell=''"),
     "model": ("weights.epochs=true", "weights.epochs=-1", "weights.batch=true", "weights.learning_rate=true"),
     "prepare": ("data.n_images=true", "data.size=true"),
     "attack": ("attack.images=true",),

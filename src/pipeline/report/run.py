@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from clever.errors import InputError
 from pipeline.report.claims import Claim, claims
@@ -20,9 +20,10 @@ def run(config: DictConfig) -> None:
     chosen alone, in its own folder.
     """
     folder = Path(config.experiment_dir) if experiment() else artifacts.RESULTS
-    names = [experiment()] if experiment() else list(config.experiments.reported)
-    numbers, alone = config.paper_numbers, len(names) == 1
-    parts = [Part.read(artifacts.RESULTS / str(name), numbers, alone=alone) for name in names]
+    names, numbers = [experiment()] if experiment() else _reported(config), config.paper_numbers
+    if numbers is not None and not isinstance(numbers, str):
+        raise InputError(f"paper_numbers is {numbers!r}: it must be the name of a file, or null")
+    parts = [Part.read(artifacts.RESULTS / str(name), numbers, alone=len(names) == 1) for name in names]
     if numbers and all(part.paper is None for part in parts):
         raise InputError(f"{numbers}: no cell of {', '.join(map(str, names))} is named in it")
     judged = {part.name: claims(part.scores, part.cells, config.seed) for part in parts}
@@ -39,6 +40,13 @@ def run(config: DictConfig) -> None:
     artifacts.write_text(folder / "claims.csv", verdicts.to_csv(index=False))
     figures = sum(len(part.figures) for part in parts)
     print(f"report: {folder}/report.html, {len(page) / 1e6:.1f} MB, {len(parts)} experiments, {figures} figures")
+
+
+def _reported(config: DictConfig) -> list[str]:
+    names = OmegaConf.select(config, "experiments.reported")
+    if not isinstance(names, ListConfig) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"experiments.reported is {names!r}: it must be a list of files of conf/experiment")
+    return list(names)
 
 
 def _row(name: str, claim: Claim) -> dict[str, str]:
