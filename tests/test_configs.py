@@ -18,6 +18,7 @@ from conftest import ROOT, composed
 from pipeline.shared.classifier import bare
 from pipeline.shared.experiment import cells, name_of
 from pipeline.shared.selection import settings_of
+from test_zoo import ZOO
 
 
 def choices(group: str) -> list[str]:
@@ -44,7 +45,7 @@ def test_every_defense_is_made(name: str) -> None:
     assert " at 0x" not in repr(defense)
 
 
-@pytest.mark.parametrize("name", choices("model"))
+@pytest.mark.parametrize("name", sorted({*choices("model")} - ZOO.keys()))
 def test_every_model_is_made(name: str) -> None:
     needs = {
         "torchvision": ["model.network.name=resnet18"],
@@ -71,7 +72,11 @@ def test_every_normalisation_is_made(name: str) -> None:
 
 @pytest.mark.parametrize("name", choices("weights"))
 def test_every_kind_of_weights_is_made(name: str) -> None:
-    needs = {"file": ["weights.path=a", "weights.sha256=b"], "torchvision": ["model=densenet121"]}
+    needs = {
+        "file": ["weights.path=a", "weights.sha256=b"],
+        "url": ["weights.url=a", "weights.sha256=b"],
+        "torchvision": ["model=densenet121"],
+    }
     assert hasattr(instantiate(composed(f"weights={name}", *needs.get(name, [])).weights), "state")
 
 

@@ -180,13 +180,13 @@ def slurm_is_up() -> bool:
 
 @pytest.mark.slurm
 @pytest.mark.skipif(not slurm_is_up(), reason="no Slurm here: tests/one_node_slurm.sh starts one, as root")
-def test_make_cluster_with_a_job_killed_and_requeued_is_what_processes_make(project: Project) -> None:
-    """Every digit: two jobs a cell, of which one is put back into the queue and killed by SIGKILL in the middle."""
-    project.set(score__n_images=5, sampling__n_batches=60, norms=["L2"], attack__images=1)
-    project.experiment("two", "processes", defense="identity,quantize")
+def test_make_cluster_with_a_job_killed_and_requeued_is_what_one_process_makes(project: Project) -> None:
+    """Every digit: two jobs a cell and stage, one of them put back into the queue and killed by SIGKILL."""
+    project.set(score__n_images=4, sampling__n_batches=60, norms=["L2"], targets=["top2"], attack__images=1)
+    project.experiment("two", defense="identity,quantize")
     project.stage("model", "experiment=two", tiny="")
     for stage in ("score", "attack"):
-        project.run(sys.executable, "-m", f"pipeline.{stage}", "-m", "experiment=two")
+        project.stage(stage, "-m", "experiment=two", tiny="")
     project.stage("aggregate", "experiment=two", tiny="")
     alone, sampled = results(project.folder / "results"), content(project, "maxima", "attacks")
     shutil.rmtree(project.folder / "results")
