@@ -1,11 +1,13 @@
 """The defenses against their definitions and real codecs; BPDA around each of them."""
 
 import io
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from PIL import Image
 from torch import nn
 
@@ -14,6 +16,7 @@ from clever.errors import InputError
 from clever.margin import gradient_norms
 from clever.norms import Norm
 from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize
+from conftest import composed
 
 DEFENSES: list[Transformation] = [
     Identity(),
@@ -164,3 +167,10 @@ def test_chains_of_bpda_and_bpda_of_a_chain_agree(images: torch.Tensor) -> None:
 def test_wrong_parameters_are_named(make: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("defense", ["bit_depth", "jpeg", "chain"])
+def test_one_setting_says_how_all_defenses_of_the_configuration_round(defense: str) -> None:
+    for chosen, preset in (("round", "paper"), ("truncate", "reference_code")):
+        text = repr(instantiate(composed(f"defense={defense}", f"preset={preset}").defense))
+        assert set(re.findall(r"(?:rounding|to_uint8)=\W*(?:<Rounding.\w+: ')?(\w+)", text)) == {chosen}, text
