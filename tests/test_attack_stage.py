@@ -89,9 +89,9 @@ def test_a_damaged_file_is_named_and_attacked_anew(project: Project) -> None:
 
 
 def test_a_sweep_attacks_one_defense_after_another(project: Project) -> None:
-    project.stage("attack", "-m", *WEAK, "defense=identity,quantize")
+    project.stage("attack", "-m", *WEAK, "defense=identity,chain")
     swept = sorted((project.folder / "multirun").rglob("distances.csv"))
-    assert [path.parent.name for path in swept] == ["0-identity", "1-quantize"]
+    assert [path.parent.name for path in swept] == ["0-identity", "1-chain"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 from PIL import Image
 from torch import nn
 
@@ -17,6 +16,7 @@ from clever.margin import gradient_norms
 from clever.norms import Norm
 from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize
 from conftest import composed
+from pipeline.shared.classifier import defense_of
 
 DEFENSES: list[Transformation] = [
     Identity(),
@@ -172,5 +172,5 @@ def test_wrong_parameters_are_named(make: object, message: str) -> None:
 @pytest.mark.parametrize("defense", ["bit_depth", "jpeg", "chain"])
 def test_one_setting_says_how_all_defenses_of_the_configuration_round(defense: str) -> None:
     for chosen, preset in (("round", "paper"), ("truncate", "reference_code")):
-        text = repr(instantiate(composed(f"defense={defense}", f"preset={preset}").defense))
+        text = repr(defense_of(composed(f"defense={defense}", f"preset={preset}")))
         assert set(re.findall(r"(?:rounding|to_uint8)=\W*(?:<Rounding.\w+: ')?(\w+)", text)) == {chosen}, text

@@ -20,7 +20,7 @@ from clever.norms import Norm
 from clever.orders import NORMS, FirstOrder, Order
 from pipeline.attack.attacks import Strength, passes
 from pipeline.attack.run import asked
-from pipeline.shared.classifier import bare, device
+from pipeline.shared.classifier import bare, defense_of, device
 from pipeline.shared.composed import each_cell
 from pipeline.shared.durations import told
 from pipeline.shared.selection import listed, settings_of
@@ -66,7 +66,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
     batches = n_images * per_image * len(balls) * settings.n_batches
     gradients = batches * settings.n_samples
     strength = Strength(**{key: cell.attack[key] for key in ("steps", "starts", "rounds")})
-    defense = instantiate(cell.defense)
+    defense = defense_of(cell)
     attacked, eight_bits = asked(cell), cell.attack.eight_bits
     attacks = n_images * _targets(attacked, classes)
     of_norms = [Norm.named(str(norm)) for norm in listed(attacked.norms, "attack.norms")]
@@ -94,7 +94,7 @@ def _speed(cell: DictConfig) -> tuple[int, float, float]:
     """The number of classes, what is measured a second by the cell's order, and gradients a second for one target."""
     network, normalize = bare(cell)
     complete = nn.Sequential(normalize, network).to(device(cell))
-    defense, compute = instantiate(cell.defense), Compute(**cell.compute)
+    defense, compute = defense_of(cell), Compute(**cell.compute)
     order: Order = instantiate(cell.order)
     example = torch.rand(_shape(cell), device=device(cell))
     with frozen(complete), compute.arithmetic():

@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from clever.bpda import Defended
+from clever.bpda import Defended, Transformation
 from clever.checks import flag
 from clever.errors import InputError
 from clever.models import Normalize
@@ -60,6 +60,12 @@ def about_network(config: DictConfig) -> dict[str, Any]:
     return about
 
 
+def defense_of(config: DictConfig) -> Transformation:
+    """The transformation of the configuration; a list of others arrives as what they are, not as configurations."""
+    defense: Transformation = instantiate(config.defense, _convert_="all")
+    return defense
+
+
 def defended(config: DictConfig) -> Defended:
     """The classifier of a cell: the stage model's weights, normalisation first, behind the cell's defense."""
     network, normalize = bare(config)
@@ -78,6 +84,6 @@ def defended(config: DictConfig) -> Defended:
             "repro model` or `python -m pipeline.model` again"
         )
     fill(network, load_state(path), str(path))
-    defense = instantiate(config.defense)
+    defense = defense_of(config)
     flag("bpda", config.bpda)
     return Defended(nn.Sequential(normalize, network), defense, bpda=config.bpda).eval().to(device(config))
