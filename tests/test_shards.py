@@ -143,7 +143,7 @@ class Odd:
 
 def test_a_defect_in_a_job_stays_a_defect(project: Project) -> None:
     """In a process of the launcher: a defense that raises what no setting of ours explains."""
-    sweep = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "shards=2", "shard=range(2)")
+    sweep = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     (project.folder / "odd.py").write_text(ODD)
     (project.folder / "conf" / "defense" / "none.yaml").write_text("_target_: odd.Odd\n")
     shown = project.run(sys.executable, "-m", "pipeline.score", *sweep, *TINY.split(), "defense=none", code=1)

@@ -244,13 +244,13 @@ def test_a_flipped_bit_anywhere_is_found_out_or_harmless(tmp_path: Path, network
     (victim,) = tmp_path.rglob("*.npz")
     content = victim.read_bytes()
     told = 0
-    for at in np.random.default_rng(0).choice(len(content), 200, replace=False):
+    for at in np.random.default_rng(0).choice(len(content), 100, replace=False):
         flipped = bytearray(content)
         flipped[at] ^= 1 << int(at) % 8
         victim.write_bytes(flipped)
         assert same(Counted(tmp_path, network).maxima(4, [1]), first)
         told += "made anew" in capsys.readouterr().err
-    assert told > 100
+    assert told > 50
     inside = bytearray(content)
     inside[content.index(first.value.tobytes()[:8])] ^= 1
     victim.write_bytes(inside)
