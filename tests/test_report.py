@@ -202,6 +202,14 @@ def test_what_was_not_attacked_is_not_judged_by_distances() -> None:
     assert [found["First-order"], found["Gradient"]] == [Verdict.HOLDS, Verdict.UNTESTED]
 
 
+def test_each_order_is_judged_on_all_its_networks() -> None:
+    tables = [rows("good", [0.2] * 3), rows("bad", [2.0] * 3).assign(network="other")]
+    cells = pd.DataFrame({"cell": ["good", "bad"], "network": ["net", "other"], "bpda": True, "order": "first_order"})
+    (found,) = [claim for claim in claims(pd.concat(tables), cells, 0) if claim.text.startswith("First-order")]
+    assert found.verdict is Verdict.FAILS
+    assert [text.split(":")[0] for text in found.evidence] == ["good", "bad"]
+
+
 def test_the_order_of_targets_is_judged_by_their_means() -> None:
     def verdict(scores: list[float]) -> Verdict:
         table = rows("identity", scores)

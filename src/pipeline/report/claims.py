@@ -40,12 +40,11 @@ def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
     attacked = scores[scores.distance.notna()]
     main = cells[(cells.network == cells.network[0]) & (cells.order == "first_order")]
     tried = cells[cells.cell.isin(attacked.cell)]
-    tried_main = main[main.cell.isin(attacked.cell)]
     return [
         _about_the_same(scores, main, seed),
         _degenerate(scores, main[~main.bpda]),
-        _overestimates(attacked, tried_main[~tried_main.bpda]),
-        _below(attacked, tried_main[tried_main.bpda], "First-order CLEVER"),
+        _overestimates(attacked, main[~main.bpda & main.cell.isin(tried.cell)]),
+        _below(attacked, tried[tried.bpda & (tried.order == "first_order")], "First-order CLEVER"),
         _below(attacked, tried[tried.order == "second_order"], "Second-order CLEVER"),
         _ordered(scores, main.head(1)),
         _published(cells),
