@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from pipeline.figures.style import figure
+from pipeline.figures.style import figure, picture
 from pipeline.shared.printed import named
 
 Images = dict[str, NDArray[np.float32]]
@@ -21,9 +21,6 @@ def draw(folder: Path, examples: dict[str, Images], titles: dict[str, str], targ
     norms = [name.split()[0] for name in next(iter(examples.values())) if name.endswith(f" {target}")]
     with figure(folder, "adversaries", width=1.45 * (1 + 2 * len(norms)), height=1.65 * len(examples) + 0.3) as drawn:
         grid = drawn.subplots(len(examples), 1 + 2 * len(norms), squeeze=False)
-        for axes in grid.flat:
-            axes.set_xticks([])
-            axes.set_yticks([])
         for row, (cell, images) in zip(grid, examples.items(), strict=True):
             original = images["original"]
             _show(row[0], original, "original")
@@ -42,7 +39,7 @@ def draw(folder: Path, examples: dict[str, Images], titles: dict[str, str], targ
 
 
 def _show(axes: Axes, image: NDArray[np.float32], title: str) -> None:
-    axes.imshow(np.clip(np.moveaxis(image, 0, -1), 0, 1), vmin=0, vmax=1, interpolation="nearest")
+    picture(axes, image)
     axes.set_title(title, fontsize=7)
 
 

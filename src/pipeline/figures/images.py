@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.figures.style import figure
+from pipeline.figures.style import figure, picture
 from pipeline.shared.printed import named
 
 SHOWN = 5
@@ -23,9 +23,7 @@ def draw(folder: Path, examples: dict[str, dict[str, NDArray[np.generic]]]) -> N
         grid = drawn.subplots(count, len(examples), squeeze=False)
         for column, (cell, arrays) in enumerate(examples.items()):
             for axes, original, image in zip(grid[:, column], arrays["original"], arrays["defended"], strict=False):
-                axes.imshow(np.moveaxis(image, 0, -1), vmin=0, vmax=1, interpolation="nearest")
-                axes.set_xticks([])
-                axes.set_yticks([])
+                picture(axes, image)
                 change = float(np.abs(image - original).max())
                 axes.set_xlabel(f"largest change {change * 255:.0f}/255" if change else "unchanged", fontsize=6)
             grid[0, column].set_title(named(cell), fontsize=8)

@@ -63,6 +63,13 @@ def unbounded(axes: Axes, x: NDArray[np.float64], shade: str) -> None:
         )  # fmt: skip
 
 
+def picture(axes: Axes, image: NDArray[np.floating]) -> None:
+    """An image (channel, height, width), RGB or grey, clipped to [0,1], pixel by pixel and without ticks."""
+    axes.imshow(np.clip(np.moveaxis(image, 0, -1), 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
 @contextmanager
 def figure(folder: Path, name: str, *, width: float, height: float) -> Iterator[Figure]:
     """A figure of that size in inches, saved as PDF and PNG when the block ends; the same figure, the same bytes."""
