@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -67,12 +68,11 @@ class Member:
         self.folder, self.cell, self.told = folder, cell, 0.0
         self.path = folder / f"{uuid.uuid4().hex}.json"
         # A launcher's process on this machine would outlive a sweep that is killed hard; a job of Slurm's should.
-        self.leader, self.child = leader, os.getppid() == leader
+        if os.getppid() == leader:
+            _end_with(leader)
 
     def tell(self, computed: int, from_store: int, left: int) -> None:
         """How much is done and left of this job; now and then, and at its end, it is written down."""
-        if self.child and os.getppid() != self.leader:
-            os.kill(os.getpid(), signal.SIGTERM)
         if left and time.monotonic() - self.told < PAUSE:
             return
         self.told = time.monotonic()
@@ -81,6 +81,18 @@ class Member:
     def say(self, message: str) -> None:
         """A line that the sweep's own process prints."""
         _write(self.folder / f"{uuid.uuid4().hex}.said", message)
+
+
+@cache
+def _end_with(leader: int) -> None:
+    """Ends this process soon after its parent, be it at work or idle between two jobs."""
+
+    def watch() -> None:
+        while os.getppid() == leader:
+            time.sleep(PAUSE)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _write(path: Path, content: object) -> None:
