@@ -69,4 +69,6 @@ def _checked(path: Path, differences: list[Difference], only: list[str]) -> list
 
 def _told(found: Difference) -> str:
     limit = found.limit
-    return "not judged" if limit is None else f"{limit.median:g}, {limit.most:g}, {limit.largest:g}"
+    if limit is None:
+        return "not judged"
+    return f"{limit.apart:g} apart" if limit.apart else f"{limit.median:g}, {limit.most:g}, {limit.largest:g}"
