@@ -126,10 +126,10 @@ def test_one_process_or_several_or_no_experiment_make_no_difference(project: Pro
 
 
 def test_a_sweep_that_is_killed_ends_its_processes_and_goes_on_where_it_was(project: Project) -> None:
-    """SIGKILL, which nothing can catch, to the sweep's own process alone."""
+    """SIGKILL, which nothing can catch, to the sweep's own process alone; that no digit changes, see test_faults."""
     project.experiment("two", "processes", defense="identity,quantize")
     project.stage("model", "experiment=two")
-    more = ("-m", "experiment=two", "sampling.n_batches=60", "norms=[L2]", "targets=[top2]")
+    more = ("-m", "experiment=two", "score.n_images=1", "sampling.n_batches=400", "norms=[L2]", "targets=[top2]")
     process = project.start(*SCORE[:3], "-m", *SCORE[3:], *more[1:])
     began = time.monotonic()
     while len({path.parent for path in npz(project)}) < 2:
@@ -148,9 +148,6 @@ def test_a_sweep_that_is_killed_ends_its_processes_and_goes_on_where_it_was(proj
     runs = [json.loads(path.read_text()) for path in (project.folder / "results").rglob("run.json")]
     assert sum(run["points_from_store"] for run in runs) == finished > 0  # nothing was computed twice
     assert sum(run["points_computed"] for run in runs) > 0
-    gone_on = results(project.folder / "results")
-    project.stage("score", *more, "hydra/launcher=basic", "store_dir=other")
-    assert results(project.folder / "results") == gone_on
 
 
 @pytest.mark.parametrize(
