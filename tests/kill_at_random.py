@@ -53,8 +53,10 @@ def ended(child: int) -> int:
 def main() -> None:
     wanted, overrides = int(sys.argv[1]), sys.argv[2:]
     moment = random.Random(0)
-    began = time.perf_counter()
-    assert ended(started([*overrides, "results_dir=undisturbed"])) == 0
+    for _ in range(2):  # the first one finds cold caches
+        shutil.rmtree("store/maxima", ignore_errors=True)
+        began = time.perf_counter()
+        assert ended(started([*overrides, "results_dir=undisturbed"])) == 0
     whole = time.perf_counter() - began
     points = stored_points(Path("store"), N_SAMPLES)
     shutil.rmtree("store/maxima")

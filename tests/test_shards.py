@@ -68,20 +68,17 @@ def test_number_and_order_of_shards_change_no_digit(project: Project, stage: str
         assert (project.folder / "after" / table).read_bytes() == (project.folder / "alone" / table).read_bytes()
 
 
-def test_two_processes_share_the_images_of_all_cells_and_of_no_experiment(project: Project) -> None:
-    """Jobs of a launcher fill the store, out of which the plain commands make the results."""
+def test_jobs_share_the_images_of_all_cells_and_of_no_experiment(project: Project) -> None:
+    """They fill the store, out of which the plain commands make the results."""
     project.set(norms=["L2"])
-    project.experiment("two", "processes", "bpda: false", defense="identity,quantize")
+    project.experiment("two", settings="bpda: false", defense="identity,quantize")
     project.stage("model", "experiment=two")
     for stage, cost in (("score", "points_computed"), ("attack", "attacks_computed")):
         shards = ("experiment=two", "shards=2", "shard=range(2)", "attack.images=1")
-        if stage == "score":
-            shown = project.stage(stage, "-m", *shards, "hydra/launcher=basic", tiny="")
-        else:
-            shown = project.run(sys.executable, "-m", f"pipeline.{stage}", "-m", *shards)
+        shown = project.stage(stage, "-m", *shards, tiny="")
         assert "4.0 of 4 cells" in shown.stderr
         assert not (project.folder / "results" / "two" / stage).exists()  # a part of a table is no result
-        project.stage(stage, "-m", "experiment=two", "hydra/launcher=basic", "attack.images=1", tiny="")
+        project.stage(stage, "-m", "experiment=two", "attack.images=1", tiny="")
         for cell in ("identity", "quantize"):
             assert of_run(project.folder / "results" / "two" / stage / cell)[cost] == 0
     shown = project.stage("state", "experiment=two", "attack.images=1", tiny="").stdout
@@ -181,13 +178,13 @@ def slurm_is_up() -> bool:
 @pytest.mark.slurm
 @pytest.mark.skipif(not slurm_is_up(), reason="no Slurm here: tests/one_node_slurm.sh starts one, as root")
 def test_make_cluster_with_a_job_killed_and_requeued_is_what_one_process_makes(project: Project) -> None:
-    """Every digit: two jobs a cell and stage, one of them put back into the queue and killed by SIGKILL."""
+    """Every digit: two jobs a stage, one of them put back into the queue and killed by SIGKILL."""
     project.set(score__n_images=4, sampling__n_batches=60, norms=["L2"], targets=["top2"], attack__images=1)
-    project.experiment("two", defense="identity,quantize")
-    project.stage("model", "experiment=two", tiny="")
+    project.experiment("one", defense="jpeg")
+    project.stage("model", "experiment=one", tiny="")
     for stage in ("score", "attack"):
-        project.stage(stage, "-m", "experiment=two", tiny="")
-    project.stage("aggregate", "experiment=two", tiny="")
+        project.stage(stage, "-m", "experiment=one", tiny="")
+    project.stage("aggregate", "experiment=one", tiny="")
     alone, sampled = results(project.folder / "results"), content(project, "maxima", "attacks")
     shutil.rmtree(project.folder / "results")
     for name in ("maxima", "attacks", "progress"):
@@ -198,7 +195,7 @@ def test_make_cluster_with_a_job_killed_and_requeued_is_what_one_process_makes(p
     ready = project.folder / "venv" / "bin" / "ready"  # the environment is the one that these tests run in, as it is
     ready.parent.mkdir(parents=True)
     ready.touch()
-    process = project.start("make", "cluster", "VENV=venv", "EXPERIMENT=two", "SHARDS=2")
+    process = project.start("make", "cluster", "VENV=venv", "EXPERIMENT=one", "SHARDS=2")
     victim = None
     while victim is None:
         assert process.poll() is None, process.communicate()
@@ -215,8 +212,8 @@ def test_make_cluster_with_a_job_killed_and_requeued_is_what_one_process_makes(p
     assert {report["shard"] for report in reports if report["job"]} == {0, 1}
 
     assert content(project, "maxima", "attacks") == sampled
-    folder = project.folder / "results" / "two"
+    folder = project.folder / "results" / "one"
     assert costs(folder / "score") | costs(folder / "attack") == {(0, True)}
     again = results(project.folder / "results")
     assert {name: again.get(name) for name in alone} == alone
-    assert "report: results/two/report.html" in out
+    assert "report: results/one/report.html" in out
