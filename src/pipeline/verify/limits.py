@@ -26,12 +26,15 @@ EQUAL = Limit(0.0, 0.0, 0.0)
 ROUNDING = Limit(1e-5, 1e-4, 1e-3)
 """Of one evaluation of a network: margins and gradients at the images themselves."""
 SCORE = Limit(1e-5, 1e-3, 5e-2)
-DISTANCE = Limit(1e-3, 2e-2, 2e-1)
-"""Of an adversarial image found by a search."""
+"""Measured with other instructions: 1e-7, 1e-6, 1e-2."""
+DISTANCE = Limit(1e-4, 1e-1, 7.5e-1)
+"""Of an adversarial image found by a search. Measured with other instructions: 2e-7, 3e-2, 3e-1 (L1 behind JPEG)."""
+MEAN_DISTANCE = Limit(1e-2, 5e-2, 1e-1)
+"""Of a mean of such distances, or its ratio to one. Measured: 2e-3, 2e-2, 2e-2."""
 MEAN = Limit(1e-3, 5e-3, 2e-2)
 """Of a mean, median or ratio over images, of which a few may move by as much as a score or distance may."""
-COUNT = Limit(0.0, 0.0, 0.0, apart=1.0)
-"""Of a number of images, of which one may change sides where a score lies next to a distance."""
+COUNT = Limit(0.0, 0.0, 0.0, apart=2.0)
+"""Of a number of images, of which one or two may change sides where a score lies next to a distance. Measured: none."""
 
 TABLES: dict[str, tuple[list[str], dict[str, Limit]]] = {
     "scores": (
@@ -48,15 +51,16 @@ TABLES: dict[str, tuple[list[str], dict[str, Limit]]] = {
         ["cell", "norm", "target"],
         {
             **dict.fromkeys(("mean", "median", "ratio"), MEAN),
-            **dict.fromkeys(("minimum",), SCORE),
+            "minimum": SCORE,
             **dict.fromkeys(("images", "pairs"), EQUAL),
         },
     ),
     "bounds": (
         ["cell", "norm", "target"],
         {
-            **dict.fromkeys(("score", "distance", "ratio"), MEAN),
-            **dict.fromkeys(("exceeding",), COUNT),
+            "score": MEAN,
+            **dict.fromkeys(("distance", "ratio"), MEAN_DISTANCE),
+            "exceeding": COUNT,
             **dict.fromkeys(("images", "found"), EQUAL),
         },
     ),
