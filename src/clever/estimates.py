@@ -57,6 +57,10 @@ def estimates(
     def measure_of(targets: Sequence[int]) -> Measure:
         return order.measure(network, subject.predicted, targets)
 
+    at_image = {}
+    if settings.floor:
+        measured = measure_of(subject.classes)(image.unsqueeze(0))[0].tolist()
+        at_image = dict(zip(subject.classes, measured, strict=True))
     made: dict[tuple[Norm, int], Estimate] = {}
     held: dict[int, list[BatchMaxima]] = {label: [] for label in subject.classes}
     unsettled = subject.classes
@@ -66,10 +70,7 @@ def estimates(
             held[label].append(more.of_target(at))
         maxima = [BatchMaxima.joined(held[label]) for label in unsettled]
         for norm in norms:
-            floors = [
-                order.at_image(network, image, subject, label, norm, settings) if settings.floor else 0.0
-                for label in unsettled
-            ]
+            floors = [at_image[label][order.column(norm, settings)] if settings.floor else 0.0 for label in unsettled]
             of_norm = _made(subject, settings, ball, norm, order, unsettled, maxima, floors)
             made |= {(norm, label): estimate for label, estimate in zip(unsettled, of_norm, strict=True)}
         if settings.tolerance is not None:

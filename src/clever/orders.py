@@ -41,18 +41,6 @@ class Order(Protocol):
         """The column whose maximum over the ball the bound needs."""
         ...
 
-    def at_image(
-        self,
-        network: nn.Module,
-        image: Float[Tensor, "channel height width"],
-        subject: Subject,
-        target: int,
-        norm: Norm,
-        settings: Settings,
-    ) -> float:
-        """What that column is at the image itself."""
-        ...
-
     def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
         """The score, in [0,1]-pixel units, given the (estimated) maximum of that column over the ball."""
         ...
@@ -88,18 +76,6 @@ class FirstOrder:
     def column(self, norm: Norm, settings: Settings) -> int:
         """The dual norm's."""
         return NORMS.index(norm.dual)
-
-    def at_image(
-        self,
-        network: nn.Module,
-        image: Float[Tensor, "channel height width"],
-        subject: Subject,
-        target: int,
-        norm: Norm,
-        settings: Settings,
-    ) -> float:
-        """``||grad g(x0)||_q``, as the subject has it from the classifier that ``settings.reference`` names."""
-        return subject.gradients[target][norm.dual]
 
     def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
         """min(g / L, R)."""

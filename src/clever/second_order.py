@@ -75,19 +75,6 @@ class SecondOrder:
         """The curvature by the settings' convention, whatever the norm."""
         return CURVATURES.index(settings.curvature)
 
-    def at_image(
-        self,
-        network: nn.Module,
-        image: Float[Tensor, "channel height width"],
-        subject: Subject,
-        target: int,
-        norm: Norm,
-        settings: Settings,
-    ) -> float:
-        """The curvature of the margin at x0."""
-        measured = self.measure(network, subject.predicted, [target])(image.unsqueeze(0))
-        return float(measured[0, 0, self.column(norm, settings)])
-
     def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
         """min((-b + sqrt(b^2 + 2 M g)) / M, R), with M = maximum * curvature_factor."""
         curvature = maximum * curvature_factor(norm, subject.dimension)

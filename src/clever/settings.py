@@ -49,8 +49,7 @@ class Settings:
     in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the valid pixel
     range first. ``cap``: a score is at most R, beyond which nothing was sampled; with shared points, R of the largest
     ball of the norm that the L2 ball holds. ``floor``: the estimate of L or M is at least what is measured at the image
-    itself, which is a point of the ball, too (`Order.at_image`). ``curvature``: what an eigenvalue counts, for the
-    second order.
+    itself, which is a point of the ball, too. ``curvature``: what an eigenvalue counts, for the second order.
     ``tolerance``: with a number, batches are added in stages and only until the nominal 95 % interval of the score
     (`Score.low`, `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
     """

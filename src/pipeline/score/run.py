@@ -113,7 +113,7 @@ class Job:
             compute=progress.compute,
             find=progress.find,
         )
-        left = self._per_class * sum(len(subject.classes) for subject in selection.subjects)
+        left = progress.left
         for subject in selection.subjects:
             with selection.finite(subject.index), self.compute.arithmetic():
                 of_image = score_subject(

@@ -11,14 +11,14 @@ from pipeline.shared.experiment import cells, experiment
 from pipeline.shared.kinds import check_kinds
 
 
-def each_cell(config: DictConfig, stage: str = "score") -> Iterator[DictConfig]:
-    """The configuration of each cell, as the job of a stage gets it; without an experiment that of this run alone."""
+def each_cell(config: DictConfig) -> Iterator[DictConfig]:
+    """The configuration of each cell, as a job of the stage score gets it; without an experiment that of this run."""
     if experiment() is None:
         yield config
         return
     given = list(HydraConfig.get().overrides.task)
     for cell in cells():
         of_cell = compose("config", overrides=[*given, *cell.overrides])
-        artifacts.place(of_cell, stage, cell.name)
+        artifacts.place(of_cell, "score", cell.name)
         check_kinds(of_cell)
         yield of_cell
