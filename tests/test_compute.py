@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 import clever
+from clever.capacity import MOST, Capacity
 from clever.compute import Computed, deviation
 from clever.models import frozen
+from clever.orders import FirstOrder
 from conftest import Project
 
 
@@ -54,6 +56,17 @@ def test_what_changes_the_rounding_only(compute: clever.Compute, network: nn.Mod
 def test_bfloat16_changes_more_than_rounding(network: nn.Module, points: torch.Tensor) -> None:
     share = changed(clever.Compute(precision="bfloat16"), network, points)
     assert 1e-4 < share.median() < 0.1
+
+
+def test_a_compiled_network_goes_through_in_batches_of_the_size_that_fits_it_uncompiled() -> None:
+    layers = [nn.Conv2d(3, 64, 3, padding=1), *[nn.Conv2d(64, 64, 3, padding=1) for _ in range(4)]]
+    wide = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 64 * 64, 2)).eval()
+
+    def size(network: nn.Module) -> int:
+        return Capacity.of(FirstOrder().measure(network, 0, [1]), torch.rand(3, 64, 64)).size
+
+    with frozen(wide):
+        assert 1 <= size(wide) == size(clever.Compute(compilation="default").applied(wide)) < MOST["cpu"]
 
 
 def test_compilation_compiles_in_the_mode_of_its_name(

@@ -26,7 +26,10 @@ class Capacity:
 
     @classmethod
     def of(cls, measure: Measure, point: Float[Tensor, "..."]) -> "Capacity":
-        """The power of two that fits, from the bytes that one point's graph saves (any device, no trial and error)."""
+        """The power of two that fits, from the bytes that one point's graph saves (any device, no trial and error).
+
+        A compiled network is measured as it was before, since what its graph saves shows in no tensor of autograd's.
+        """
         saved: dict[int, int] = {}
 
         def note(tensor: Tensor) -> Tensor:
@@ -34,7 +37,8 @@ class Capacity:
                 saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
             return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        hooks = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+        with hooks, torch.compiler.set_stance("force_eager"):
             measure(point.unsqueeze(0))
         cuda = point.device.type == "cuda"
         budget = torch.cuda.get_device_properties(point.device).total_memory // 2 if cuda else CPU_BYTES
