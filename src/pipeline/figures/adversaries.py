@@ -1,4 +1,4 @@
-"""Adversarial images of one example behind each defense, and what was changed."""
+"""One image behind each defense: transformed, its adversarial images, and what was changed."""
 
 from pathlib import Path
 
@@ -13,29 +13,33 @@ Images = dict[str, NDArray[np.float32]]
 
 
 def draw(folder: Path, examples: dict[str, Images], titles: dict[str, str], target: str) -> None:
-    """A row a cell: the original, and for each norm the nearest adversarial image found and the difference, magnified.
+    """A row a cell: the original, what the defense makes of it, and for each norm the nearest adversarial image found
+    and the difference to the original, magnified.
 
-    ``examples``: for each cell "original" and "NORM TARGET" images, (channel, height, width) in [0,1]; the original
-    stands in where nothing was found. The differences are shown around grey, so that the largest is black or white.
+    ``examples``: for each cell "original", "defended" and "NORM TARGET" images, (channel, height, width) in [0,1]; the
+    original stands in where nothing was found. The differences are shown around grey, so that the largest is black or
+    white.
     """
     norms = [name.split()[0] for name in next(iter(examples.values())) if name.endswith(f" {target}")]
-    with figure(folder, "adversaries", width=1.45 * (1 + 2 * len(norms)), height=1.65 * len(examples) + 0.3) as drawn:
-        grid = drawn.subplots(len(examples), 1 + 2 * len(norms), squeeze=False)
+    columns = 2 + 2 * len(norms)
+    with figure(folder, "adversaries", width=1.45 * columns, height=1.65 * len(examples) + 0.3) as drawn:
+        grid = drawn.subplots(len(examples), columns, squeeze=False)
         for row, (cell, images) in zip(grid, examples.items(), strict=True):
             original = images["original"]
             _show(row[0], original, "original")
             row[0].set_ylabel(named(cell), fontsize=8)
             row[0].set_xlabel(titles[cell], fontsize=6)
-            for index, norm in enumerate(norms):
+            _show(row[1], images["defended"], "behind the defense")
+            for norm, (found, difference) in zip(norms, row[2:].reshape(-1, 2), strict=True):
                 change = images[f"{norm} {target}"] - original
                 largest = float(np.abs(change).max())
-                _show(row[1 + 2 * index], images[f"{norm} {target}"], f"{norm} adversarial")
+                _show(found, images[f"{norm} {target}"], f"{norm} adversarial")
                 if largest == 0:
-                    _show(row[2 + 2 * index], np.full_like(original, 0.5), "none found")
+                    _show(difference, np.full_like(original, 0.5), "none found")
                     continue
-                _show(row[2 + 2 * index], 0.5 + 0.5 * change / largest, "difference")
-                row[2 + 2 * index].set_xlabel(f"magnified {0.5 / largest:.3g} times", fontsize=6)
-                row[1 + 2 * index].set_xlabel(f"{norm} distance {_norm(change, norm):.3g}", fontsize=6)
+                _show(difference, 0.5 + 0.5 * change / largest, "difference")
+                difference.set_xlabel(f"magnified {0.5 / largest:.3g} times", fontsize=6)
+                found.set_xlabel(f"{norm} distance {_norm(change, norm):.3g}", fontsize=6)
 
 
 def _show(axes: Axes, image: NDArray[np.float32], title: str) -> None:

@@ -9,18 +9,30 @@ import pandas as pd
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from pipeline.figures import adversaries, against, bpda, convergence, fits, images, masking, orders, sandwich, scores
+from pipeline.figures import (
+    adversaries,
+    against,
+    bpda,
+    convergence,
+    curves,
+    fits,
+    images,
+    masking,
+    orders,
+    sandwich,
+    scores,
+)
 from pipeline.shared import artifacts
-from pipeline.shared.experiment import chosen
+from pipeline.shared.experiment import chosen, data_set
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def run(config: DictConfig) -> None:
-    """Draws scores, fits, convergence, bpda, images, orders, sandwich, against, masking and adversaries.
+    """Draws scores, fits, convergence, bpda, images, orders, curves, sandwich, against, masking and adversaries.
 
-    ``orders`` compares first and second order on all networks that have both; the others draw the cells of the first
-    network and order.
+    ``orders`` compares first and second order on all networks that have both, ``curves`` all orders of the first
+    network; the others draw the cells of the first network and order.
     """
     name, folder = chosen(), artifacts.figures(config)
     tables = artifacts.needed(artifacts.tables(config), "aggregate", f" experiment={name}")
@@ -29,10 +41,13 @@ def run(config: DictConfig) -> None:
     summary = pd.read_csv(tables / "summary.csv", dtype=text)
     about = pd.read_csv(tables / "cells.csv", dtype={"cell": str})
     orders.draw(folder, pd.read_csv(tables / "order_pairs.csv", dtype=text))
-    about = about[(about.network == about.network[0]) & (about.order == about.order[0])]
+    about = about[about.network == about.network[0]]
+    curves.draw(folder, every[every.distance.notna()], about[about.bpda])
+    about = about[about.order == about.order.iloc[0]]
     every, summary = (table[table.cell.isin(about.cell)] for table in (every, summary))
     baseline, straight = about.cell.iloc[0], list(about[about.bpda].cell)
-    scores.draw(folder, summary)
+    bounds = pd.read_csv(tables / "bounds.csv", dtype=text)
+    scores.draw(folder, summary, bounds)
     bpda.draw(folder, every, summary, about, baseline)
     maxima = artifacts.scores_of(config, baseline) / "maxima.npy"
     if maxima.is_file():
@@ -43,17 +58,21 @@ def run(config: DictConfig) -> None:
     sandwich.draw(folder, with_distance[with_distance.cell.isin(straight)])
     against.draw(folder, with_distance[with_distance.cell.isin(straight)])
     masking.draw(folder, with_distance, _with_and_without(about))
-    attacked = dict(_examples(artifacts.attacks_of(config, cell) for cell in straight))
-    if attacked:
-        first = {cell: every[every.cell == cell].iloc[0] for cell in attacked}
-        captions = {cell: f"{row.id}\nclass {row.predicted} to {row.target_class}" for cell, row in first.items()}
-        adversaries.draw(folder, attacked, captions, next(iter(first.values())).target)
-    different = about.drop_duplicates("defense").cell
-    defended = dict(_examples(artifacts.scores_of(config, cell) for cell in different))
+    # Pictures of images that `dvc repro` cannot prepare anywhere, and that may be others', are no part of the results.
+    sheets = folder if data_set() in config.experiments.data else artifacts.sheets(config)
+    defended = dict(_examples(artifacts.scores_of(config, cell) for cell in about.cell))
     if defended:
-        images.draw(folder, defended)
+        different = about[about.cell.isin(defended)].drop_duplicates("defense").cell
+        images.draw(sheets, {cell: defended[cell] for cell in different})
+    attacked = dict(_examples(artifacts.attacks_of(config, cell) for cell in straight))
+    if defended and attacked:
+        first = {cell: every[every.cell == cell].iloc[0] for cell in attacked}
+        for cell, row in first.items():
+            attacked[cell]["defended"] = defended[cell]["defended"][list(defended[cell]["id"]).index(row.id)]
+        captions = {cell: f"{row.id}\nclass {row.predicted} to {row.target_class}" for cell, row in first.items()}
+        adversaries.draw(sheets, attacked, captions, next(iter(first.values())).target)
     drawn = sorted(path.stem for path in folder.glob("*.pdf"))
-    print(f"{name}: {', '.join(drawn)} in {folder}")
+    print(f"{name}: {', '.join(drawn)} in {folder}" + f"; pictures of images in {sheets}" * (sheets != folder))
     for missing, there in (("fits, convergence", maxima.is_file()), ("adversaries", attacked), ("images", defended)):
         if not there:
             print(f"{name}: no {missing}, since the files they are drawn from are not there")

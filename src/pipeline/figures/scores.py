@@ -1,4 +1,4 @@
-"""CLEVER by defense and target."""
+"""CLEVER by defense and target, and how far attacks had to go."""
 
 from pathlib import Path
 
@@ -9,9 +9,13 @@ from pipeline.figures.style import colour, figure, marker, plain_numbers, unboun
 from pipeline.shared.printed import TARGETS, named
 
 
-def draw(folder: Path, summary: pd.DataFrame) -> None:
-    """A panel a norm: means over images with their intervals; hollow where some scores are capped at the radius."""
+def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
+    """A panel a norm: means over images with their intervals; hollow where some scores are capped at the radius.
+
+    A bar of the cell's colour: the mean smallest adversarial distance, of the ``bounds`` that there are.
+    """
     norms, cells, targets = (list(summary[name].unique()) for name in ("norm", "cell", "target"))
+    distances = bounds.set_index(["norm", "cell", "target"]).distance
     with figure(folder, "scores", width=3.2 * len(norms), height=3.6) as drawn:
         for axes, norm in zip(np.ravel(drawn.subplots(1, len(norms))), norms, strict=True):
             for index, cell in enumerate(cells):
@@ -24,6 +28,8 @@ def draw(folder: Path, summary: pd.DataFrame) -> None:
                 face = ["white" if capped else colour(index) for capped in hollow]
                 axes.scatter(x, rows["mean"], 28, face, marker=marker(index), edgecolors=colour(index), zorder=3)
                 unbounded(axes, x[~np.isfinite(rows["mean"])], colour(index))
+                found = [distances.get((norm, cell, target), np.nan) for target in rows.index]
+                axes.scatter(x, found, 60, colour(index), marker="_", linewidths=1.8)
                 axes.plot([], [], marker(index), color=colour(index), label=named(cell))
             axes.set_yscale("log")
             axes.set_xticks(range(len(targets)), [TARGETS.get(target, f"class {target}") for target in targets])
@@ -34,5 +40,7 @@ def draw(folder: Path, summary: pd.DataFrame) -> None:
             *axes.get_legend_handles_labels(), loc="outside upper center", ncols=min(6, len(cells)), frameon=False
         )
         drawn.supxlabel(
-            "mean over images, 95 % bootstrap interval; hollow: some scores capped at the radius R", fontsize=8
+            "mean over images, 95 % bootstrap interval; hollow: some scores capped at the radius R; "
+            "bar: mean smallest adversarial distance",
+            fontsize=8,
         )

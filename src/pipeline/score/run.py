@@ -25,7 +25,7 @@ from pipeline.shared.progress import Progress, about_cell
 from pipeline.shared.selection import Selection, described, settings_of
 
 EXAMPLES = 5
-"""Images that are kept as they are and behind the defense, for a figure."""
+"""Scored images that are kept as they are and behind the defense, for a figure."""
 
 
 def run(config: DictConfig) -> None:
@@ -140,7 +140,7 @@ class Job:
         for row, (_, score) in zip(maxima, scores, strict=True):
             row[: score.n_batches] = score.maxima
         artifacts.write_atomically(folder / "maxima.npy", lambda file: np.save(file, maxima))
-        first = selection.rows[:EXAMPLES]
+        first = [subject.index for subject in selection.subjects[:EXAMPLES]]
         images = selection.prepared.images(first).to(selection.device)
         examples = {
             "id": selection.prepared.manifest.id[first].to_numpy(str),

@@ -89,6 +89,11 @@ def figures(config: DictConfig) -> Path:
     return Path(config.experiment_dir) / "figures"
 
 
+def sheets(config: DictConfig) -> Path:
+    """The folder of pictures that are not published with an experiment, since its images are others'."""
+    return Path(config.experiment_dir) / "sheets"
+
+
 def store(config: DictConfig) -> Path:
     """The store of what is expensive: batch maxima, adversarial distances, trained weights; and reports on progress."""
     return Path(config.store_dir)

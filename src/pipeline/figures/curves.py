@@ -1,0 +1,44 @@
+"""Robustness curves: the share of images whose distance to an adversarial image is beyond epsilon, from both sides."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.figures.style import COLOURS, figure, plain_numbers
+from pipeline.shared.printed import named
+
+DASHES = ("-", "--", "-.", ":")
+
+
+def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
+    """A figure a norm, a panel a defense: lower curves by each kind of score, the upper one by the nearest attack.
+
+    An image counts by the nearest of the target classes that were attacked. ``rows``: scores with their ``distance``;
+    ``cells``: those shown, with true gradients or BPDA. Without any distance, nothing is drawn.
+    """
+    defenses = list(cells.defense.unique())
+    for norm, of_norm in rows[rows.cell.isin(cells.cell)].groupby("norm", sort=False):
+        with figure(folder, f"curves_{norm}", width=2.5 * len(defenses) + 0.4, height=2.9) as drawn:
+            panels = np.ravel(drawn.subplots(1, len(defenses), sharex=True, sharey=True))
+            for axes, defense in zip(panels, defenses, strict=True):
+                of_defense = cells[cells.defense == defense]
+                nearest = of_norm[of_norm.cell.isin(of_defense.cell)].groupby("id").distance.min()
+                axes.ecdf(nearest, complementary=True, color=COLOURS[2], lw=1.6, label="smallest distance found")
+                for place, cell in enumerate(of_defense.cell):
+                    scores = of_norm[of_norm.cell == cell].groupby("id").score.min()
+                    kind = named(of_defense.order.iloc[place])
+                    axes.ecdf(
+                        scores, complementary=True, color=COLOURS[1 + place * 2], ls=DASHES[place % 4], label=kind
+                    )
+                axes.set_title(named(of_defense.cell.iloc[0]), fontsize=9)
+                axes.set_xlabel(f"ε, {norm} norm\n([0,1] pixel units)")
+            values = of_norm[["score", "distance"]].to_numpy()
+            shown = values[np.isfinite(values) & (values > 0)]
+            if len(shown):
+                panels[0].set_xscale("log")
+                panels[0].set_xlim(shown.min() / 1.2, shown.max() * 1.2)
+                for axes in panels:
+                    plain_numbers(axes.xaxis)
+            panels[0].set_ylabel("share of images beyond ε")
+            drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
