@@ -16,8 +16,9 @@ import yaml
 
 from clever.errors import InputError
 from conftest import ROOT, TINY, Project
-from pipeline.report.claims import Verdict, claims
+from pipeline.report.claims import claims
 from pipeline.report.paper_numbers import beside_ours
+from pipeline.shared.statistics import Verdict
 
 CELLS = ["identity", "quantize", "quantize-no_bpda"]
 SMOOTH = "targets: [least]\nnorms: [L2]"
@@ -151,25 +152,25 @@ def test_a_file_of_numbers_that_cannot_be_used_is_refused(tmp_path: Path, text: 
         beside_ours(tmp_path / "paper.csv", pd.DataFrame(ours))
 
 
-def rows(cell: str, scores: list[float], distance: float = 1.0, **change: object) -> pd.DataFrame:
-    targets = ["top2", "random", "least"]
+def rows(cell: str, top2: float, *, images: int = 8, distance: float = 1.0, **change: object) -> pd.DataFrame:
+    """Scores that differ from image to image by up to a tenth: ``top2``, and more for each other target."""
     table = [
         {
             "cell": cell,
             "network": "net",
-            "id": f"i{index}",
+            "id": f"i{image}",
             "predicted": 0,
-            "target": targets[index % 3],
+            "target": target,
             "target_class": 1,
             "norm": "L2",
-            "score": score,
+            "score": top2 * share * (1 + 0.1 * image / images),
             "capped": False,
             "distance": distance,
-            "exceeds": score > distance,
         }
-        for index, score in enumerate(scores)
+        for image in range(images)
+        for target, share in (("top2", 1.0), ("random", 1.5), ("least", 2.0))
     ]
-    return pd.DataFrame(table).assign(**change)
+    return pd.DataFrame(table).assign(exceeds=lambda made: made.score > made.distance).assign(**change)
 
 
 def judged(*tables: pd.DataFrame, bpda: tuple[bool, ...], order: tuple[str, ...] = ()) -> dict[str, Verdict]:
@@ -179,45 +180,61 @@ def judged(*tables: pd.DataFrame, bpda: tuple[bool, ...], order: tuple[str, ...]
 
 
 def test_verdicts_follow_the_numbers() -> None:
-    plain = rows("identity", [0.2, 0.3, 0.4, 0.2, 0.3, 0.4])
-    near = rows("jpeg", [0.2, 0.3, 0.5, 0.2, 0.3, 0.4])
-    masked = rows("masked", [3.0] * 6, capped=True)
+    plain, near, masked = rows("identity", 0.2), rows("jpeg", 0.21), rows("masked", 3.0, capped=True)
     good = judged(plain, near, masked, bpda=(True, True, False))
     names = ("With", "Without", "Gradient", "First-order", "The")
     assert [good[name] for name in names[:4]] == [Verdict.HOLDS] * 4
     assert good["Second-order"] == Verdict.UNTESTED
 
-    far = rows("jpeg", [0.6, 0.9, 1.2, 0.6, 0.9, 1.2])
-    free = rows("masked", [0.5] * 6)
+    far, free = rows("jpeg", 0.6), rows("masked", 0.4)
     bad = judged(plain.assign(exceeds=True), far, free, bpda=(True, True, False))
     assert [bad[name] for name in names[:4]] == [Verdict.FAILS] * 4
     alone = judged(plain, bpda=(True,))
     assert [alone[name] for name in names[:3]] == [Verdict.UNTESTED] * 3
 
 
+def test_few_images_decide_nothing() -> None:
+    plain, near, masked = (rows(*of, images=2) for of in (("identity", 0.2), ("jpeg", 0.25), ("masked", 3.0)))
+    few = judged(plain, near, masked.assign(capped=True), bpda=(True, True, False))
+    assert [few[name] for name in ("With", "Gradient", "First-order")] == [Verdict.UNDECIDED] * 3
+    assert few["Without"] is Verdict.HOLDS  # one exception would refute it, and there is none
+
+
+def test_a_claim_of_every_score_is_refuted_by_one() -> None:
+    masked = rows("masked", 3.0, capped=True)
+    masked.loc[5, "capped"] = False
+    assert judged(rows("identity", 0.2), masked, bpda=(True, False))["Without"] is Verdict.FAILS
+
+
 def test_what_was_not_attacked_is_not_judged_by_distances() -> None:
-    plain = rows("identity", [0.2, 0.3, 0.4])
-    masked = rows("masked", [3.0] * 3, distance=np.nan)
-    found = judged(plain, masked, bpda=(True, False))
+    found = judged(rows("identity", 0.2), rows("masked", 3.0, distance=np.nan), bpda=(True, False))
     assert [found["First-order"], found["Gradient"]] == [Verdict.HOLDS, Verdict.UNTESTED]
 
 
 def test_each_order_is_judged_on_all_its_networks() -> None:
-    tables = [rows("good", [0.2] * 3), rows("bad", [2.0] * 3).assign(network="other")]
+    tables = [rows("good", 0.2), rows("bad", 2.0).assign(network="other")]
     cells = pd.DataFrame({"cell": ["good", "bad"], "network": ["net", "other"], "bpda": True, "order": "first_order"})
     (found,) = [claim for claim in claims(pd.concat(tables), cells, 0) if claim.text.startswith("First-order")]
     assert found.verdict is Verdict.FAILS
-    assert [text.split(":")[0] for text in found.evidence] == ["good", "bad"]
+    assert [text.split(",")[0] for text in found.evidence] == ["good", "bad"]
+    assert "L2 top-2 8 of 8 [63%, 100%]" in found.evidence[1]
 
 
-def test_the_order_of_targets_is_judged_by_their_means() -> None:
-    def verdict(scores: list[float]) -> Verdict:
-        table = rows("identity", scores)
+def test_the_order_of_targets_is_judged_image_by_image() -> None:
+    def verdict(**share: float) -> Verdict:
+        table = rows("identity", 0.2)
+        table["score"] *= table.target.map(share).fillna(1)
         cells = pd.DataFrame({"cell": ["identity"], "network": "net", "bpda": True, "order": "first_order"})
         return next(claim.verdict for claim in claims(table, cells, 0) if "most likely" in claim.text)
 
-    assert verdict([0.2, 0.3, 0.4]) == Verdict.HOLDS
-    assert verdict([0.3, 0.2, 0.4]) == Verdict.FAILS
+    assert verdict() == Verdict.HOLDS
+    assert verdict(random=0.5) == Verdict.FAILS
+    generator = np.random.default_rng(0)
+    table = rows("identity", 0.2)
+    table["score"] = generator.random(len(table))
+    cells = pd.DataFrame({"cell": ["identity"], "network": "net", "bpda": True, "order": "first_order"})
+    (found,) = [claim for claim in claims(table, cells, 0) if "most likely" in claim.text]
+    assert found.verdict is Verdict.UNDECIDED
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,8 @@ def compare(both: pd.DataFrame, seed: int) -> pd.DataFrame:
     """
     rows = []
     for (cell, network, norm, target), group in both.groupby(["cell", *SAME], sort=False) if len(both) else ():
-        ratios = log_ratio(group.second.to_numpy(), group["first"].to_numpy())
+        ratios = log_ratio(group.second, group["first"])
+        ratios = ratios[~np.isnan(ratios)]
         low, high = np.exp(interval(ratios, seed))
         rows.append(
             {

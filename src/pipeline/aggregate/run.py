@@ -26,13 +26,12 @@ def run(config: DictConfig) -> None:
     names = list(about.cell)
     scores = pd.concat([_read(artifacts.scores_of(config, name) / "scores.csv", "score") for name in names])
     distances = pd.concat([_read(artifacts.attacks_of(config, name) / "distances.csv", "attack") for name in names])
-    summary = summarise(scores, baselines(about), config.seed)
+    misclassified = {name: set(_run(config, name)["misclassified"]) for name in names}
+    summary = summarise(scores, baselines(about), misclassified, config.seed)
     both = pairs(scores, about)
     comparison = compare(both, config.seed)
     rows = beside(scores, distances)
     bounds = summarise_bounds(rows, config.seed)
-    means = summary.groupby("cell", sort=False)[["ratio", "share_capped"]].mean()
-    about["mean_ratio"] = [float(f"{means.ratio[name]:.6g}") for name in names]
     sections = printed.sections(summary, comparison, bounds)
     written = {
         "scores.csv": rows.to_csv(index=False),
@@ -47,12 +46,7 @@ def run(config: DictConfig) -> None:
     }
     for name, text in written.items():
         artifacts.write_text(artifacts.tables(config) / name, text)
-    of_cell = {
-        "accuracy": about.set_index("cell").accuracy,
-        "mean_ratio": means.ratio,
-        "share_capped": means.share_capped,
-    }
-    artifacts.write_json(artifacts.metrics(config), {name: _finite(column) for name, column in of_cell.items()})
+    artifacts.write_json(artifacts.metrics(config), _metrics(about, summary))
     print(f"{experiment()}: {len(scores)} scores of {len(names)} cells; {artifacts.tables(config)}/tables.md")
 
 
@@ -63,8 +57,7 @@ def _about(config: DictConfig, names: list[str]) -> pd.DataFrame:
     """
     runs: dict[str, dict[str, Any]] = {}
     for name in names:
-        path = artifacts.needed(artifacts.scores_of(config, name) / "run.json", "score", _how())
-        run = json.loads(path.read_text())
+        run = _run(config, name)
         run["bpda"] |= run["defense"]["_target_"].endswith(".Identity")
         if not any(all(run[of] == other[of] for of in DIFFERENT) for other in runs.values()):
             runs[name] = run
@@ -73,6 +66,24 @@ def _about(config: DictConfig, names: list[str]) -> pd.DataFrame:
     about["defense"] = about.defense.map(json.dumps)
     about.insert(1, "baseline", about.cell.map(baselines(about)))
     return about
+
+
+def _metrics(about: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Any]:
+    """Accuracy, and for the first target the ratio to the baseline and the share of capped scores, norm by norm."""
+    target = summary.target.iloc[0]
+    of_target = summary[summary.target == target].set_index("cell")
+    norms = {str(norm): part for norm, part in of_target.groupby("norm", sort=False)}
+    return {
+        "accuracy": _finite(about.set_index("cell").accuracy),
+        f"ratio_{target}": {norm: _finite(part.ratio) for norm, part in norms.items()},
+        f"share_capped_{target}": {norm: _finite(part.share_capped) for norm, part in norms.items()},
+    }
+
+
+def _run(config: DictConfig, name: str) -> dict[str, Any]:
+    path = artifacts.needed(artifacts.scores_of(config, name) / "run.json", "score", _how())
+    told: dict[str, Any] = json.loads(path.read_text())
+    return told
 
 
 def _finite(column: "pd.Series[float]") -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from pipeline.shared.pairing import PAIR
 from pipeline.shared.statistics import interval, log_ratio
 
 GROUP = ["network", "cell", "norm", "target"]
@@ -14,38 +14,45 @@ def baselines(cells: pd.DataFrame) -> dict[str, str]:
     return dict(zip(cells.cell, cells.groupby("network").cell.transform("first"), strict=True))
 
 
-def summarise(scores: pd.DataFrame, baseline: dict[str, str], seed: int) -> pd.DataFrame:
+def summarise(
+    scores: pd.DataFrame, baseline: dict[str, str], misclassified: dict[str, set[str]], seed: int
+) -> pd.DataFrame:
     """One row for each cell, norm and target, in the order of ``scores``.
 
-    ``mean`` with the bootstrap interval of the mean over images, ``median``, ``minimum``, ``images``; ``ratio``: the
-    geometric mean of the paired ratios to the cell's ``baseline`` with its bootstrap interval, over ``pairs`` images;
-    ``share_capped``, ``share_floored``, ``share_fell_back``, ``share_degenerate``. The intervals are percentile
-    intervals at 95 %; a score that is unbounded makes the mean, and the ratio, infinite.
+    ``mean`` with its interval over images, ``median``, ``minimum``, ``images``. ``ratio``: the geometric mean of the
+    paired ratios to the cell's ``baseline`` with its interval, over ``pairs`` images, those for which both have the
+    same target class; ``ratio_all``: over all images that both have, ``changed_target`` of them with another target
+    class. ``changed_class``: images of the baseline that are not there because the cell's classifier takes them for
+    another class (``misclassified``, by cell); their distance behind the defense is 0, which no mean of ratios can say.
+    ``share_capped``, ``share_floored``, ``share_fell_back``, ``share_degenerate``: of the scores. The unit of all 95 %
+    intervals is the image; a score that is unbounded makes the mean, and the ratio, infinite.
     """
-    of_cell = {cell: group.set_index(PAIR).score for cell, group in scores.groupby("cell")}
+    of_cell = {cell: group for cell, group in scores.groupby("cell")}
     rows = []
     for (network, cell, norm, target), group in scores.groupby(GROUP, sort=False):
-        values, reference = group.score.to_numpy(), of_cell[baseline[str(cell)]]
-        paired = group.set_index(PAIR).score.to_frame("score").join(reference.rename("reference"), how="inner")
-        ratios = log_ratio(paired.score.to_numpy(), paired.reference.to_numpy())
-        low, high = interval(values, seed)
-        ratio_low, ratio_high = np.exp(interval(ratios, seed))
+        reference = of_cell[baseline[str(cell)]]
+        reference = reference[(reference.norm == norm) & (reference.target == target)]
+        both = group.merge(reference, on="id", suffixes=("", "_reference"))
+        ratios = log_ratio(both.score, both.score_reference)
+        same = (both.predicted == both.predicted_reference) & (both.target_class == both.target_class_reference)
+        low, high = interval(group.score, seed)
         rows.append(
             {
                 "network": network,
                 "cell": cell,
                 "norm": norm,
                 "target": target,
-                "images": len(values),
-                "mean": values.mean(),
+                "images": len(group),
+                "mean": group.score.mean(),
                 "mean_low": low,
                 "mean_high": high,
-                "median": np.median(values),
-                "minimum": values.min(),
-                "ratio": np.exp(ratios.mean()) if len(ratios) else np.nan,
-                "ratio_low": ratio_low,
-                "ratio_high": ratio_high,
-                "pairs": len(ratios),
+                "median": group.score.median(),
+                "minimum": group.score.min(),
+                **_geometric("ratio", ratios[same & ~np.isnan(ratios)], seed),
+                "pairs": int((same & ~np.isnan(ratios)).sum()),
+                **_geometric("ratio_all", ratios[~np.isnan(ratios)], seed),
+                "changed_target": int((~same).sum()),
+                "changed_class": len(misclassified.get(str(cell), set()) & set(reference.id)),
                 "share_capped": group.capped.mean(),
                 "share_floored": group.floored.mean(),
                 "share_fell_back": group.end_point_fell_back.mean(),
@@ -53,3 +60,9 @@ def summarise(scores: pd.DataFrame, baseline: dict[str, str], seed: int) -> pd.D
             }
         )
     return pd.DataFrame(rows)
+
+
+def _geometric(name: str, ratios: NDArray[np.float64], seed: int) -> dict[str, float]:
+    """The geometric mean of ratios given by their logarithms, one an image, with its interval."""
+    low, high = np.exp(interval(ratios, seed))
+    return {name: np.exp(ratios.mean()) if len(ratios) else np.nan, f"{name}_low": low, f"{name}_high": high}

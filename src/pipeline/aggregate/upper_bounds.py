@@ -36,13 +36,15 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row for each cell, norm and target that was attacked.
 
     ``found``: share of images with an adversarial image; over these: ``score`` and ``distance``, means; ``ratio``, the
-    geometric mean of score over distance with its bootstrap interval; ``rank_correlation`` (Spearman). ``exceeding``:
-    how many scores of ``images`` are above the distance, ``share_exceeding`` with its exact binomial interval.
+    geometric mean of score over distance with its interval, and ``median_ratio``; ``rank_correlation`` (Spearman).
+    ``at_zero``: images that are adversarial as they are, at distance 0, of which no ratio speaks. ``exceeding``: how
+    many scores of ``images`` are above the distance, ``share_exceeding`` with its exact binomial interval.
     """
     summary = []
     for (network, cell, norm, target), group in rows[rows.distance.notna()].groupby(GROUP, sort=False):
         found = group[np.isfinite(group.distance)]
-        ratios = log_ratio(found.score.to_numpy(), found.distance.to_numpy())
+        ratios = log_ratio(found.score, found.distance)
+        ratios = ratios[~np.isnan(ratios)]
         low, high = np.exp(interval(ratios, seed))
         varied = min(found.score.nunique(), found.distance.nunique()) > 1
         exceeding = int(group.exceeds.sum())
@@ -60,6 +62,8 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "ratio": np.exp(ratios.mean()) if len(ratios) else np.nan,
                 "ratio_low": low,
                 "ratio_high": high,
+                "median_ratio": np.exp(np.median(ratios)) if len(ratios) else np.nan,
+                "at_zero": int((group.distance == 0).sum()),
                 "rank_correlation": spearmanr(found.score, found.distance).statistic if varied else np.nan,
                 "exceeding": exceeding,
                 "share_exceeding": exceeding / len(group),

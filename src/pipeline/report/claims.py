@@ -1,26 +1,17 @@
-"""What the papers claim, and what the numbers of this run say of it."""
+"""What the papers claim, and what the numbers of this run say of it.
+
+Verdicts rest on intervals whose unit is the image, never on a point estimate alone: a claim holds or fails where the
+whole interval says so, and is undecided otherwise.
+"""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import pandas as pd
 
 from pipeline.shared.pairing import PAIR
 from pipeline.shared.printed import named, of_target
-from pipeline.shared.statistics import interval, log_ratio, share_interval
-
-
-class Verdict(StrEnum):
-    """What the evidence says."""
-
-    HOLDS = "holds"
-    FAILS = "does not hold"
-    UNTESTED = "not tested"
-
-
-NEAR = (0.8, 1.25)
-"""The ratios that count as about 1."""
+from pipeline.shared.statistics import NEAR, Equivalence, Verdict, interval, log_ratio, share_interval
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,7 @@ def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
         _overestimates(attacked, main[~main.bpda & main.cell.isin(tried.cell)]),
         _below(attacked, tried[tried.bpda & (tried.order == "first_order")], "First-order CLEVER"),
         _below(attacked, tried[tried.order == "second_order"], "Second-order CLEVER"),
-        _ordered(scores, main.head(1)),
+        _ordered(scores, main.head(1), seed),
         _published(cells),
     ]
 
@@ -54,81 +45,93 @@ def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
 def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Claim:
     baseline, others = main.cell.iloc[0], main[main.bpda].cell.iloc[1:]
     reference = scores[scores.cell == baseline].set_index(PAIR).score.rename("reference")
-    evidence, near = [], []
+    evidence, verdicts = [], []
     for cell in others:
-        paired = scores[scores.cell == cell].set_index(PAIR).join(reference, how="inner")
-        ratios = log_ratio(paired.score.to_numpy(), paired.reference.to_numpy())
-        if not len(ratios):
-            continue
-        low, high = np.exp(interval(ratios, seed))
-        mean = float(np.exp(ratios.mean()))
-        near.append(NEAR[0] <= mean <= NEAR[1])
-        evidence.append(f"{named(cell)}: {mean:.2f} times the {named(baseline)} score [{low:.2f}, {high:.2f}]")
+        paired = scores[scores.cell == cell].set_index(PAIR).join(reference, how="inner").reset_index()
+        for norm, group in paired.groupby("norm", sort=False):
+            ratios = pd.Series(log_ratio(group.score, group.reference), group.index)
+            found = Equivalence.of(ratios, group.id, seed)
+            verdicts.append(found.verdict)
+            evidence.append(f"{named(cell)}, {norm}: {found}")
     return Claim(
         "With BPDA, the score under an input transformation is about the score without it.",
         "Weng et al. 2018, arXiv 1810.08640",
-        f"geometric mean of the paired ratios, all norms and targets, from {NEAR[0]} to {NEAR[1]} for every defense",
-        _verdict(near),
+        f"the 90 % interval of the geometric mean of the ratios to the {named(baseline)} score, over all target "
+        f"classes of the same images, within [{NEAR[0]}, {NEAR[1]}] for every defense and norm; fails where "
+        "it lies outside",
+        Verdict.of_all(verdicts),
         evidence or ["no cell with another defense and BPDA"],
         "tables/summary.csv, figures/bpda.png",
     )
 
 
 def _degenerate(scores: pd.DataFrame, masked: pd.DataFrame) -> Claim:
-    evidence, all_of_them = [], []
+    evidence, verdicts = [], []
     for cell in masked.cell:
         rows = scores[scores.cell == cell]
-        stuck = rows.capped | np.isinf(rows.score)
-        all_of_them.append(bool(stuck.all()))
-        evidence.append(f"{named(cell)}: {stuck.sum()} of {len(rows)} scores at the radius R or infinite")
+        stuck = (rows.capped | np.isinf(rows.score)).groupby(rows.id).all()
+        low, _ = share_interval(int(stuck.sum()), len(stuck))
+        verdicts.append(Verdict.HOLDS if stuck.all() else Verdict.FAILS)
+        evidence.append(
+            f"{named(cell)}: all scores of {stuck.sum()} of {len(stuck)} images at the radius R or infinite, so of "
+            f"{low:.0%} of all images at least (95 %)"
+        )
     return Claim(
         "Without BPDA the gradient behind a staircase is zero and the score says nothing: it is R, or infinite.",
         "Goodfellow, arXiv 1804.07870",
-        "every score of every cell without BPDA",
-        _verdict(all_of_them),
+        "every score of every cell without BPDA; a single other one refutes it",
+        Verdict.of_all(verdicts),
         evidence or ["no cell without BPDA"],
         "tables/scores.csv, column capped",
     )
 
 
 def _overestimates(scores: pd.DataFrame, masked: pd.DataFrame) -> Claim:
-    shares = [_share(scores[scores.cell == cell], named(cell)) for cell in masked.cell]
+    shares = [_shares(scores[scores.cell == cell], cell) for cell in masked.cell]
     return Claim(
         "Gradient masking makes CLEVER overestimate: without BPDA it lies above the distance of adversarial images.",
         "Goodfellow, arXiv 1804.07870",
-        "more than half of the scores of every cell without BPDA",
-        _verdict([share > 0.5 for share, _ in shares]),
-        [text for _, text in shares] or ["no cell without BPDA"],
+        "more than half of the images, in every cell without BPDA, norm and target: exact binomial 95 % intervals "
+        "above one half; fails where one is below",
+        Verdict.of_all([share.above for share in shares]),
+        [share.text for share in shares] or ["no cell without BPDA"],
         "tables/bounds.csv, figures/masking.png",
     )
 
 
 def _below(scores: pd.DataFrame, of: pd.DataFrame, who: str) -> Claim:
-    shares = [_share(scores[scores.cell == cell], named(cell)) for cell in of.cell]
+    shares = [_shares(scores[scores.cell == cell], cell) for cell in of.cell]
     return Claim(
         f"{who} lies below the smallest adversarial distance that an attack finds, for most images.",
         "Weng et al. 2018, arXiv 1801.10578, where 0 to 22 % lie above (CLEVER L2 against Carlini-Wagner, ImageNet)",
-        "fewer than half of the scores above, in every cell; exact binomial intervals",
-        _verdict([share < 0.5 for share, _ in shares]),
-        [text for _, text in shares] or ["no such cell"],
+        "above for fewer than half of the images, in every cell, norm and target: exact binomial 95 % intervals below "
+        "one half; fails where one is above",
+        Verdict.of_all([share.below for share in shares]),
+        [share.text for share in shares] or ["no such cell"],
         "tables/bounds.csv, tables/findings.csv, figures/sandwich.png",
     )
 
 
-def _ordered(scores: pd.DataFrame, first: pd.DataFrame) -> Claim:
+def _ordered(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Claim:
     rows, wanted = scores[scores.cell.isin(first.cell)], ["top2", "random", "least"]
-    evidence, ordered = [], []
+    evidence, verdicts = [], []
     for norm, group in rows.groupby("norm", sort=False):
-        means = group.groupby("target").score.mean()
-        if set(wanted) <= set(means.index):
-            top2, random, least = means[wanted]
-            ordered.append(bool(top2 < random <= least))
-            evidence.append(f"{norm}: " + ", ".join(f"{of_target(name)} {means[name]:.3g}" for name in wanted))
+        of_image = group.pivot(index="id", columns="target", values="score")
+        if not set(wanted) <= set(of_image):
+            continue
+        means = ", ".join(f"{of_target(name)} {of_image[name].mean():.3g}" for name in wanted)
+        steps = []
+        for nearer, farther in (("top2", "random"), ("random", "least")):
+            low, high = interval(of_image[farther] - of_image[nearer], seed)
+            steps.append(f"{of_target(farther)} minus {of_target(nearer)} [{low:.3g}, {high:.3g}]")
+            verdicts.append(Verdict.HOLDS if low > 0 else Verdict.FAILS if high < 0 else Verdict.UNDECIDED)
+        evidence.append(f"{norm}: means {means}; {', '.join(steps)}, {len(of_image)} images")
     return Claim(
         "The second most likely class is the nearest: mean scores of top-2 < random <= least likely.",
         "Weng et al. 2018, arXiv 1801.10578, table of ImageNet scores",
-        "in every norm, for the first cell",
-        _verdict(ordered),
+        "the 95 % intervals of the mean differences, image by image, above 0 in every norm, for the first cell; fails "
+        "where one lies below 0",
+        Verdict.of_all(verdicts),
         evidence or ["the targets top2, random and least were not all scored"],
         "tables/summary.csv, figures/scores.png",
     )
@@ -150,14 +153,23 @@ def _published(cells: pd.DataFrame) -> Claim:
     )
 
 
-def _share(rows: pd.DataFrame, name: str) -> tuple[float, str]:
-    above, total = int(rows.exceeds.sum()), len(rows)
-    low, high = share_interval(above, total)
-    text = f"{name}: {above} of {total} scores above the smallest distance found"
-    return above / total, f"{text}, {above / total:.0%} [{low:.0%}, {high:.0%}]"
+@dataclass(frozen=True)
+class _Shares:
+    """How many images of a cell have a score above the distance, and whether most do (``above``) or do not."""
+
+    above: Verdict
+    below: Verdict
+    text: str
 
 
-def _verdict(true: list[bool]) -> Verdict:
-    if not true:
-        return Verdict.UNTESTED
-    return Verdict.HOLDS if all(true) else Verdict.FAILS
+def _shares(rows: pd.DataFrame, cell: str) -> _Shares:
+    """Norm by norm and target by target, so that an image counts once in each."""
+    above, below, texts = [], [], []
+    for (norm, target), group in rows.groupby(["norm", "target"], sort=False):
+        count, total = int(group.exceeds.sum()), len(group)
+        low, high = share_interval(count, total)
+        above.append(Verdict.HOLDS if low > 0.5 else Verdict.FAILS if high < 0.5 else Verdict.UNDECIDED)
+        below.append(Verdict.HOLDS if high < 0.5 else Verdict.FAILS if low > 0.5 else Verdict.UNDECIDED)
+        texts.append(f"{norm} {of_target(target)} {count} of {total} [{low:.0%}, {high:.0%}]")
+    text = f"{named(cell)}, images above the smallest distance found: {', '.join(texts)}"
+    return _Shares(Verdict.of_all(above), Verdict.of_all(below), text)

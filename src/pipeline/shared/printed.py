@@ -10,7 +10,10 @@ UNITS = "[0,1]-pixel units"
 ORDERS = f"First and second order, {UNITS}"
 ATTACKED = "CLEVER and the smallest adversarial distance found"
 NOTE = (
-    "Means over images with 95 % bootstrap intervals. Ratio: geometric mean of the paired ratios to the first cell. "
+    "Means over images with 95 % bootstrap intervals, whose unit is the image. Ratio: geometric mean of the paired "
+    "ratios to the first cell, over the images (pairs) that have the same target class in both; all: over those "
+    "with another target class, too. Other class: images that the defended network takes for another class, which no "
+    "ratio counts. At distance 0: images that are adversarial as they are. "
     "Capped: share of scores equal to the radius. Floored: share whose end point came out below the value at the image "
     "itself, which is used then. Fallen back: share of scores whose end point is the sample maximum. "
     "Gain: the same of second over first order. CLEVER above: scores that exceed the distance of an adversarial image, "
@@ -38,11 +41,16 @@ def printable(part: pd.DataFrame) -> pd.DataFrame:
             "median": part["median"].map(_number),
             "minimum": part.minimum.map(_number),
             "ratio": [_with_interval(*row) for row in part[["ratio", "ratio_low", "ratio_high"]].to_numpy()],
+            "pairs": part.pairs,
+            "ratio, all": [
+                _with_interval(*row) for row in part[["ratio_all", "ratio_all_low", "ratio_all_high"]].to_numpy()
+            ],
+            "other target": part.changed_target,
+            "other class": part.changed_class,
             "capped": part.share_capped.map("{:.0%}".format),
             "floored": part.share_floored.map("{:.0%}".format),
             "fallen back": part.share_fell_back.map("{:.0%}".format),
             "images": part.images,
-            "pairs": part.pairs,
         }
     )
 
@@ -78,6 +86,8 @@ def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
             "CLEVER / distance": [
                 _with_interval(*row) for row in bounds[["ratio", "ratio_low", "ratio_high"]].to_numpy()
             ],
+            "median": bounds.median_ratio.map(_number),
+            "at distance 0": bounds.at_zero,
             "rank correlation": ["" if np.isnan(value) else f"{value:.2f}" for value in bounds.rank_correlation],
             "CLEVER above": [
                 f"{above:.0f} of {total:.0f}: {p:.0%} [{low:.0%}, {high:.0%}]"
@@ -124,4 +134,4 @@ def _number(value: float) -> str:
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
-    return f"{_number(value)} [{_number(low)}, {_number(high)}]"
+    return f"{_number(value)} [{_number(low)}, {_number(high)}]" if not np.isnan(low) else _number(value)

@@ -47,8 +47,8 @@ class Selection:
     """The images of one job: of the first ``n_images`` prepared, those of its shard, as far as they can be scored.
 
     ``rows``: their places among the prepared ones. ``subjects``: those that the network takes for their true class;
-    ``misclassified``: how many it does not. ``not_finite``: why others were left out, by id (`OnNaN`). The images
-    themselves stay on disk.
+    ``misclassified``: the ids of those that it does not. ``not_finite``: why others were left out, by id (`OnNaN`).
+    The images themselves stay on disk.
     """
 
     network: Defended
@@ -60,7 +60,7 @@ class Selection:
     rows: NDArray[np.int64]
     device: torch.device
     subjects: list[Subject] = field(default_factory=list)
-    misclassified: int = 0
+    misclassified: list[str] = field(default_factory=list)
     not_finite: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -77,8 +77,8 @@ class Selection:
         selection._classify(listed(config.targets, "targets"))
         if not selection.subjects and shard.count == 1:
             raise InputError(
-                f"the network is wrong on {selection.misclassified} of {len(rows)} images and gives NaN or infinity "
-                f"for {len(selection.not_finite)}: there is nothing to score"
+                f"the network is wrong on {len(selection.misclassified)} of {len(rows)} images and gives NaN or "
+                f"infinity for {len(selection.not_finite)}: there is nothing to score"
             )
         return selection
 
@@ -93,7 +93,7 @@ class Selection:
                     if subject:
                         self.subjects.append(subject)
                     else:
-                        self.misclassified += 1
+                        self.misclassified.append(str(self.prepared.manifest.id[row]))
 
     @contextmanager
     def finite(self, row: int) -> Iterator[None]:
