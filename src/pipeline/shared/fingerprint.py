@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from clever import (
+    box,
     bpda,
     compute,
     curvature,
@@ -29,6 +30,7 @@ from clever import (
     sampling,
     second_order,
     transforms,
+    unit_ball,
 )
 from clever.bpda import BPDA, Defended
 from clever.errors import InputError
@@ -37,6 +39,7 @@ from clever.second_order import SecondOrder
 from clever.transforms import Identity
 
 SHARED: tuple[ModuleType, ...] = (
+    box,
     bpda,
     compute,
     jpeg_blocks,
@@ -47,6 +50,7 @@ SHARED: tuple[ModuleType, ...] = (
     norms,
     sampling,
     transforms,
+    unit_ball,
 )
 """The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
 OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
