@@ -12,12 +12,16 @@ import torch
 from torch import nn
 
 from clever import (
+    box,
     bpda,
     compute,
     curvature,
     eigenvalues,
+    gauge,
     hessian,
     jpeg_blocks,
+    jumps,
+    knapsack,
     lanczos,
     libjpeg,
     margin,
@@ -28,15 +32,19 @@ from clever import (
     power_iteration,
     sampling,
     second_order,
+    staircase,
     transforms,
+    unit_ball,
 )
 from clever.bpda import BPDA, Defended
 from clever.errors import InputError
+from clever.gauge import Gauge
 from clever.orders import FirstOrder, Order
 from clever.second_order import SecondOrder
 from clever.transforms import Identity
 
 SHARED: tuple[ModuleType, ...] = (
+    box,
     bpda,
     compute,
     jpeg_blocks,
@@ -46,11 +54,14 @@ SHARED: tuple[ModuleType, ...] = (
     models,
     norms,
     sampling,
+    staircase,
     transforms,
+    unit_ball,
 )
 """The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
 OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
     FirstOrder: (orders,),
+    Gauge: (gauge, jumps, knapsack),
     SecondOrder: (second_order, curvature, eigenvalues, hessian, lanczos, power_iteration),
 }
 """Those of one order alone: work on the one does not make what was sampled for the other useless."""
