@@ -15,7 +15,7 @@ score is an estimate of a lower bound of the distance to an adversarial image, n
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
-from clever.errors import InputError, NotFinite
+from clever.errors import GradientMasking, InputError, NotFinite
 from clever.extreme_value import EndPoint, Estimator, end_points
 from clever.gauge import Gauge, minimiser
 from clever.lanczos import Lanczos
@@ -47,6 +47,7 @@ __all__ = [
     "Estimator",
     "FirstOrder",
     "Gauge",
+    "GradientMasking",
     "Identity",
     "InputError",
     "Lanczos",

@@ -25,6 +25,11 @@ SIGMAS = 1.96
 """Standard errors to either side that make a nominal 95 % interval."""
 
 
+VANISHING = 10
+"""Gradients vanish where, uncapped, the bound from the largest one measured is this many times the diameter of [0,1]^d:
+all the way from one corner to the opposite one they would not change the class."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What the maxima of one target class say in one norm; the fields are those of `clever.score.Score`."""
@@ -36,6 +41,7 @@ class Estimate:
     reach: float
     end_point: EndPoint
     floored: bool
+    vanishing: bool
     diagnostics: dict[str, float]
     maxima: NDArray[np.float32]
 
@@ -114,7 +120,9 @@ def _made(
             for end in ends
         )
         told = order.diagnostics(of_label, 0)
-        yield Estimate(score, low, high, radius, reach, point, floor > point.value, told, row)
+        measured = order.bound(subject, label, norm, max(point.sample_maximum, floor), math.inf)
+        masked = measured > VANISHING * subject.dimension ** (1 / norm.p)
+        yield Estimate(score, low, high, radius, reach, point, floor > point.value, masked, told, row)
 
 
 def _as_it_is(images: Tensor) -> Tensor:

@@ -55,10 +55,17 @@ def run(config: DictConfig) -> None:
             "seconds": round(time.perf_counter() - started, 1),
         }
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
+        _tell_of_masking(config, scores, progress)
         left_out = len(job.selection.not_finite)
         note = f", {left_out} left out for NaN or infinity" if left_out else ""
         done = f"{len({score.image for _, score in scores})} of {len(job.selection.rows)} images scored"
         progress.say(f"{config.cell}: {done}{note}; {artifacts.results_dir(config)}/scores.csv")
+
+
+def _tell_of_masking(config: DictConfig, scores: list[tuple[Subject, Score]], progress: Progress) -> None:
+    if masked := sum(score.vanishing for _, score in scores):
+        advice = "" if config.bpda else "; bpda=true has others"
+        progress.say(f"{config.cell}: {masked} of {len(scores)} scores say nothing, their gradients vanish{advice}")
 
 
 @dataclass
