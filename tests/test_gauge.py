@@ -15,7 +15,7 @@ import clever
 from clever.bpda import Transformation, behind
 from clever.gauge import NORMS, gauge_of, minimiser
 from clever.jpeg_gauge import JPEGGauge
-from clever.jpeg_linear import Linear
+from clever.jpeg_linear import Linear, largest_singular_value
 from clever.jumps import _hull, _listed, sides
 from clever.norms import Norm
 from clever.staircase import Steps
@@ -133,7 +133,7 @@ def test_finer_steps_come_near_the_identity() -> None:
     finest, free = (gauge_of(t, image)(gradient.unsqueeze(0), margin)[0] for t in (Quantize(256), None))
     coarse = gauge_of(Quantize(8), image)(gradient.unsqueeze(0), margin)[0]
     assert float(finest[1]) == pytest.approx(float(free[1]), rel=0.03)
-    assert bool((coarse < 0.9 * free).all())
+    assert float(coarse[1]) < 0.7 * float(free[1])
 
 
 @pytest.mark.parametrize("defense", [Quantize(7), PNG(), BitDepth(3, rounding="truncate")], ids=repr)
@@ -241,17 +241,18 @@ def test_a_step_at_the_image_itself_makes_a_score_of_zero() -> None:
 
 def test_behind_jpeg_the_linear_maps_are_those_of_the_codec() -> None:
     _, image = affine(Identity(), 32, 1.0)
-    for subsampling, largest in (("4:2:0", 0.691), ("4:4:4", 0.804)):
+    for subsampling, known in (("4:2:0", 0.691), ("4:4:4", 0.804)):
+        largest = largest_singular_value((3, 32, 32), subsampling)
+        assert largest == pytest.approx(known, rel=0.01)
         linear = Linear(image, 75, subsampling)
         coefficients = linear.encode(image.unsqueeze(0) * 255)
         back = linear.decode((coefficients / linear.table).round() * linear.table) + 128
         assert float((back / 255 - JPEG(75, subsampling)(image.unsqueeze(0))).abs().mean()) < 1.5 / 255
-        assert linear.largest_singular_value() == pytest.approx(largest, rel=0.01)
         generator = torch.Generator().manual_seed(1)
-        change, other = torch.randn(1, 3, 32, 32, generator=generator), torch.randn(1, 3072, generator=generator)
+        change = torch.randn(1, 3, 32, 32, generator=generator)
         other = torch.randn(1, len(linear.table), generator=generator)
         moved = linear.encode(change) - linear.encode(0 * change)
-        assert float(moved.norm()) <= linear.largest_singular_value() * float(change.norm())
+        assert float(moved.norm()) <= largest * float(change.norm())
         inner = (linear.decode(other) * change).sum(), (linear.to_coefficients(change) * other).sum()
         assert torch.allclose(*inner, rtol=1e-3)
 

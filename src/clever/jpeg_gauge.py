@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clever.errors import InputError
-from clever.jpeg_linear import Linear
+from clever.jpeg_linear import Linear, largest_singular_value
 from clever.jumps import EvenSides
 from clever.knapsack import solve
 from clever.norms import Norm
@@ -43,7 +43,7 @@ class JPEGGauge:
         table = self.linear.table
         coefficients = self.linear.encode(levels.round())
         whole = (coefficients / table).round()
-        scale = 2 * 255 * self.linear.largest_singular_value()
+        scale = 2 * 255 * largest_singular_value(tuple(image.shape), defense.subsampling)
         most = (LARGEST / table).ceil()
         self.sides = EvenSides(
             first=torch.stack([coefficients - (whole - 0.5) * table, (whole + 0.5) * table - coefficients]) / scale,
