@@ -67,13 +67,13 @@ def main() -> None:
         for name in options.defenses:
             defended = clever.Defended(net, DEFENSES[name])
             for image, label in zip(images, labels, strict=True):
-                bar.update()
                 subject = subject_of(defended, image, 0, ["top2"], settings, label)
                 for ball in BALLS if subject else []:
                     assert subject
                     rows += [measured(order, defended, image, subject, ball, options.points) for order in orders]
                     rows[-2] |= {"defense": name}
                     rows[-1] |= {"defense": name}
+                bar.update()
     pairs = [
         {
             "defense": first["defense"],
