@@ -38,9 +38,9 @@ class Estimator(Choice):
     ``mle_reg``: the authors' default. Maximum likelihood from seven starts, 0.01 * scale^2 added to the negative log
     likelihood (they meant the shape; the code penalises the scale, which keeps a fit from running away to an unbounded
     law); the start with the best K-S p-value wins; the sample maximum where none reaches 0.001.
-    ``mle``: maximum likelihood, the best proper local maximum. Where there is none because the likelihood grows up to
-    the law without an end point, the likeliest of those at most one range of the maxima above the sample maximum; else
-    the sample maximum.
+    ``mle``: maximum likelihood, the best proper local maximum. Where none is found because the likelihood grows
+    up to the law without an end point, or nearly so, the likeliest law that ends one range of the maxima above the
+    sample maximum; else the sample maximum.
     ``maximum``: the sample maximum, which is below the end point.
     ``profile``: ours. Maximum likelihood among shapes of 1 or more; at most one range above the sample maximum where
     the interval has no upper end; the sample maximum where the K-S p-value is below 0.001.
@@ -149,7 +149,7 @@ def _fitted(points: Sequence[EndPoint], z: Array, span: Array, estimator: Estima
         laws = _likeliest(z, np.where(limited, LONGEST, spread.best))
     else:
         laws = _winners(z, estimator)
-        limited = ~laws.good & np.isinf(spread.best) & (estimator is Estimator.MLE)
+        limited = ~laws.good & unbounded & (spread.best > LONGEST) & (estimator is Estimator.MLE)
         if limited.any():
             instead = _likeliest(z[limited], np.full(limited.sum(), LONGEST))
             for name, values in vars(instead).items():
