@@ -148,6 +148,36 @@ def test_what_does_not_converge_is_counted(smooth, images: Tensor) -> None:
     assert (table.residual > 0).all()
 
 
+def test_margin_gradient_and_curvature_are_those_of_one_function(smooth, images: Tensor) -> None:
+    """A smooth transformation without BPDA: f(t(x)) has a second order, but not with g and b of f."""
+    blur = nn.AvgPool2d(3, 1, 1)
+    defended, images = clever.Defended(smooth, blur, bpda=False), images.double()
+    with pytest.raises(
+        clever.InputError, match=r"reference is undefended: .* curvature that of f\(t\(x\)\), t = AvgPool2d"
+    ):
+        scored(defended, images, clever.Settings(**vars(SETTINGS) | {"reference": "undefended"}))
+    of_one = scored(defended, images)
+    same = scored(nn.Sequential(blur, smooth), images, clever.Settings(**vars(SETTINGS) | {"reference": "undefended"}))
+    assert of_one.score.equals(same.score)
+    without = clever.Defended(smooth, clever.Identity(), bpda=False)
+    undefended = scored(without, images, clever.Settings(**vars(SETTINGS) | {"reference": "undefended"}))
+    assert undefended.score.equals(scored(smooth, images).score)
+
+
+def test_a_kink_that_no_name_gives_away_is_refused_within_the_sampled_balls(images: Tensor) -> None:
+    class Far(nn.Module):
+        """Its kink lies at an L2 distance of 2 from the image, in any direction."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            away = (x.flatten(1) - images[0].flatten()).square().sum(1, keepdim=True)
+            return torch.cat([10 - away, ((away - 4).square() + 0.0).sqrt()], dim=1)
+
+    near, wide = (clever.paper(n_batches=5, n_samples=4, radius={"L2": radius}) for radius in (1.5, 3.0))
+    assert (scored(Far(), images[:1], near, norms=["L2"], targets=[1]).score > 0).all()
+    with pytest.raises(clever.InputError, match=r"its slope along a line .* jumps from .* at distance 2,"):
+        scored(Far(), images[:1], wide, norms=["L2"], targets=[1])
+
+
 class Counting(nn.Module):
     """Counts the images that pass."""
 

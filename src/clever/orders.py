@@ -29,8 +29,8 @@ class Order(Protocol):
         """For tables."""
         ...
 
-    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
-        """`InputError` for a network that this order is not defined for; called before anything is sampled."""
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
+        """`InputError` for a network, or settings with it, that this order is not defined for; before any sampling."""
         ...
 
     def measure(self, network: nn.Module, predicted: int, targets: Sequence[int]) -> Measure:
@@ -62,7 +62,7 @@ class FirstOrder:
         """As the paper says it."""
         return "first_order"
 
-    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
         """Nothing is refused here; `clever.margin` refuses what cannot be differentiated at all."""
 
     def measure(self, network: nn.Module, predicted: int, targets: Sequence[int]) -> Measure:

@@ -9,18 +9,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clever import bounds
+from clever.bpda import Defended
 from clever.capacity import CPU_BYTES, Measure
 from clever.checks import whole
 from clever.curvature import Convention, box_curvature, cross_curvature, curvature_factor
 from clever.eigenvalues import Eigenvalues, Solver
+from clever.errors import InputError
 from clever.hessian import Hessian
 from clever.lanczos import Lanczos
 from clever.margin import margins
 from clever.maxima import BatchMaxima
 from clever.norms import Norm
-from clever.settings import Settings
+from clever.settings import Reference, Settings
 from clever.smoothness import require_twice_differentiable
-from clever.subjects import Subject
+from clever.subjects import Subject, judge
+from clever.transforms import Identity
 
 NORMS = tuple(Norm)
 CURVATURES = tuple(product(Convention, NORMS))
@@ -65,9 +68,18 @@ class SecondOrder:
         """As the paper says it."""
         return "second_order"
 
-    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
-        """`InputError` for a network that is not twice differentiable, with the module's name."""
-        require_twice_differentiable(network, example)
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
+        """`InputError` for a network that is not twice differentiable, with the module's name where there is one, and
+        for a reference that takes g and its gradient from another function than the curvature."""
+        balls = dict.fromkeys(settings.ball(Norm.named(norm)) for norm in settings.radius)
+        require_twice_differentiable(network, example, tuple(balls))
+        mixed = isinstance(network, Defended) and not isinstance(network.defense, Identity)
+        if mixed and judge(network, settings) is not network:
+            raise InputError(
+                f"reference is {settings.reference}: g and its gradient would be those of f, the curvature that of "
+                f"f(t(x)), t = {network.defense}, and the theorem speaks of one function. Choose "
+                f"{Reference.DEFENDED}, or score the network alone"
+            )
 
     def measure(self, network: nn.Module, predicted: int, targets: Sequence[int]) -> Measure:
         """Columns: the curvature by each `Convention` in each norm; the eigenvalue's residual, whether it did not

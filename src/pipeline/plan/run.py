@@ -102,7 +102,7 @@ def _speed(cell: DictConfig) -> tuple[int, float, float]:
         targets = list(range(1, min(_targets(cell, classes), MOST_TARGETS) + 1))
         sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda)
         attacked = Defended(complete, defense)
-        order.check(sampled, example.unsqueeze(0))
+        order.check(sampled, example.unsqueeze(0), settings_of(cell))
         of_order = _rate(order.measure(sampled, 0, targets), example) * len(targets)
         return classes, of_order, _rate(FirstOrder().measure(attacked, 0, targets[:1]), example)
 
