@@ -61,7 +61,8 @@ def unexplained(
 
     def disagree(left: Tensor, right: Tensor, width: Tensor) -> Tensor:
         rounding = precision**0.5 * largest / width
-        return _value_rest(left, right, width) > DISAGREEMENT * steepest + rounding
+        beyond: Tensor = _value_rest(left, right, width) > DISAGREEMENT * steepest + rounding
+        return beyond
 
     width = ends[:, 1:] - ends[:, :-1]
     rests = _rest(found[:, :-1], found[:, 1:], width)

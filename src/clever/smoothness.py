@@ -154,7 +154,8 @@ def _numerical(
     weights = torch.randn(functional_call(network, tensors, (example[None],)).numel(), generator=generator).to(example)
 
     def mixed(points: Tensor) -> Tensor:
-        return functional_call(network, tensors, (points,)).reshape(len(points), -1).to(weights) @ weights
+        logits: Tensor = functional_call(network, tensors, (points,))
+        return logits.reshape(len(points), -1).to(weights) @ weights
 
     with frozen(network):
         return unexplained(mixed, example, torch.stack(lines).to(example), precision)
@@ -171,7 +172,7 @@ def _watched(network: nn.Module, tensors: dict[str, Tensor], example: Float[Tens
     """Runs the network once, with these parameters, under `_Watch`; the machine epsilon of its coarsest step."""
     with _running(network) as stack, torch.enable_grad(), _Watch(stack) as watch:
         functional_call(network, tensors, (example.detach().clone().requires_grad_(True),))
-    return watch.precision
+    return float(watch.precision)
 
 
 def _refusal(name: str, module: nn.Module, operation: str | None) -> str:
