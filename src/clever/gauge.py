@@ -57,7 +57,7 @@ class Gauge:
         """Always: the theorem needs them."""
         return True
 
-    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
         """`InputError` for a classifier behind anything but staircases that it knows, or without BPDA."""
         if isinstance(network, Defended) and parts(network.defense):
             if not isinstance(network.transformation, BPDA):

@@ -111,7 +111,7 @@ def score(
         raise InputError(f"images of shape {tuple(images.shape)}: there must be one at least, (channel, height, width)")
     results = []
     with frozen(network), tqdm(unit="point", unit_scale=True, disable=not progress, smoothing=0) as bar:
-        order.check(network, images[:1])
+        order.check(network, images[:1], settings)
         found = list(subjects(network, images, targets, settings, labels))
         balls = {settings.ball(Norm.named(norm)) for norm in norms}
         per_class = len(balls) * settings.n_batches * settings.n_samples

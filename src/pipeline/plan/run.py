@@ -106,7 +106,7 @@ def _speed(cell: DictConfig) -> tuple[int, float, float]:
         logits = logits_of(attacked, example.unsqueeze(0))[0]
         others = logits.argsort(descending=True).tolist()[1:]
         targets = others[: min(_targets(cell, len(logits)), MOST_TARGETS)]
-        order.check(sampled, example.unsqueeze(0))
+        order.check(sampled, example.unsqueeze(0), settings)
         subject = subject_of(attacked, example, 0, targets, settings)
         assert subject is not None  # it has no label to differ from
         of_order = _rate(_measure(order, sampled, example, subject, targets, settings), example) * len(targets)

@@ -40,7 +40,7 @@ def run(config: DictConfig) -> None:
         if not len(job.selection.rows):
             progress.say(f"{config.cell}: more shards than images, this one has nothing to do")
             return
-        job.order.check(job.sampled, job.selection.image(0).unsqueeze(0))
+        job.order.check(job.sampled, job.selection.image(0).unsqueeze(0), job.selection.settings)
         share = job.accuracy()
         changed = changed_by(job.compute, job.sampled, job.selection, progress)
         scores = job.scores(progress)
