@@ -12,6 +12,7 @@ Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a n
 score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee.
 """
 
+from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
@@ -61,6 +62,7 @@ __all__ = [
     "Score",
     "SecondOrder",
     "Settings",
+    "Smooth",
     "end_points",
     "paper",
     "reference_code",

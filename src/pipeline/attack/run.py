@@ -22,7 +22,7 @@ from pipeline.attack import attacks, refine
 from pipeline.attack.attacks import Found, Strength, smallest_distances
 from pipeline.attack.store import found_by
 from pipeline.shared import artifacts
-from pipeline.shared.classifier import device
+from pipeline.shared.classifier import backward_of, device
 from pipeline.shared.fingerprint import code, identity_of, versions
 from pipeline.shared.progress import Progress, about_cell
 from pipeline.shared.selection import Selection, described, settings_of
@@ -164,8 +164,9 @@ def asked(config: DictConfig) -> DictConfig:
 
 
 def attacked_of(config: DictConfig, network: Defended) -> Defended:
-    """The classifier attacked: the same one whether the cell's scores use BPDA or not."""
-    return Defended(network.network, network.defense, bpda=config.attack.bpda)
+    """The classifier attacked: the same one whatever the cell's scores go back through."""
+    backward = backward_of(config.attack.backward, network.defense) if config.attack.bpda else None
+    return Defended(network.network, network.defense, bpda=config.attack.bpda, backward=backward)
 
 
 def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:

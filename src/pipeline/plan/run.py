@@ -20,7 +20,7 @@ from clever.norms import Norm
 from clever.orders import NORMS, FirstOrder, Order
 from pipeline.attack.attacks import Strength, passes
 from pipeline.attack.run import asked
-from pipeline.shared.classifier import bare, defense_of, device
+from pipeline.shared.classifier import backward_of, bare, defense_of, device
 from pipeline.shared.composed import each_cell
 from pipeline.shared.durations import told
 from pipeline.shared.selection import listed, settings_of
@@ -100,8 +100,9 @@ def _speed(cell: DictConfig) -> tuple[int, float, float]:
     with frozen(complete), compute.arithmetic():
         classes = logits_of(complete, example.unsqueeze(0)).shape[1]
         targets = list(range(1, min(_targets(cell, classes), MOST_TARGETS) + 1))
-        sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda)
-        attacked = Defended(complete, defense)
+        backward = backward_of(cell.backward, defense) if cell.bpda else None
+        sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda, backward=backward)
+        attacked = Defended(complete, defense, backward=backward_of(cell.attack.backward, defense))
         order.check(sampled, example.unsqueeze(0))
         of_order = _rate(order.measure(sampled, 0, targets), example) * len(targets)
         return classes, of_order, _rate(FirstOrder().measure(attacked, 0, targets[:1]), example)

@@ -12,12 +12,14 @@ import torch
 from torch import nn
 
 from clever import (
+    backward,
     bpda,
     compute,
     curvature,
     eigenvalues,
     hessian,
     jpeg_blocks,
+    jpeg_smooth,
     lanczos,
     libjpeg,
     margin,
@@ -37,9 +39,11 @@ from clever.second_order import SecondOrder
 from clever.transforms import Identity
 
 SHARED: tuple[ModuleType, ...] = (
+    backward,
     bpda,
     compute,
     jpeg_blocks,
+    jpeg_smooth,
     libjpeg,
     margin,
     maxima,
@@ -85,16 +89,18 @@ def versions() -> dict[str, str]:
 
 
 def identity_of(network: Defended, configuration: object) -> dict[str, object]:
-    """What decides the numbers of a classifier: network, transformation, BPDA, torch, and the configuration.
+    """What decides the numbers of a classifier: network, transformation, BPDA and what it goes back through, torch, and
+    the configuration.
 
     The configuration is there for what a module keeps outside its parameters and its repr.
     """
-    transformation = network.defense
-    if " at 0x" in repr(transformation):
-        raise InputError(
-            f"the defense {type(transformation).__name__} needs a repr that says its parameters (a dataclass has one): "
-            "the store tells defenses apart by it"
-        )
+    transformation, substitute = network.defense, network.backward
+    for what, given in (("defense", transformation), ("backward function", substitute)):
+        if " at 0x" in repr(given):
+            raise InputError(
+                f"the {what} {type(given).__name__} needs a repr that says its parameters (a dataclass has one): "
+                f"the store tells one {what} from another by it"
+            )
     return {
         "network": fingerprint(network.network),
         "transformation": repr(transformation),
@@ -102,6 +108,8 @@ def identity_of(network: Defended, configuration: object) -> dict[str, object]:
         "codec": libjpeg.BUILD if "JPEG" in repr(transformation) else "",
         # without a transformation there is nothing to approximate
         "bpda": isinstance(network.transformation, BPDA) or isinstance(transformation, Identity),
+        "backward": repr(substitute),
+        "backward_state": fingerprint(substitute) if isinstance(substitute, nn.Module) else "",
         "configuration": configuration,
         "torch": torch.__version__,
     }
