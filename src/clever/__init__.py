@@ -18,6 +18,7 @@ from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
 from clever.errors import InputError, NotFinite
 from clever.extreme_value import EndPoint, Estimator, end_points
+from clever.gauge import Gauge, minimiser
 from clever.lanczos import Lanczos
 from clever.models import Normalize
 from clever.norms import Norm
@@ -27,6 +28,7 @@ from clever.sampling import Ball, Law
 from clever.score import Score, score
 from clever.second_order import SecondOrder
 from clever.settings import Reference, Settings, paper, reference_code
+from clever.staircase import Steps
 from clever.targets import RandomTarget
 from clever.transforms import JPEG, PNG, BitDepth, Chain, Codec, Identity, Quantize, Rounding
 
@@ -45,6 +47,7 @@ __all__ = [
     "EndPoint",
     "Estimator",
     "FirstOrder",
+    "Gauge",
     "Identity",
     "InputError",
     "Lanczos",
@@ -63,7 +66,9 @@ __all__ = [
     "SecondOrder",
     "Settings",
     "Smooth",
+    "Steps",
     "end_points",
+    "minimiser",
     "paper",
     "reference_code",
     "score",

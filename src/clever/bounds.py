@@ -12,7 +12,9 @@ def first_order(margin: float, lipschitz: float, radius: float = math.inf) -> fl
     """min(g(x0) / L, R): no perturbation of smaller norm changes the class from c to j (Weng et al. 2018, theorem 3.2).
 
     True for the local Lipschitz constant L = max ||grad g||_q over the ball of radius R; with an estimate of L, the
-    result is an estimate. L = 0 leaves R, which is infinite for a score that is not capped; a margin <= 0 gives 0.
+    result is an estimate. With gradients by BPDA, of f at t(x), L bounds how fast g changes with t(x), not with x: then
+    it is a distance from t(x0), also with the true maximum on the segments from t(x0) to t(x) (`clever.Gauge`). L = 0
+    leaves R, which is infinite for a score that is not capped; a margin <= 0 gives 0.
     In [0,1]-pixel units. `InputError` for a NaN, a negative L or R, or a margin that is not finite.
     """
     if not (lipschitz >= 0 and radius > 0 and math.isfinite(margin)):

@@ -62,12 +62,33 @@ class BPDA(nn.Module):
         return _Substituted.apply(images, self.transformation, self.substitute)  # type: ignore[no-any-return]
 
 
+class Clamped(nn.Module):
+    """The nearest image: every number moved into [0,1], the derivative passing straight through."""
+
+    def forward(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Shape and dtype of the input."""
+        return _Straight.apply(images, _clamped)  # type: ignore[no-any-return]
+
+
+def _clamped(images: Tensor) -> Tensor:
+    return images.clamp(0, 1)
+
+
 class Defended(nn.Module):
     """The classifier f(t(x)): logits of ``network`` on the transformed images, normalisation being the network's.
 
     With ``bpda`` the backward pass takes t for the identity, or for the differentiable function ``backward``; without
     it, it uses the true derivative of t, which for a staircase is zero almost everywhere (Goodfellow, arXiv
     1804.07870), and a ``backward`` is an `InputError`.
+
+    A classifier of images: a point outside [0,1] is first moved to the nearest image, whatever t is, the identity
+    included, and the derivative passes straight through that. So the networks behind two defenses see the same inputs,
+    and their scores can be compared, where points are not clipped (`clever.Settings`), too; a network that is given
+    bare sees such points as they are.
+
+    Of a gradient by BPDA, which is that of f at t(x), the first-order score says how far t's *output* can go from
+    t(x0); where t is a staircase an input next to a step gets there for less, so that a score can lie far above the
+    distance of an adversarial image. What speaks of inputs is `clever.Gauge`.
     """
 
     network: nn.Module
@@ -85,6 +106,7 @@ class Defended(nn.Module):
         if backward is not None and not bpda:
             raise InputError("a backward function without BPDA: it is BPDA that goes back through it")
         self.network = network
+        self.clamped = Clamped()
         self.transformation = BPDA(transformation, backward) if bpda else transformation
 
     @property
@@ -99,4 +121,27 @@ class Defended(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
         """Logits for images in [0,1]."""
-        return self.network(self.transformation(images))  # type: ignore[no-any-return]
+        return self.network(self.transformation(self.clamped(images)))  # type: ignore[no-any-return]
+
+
+class Behind(nn.Module):
+    """The network f itself, for points that are on t's side already; it remembers t."""
+
+    def __init__(self, network: nn.Module, defense: Transformation) -> None:
+        super().__init__()
+        self.network, self.defense = network, defense
+
+    def forward(self, points: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
+        """Logits of f at the points as they are."""
+        return self.network(points)  # type: ignore[no-any-return]
+
+    def seen(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """t(x), what f sees of images."""
+        return self.defense(images.clamp(0, 1))
+
+
+def behind(network: nn.Module) -> Behind | None:
+    """f and t of a classifier whose derivatives are those of f at t(x); None for any other, which is its own f."""
+    if isinstance(network, Defended) and isinstance(network.transformation, BPDA) and network.backward is None:
+        return Behind(network.network, network.defense)
+    return None

@@ -28,15 +28,21 @@ NORMS: tuple[str, ...] = ("L1", "L2", "Linf")
 class Score:
     """One estimated lower bound of the distance to the nearest image that the network takes for the target class.
 
-    An estimate: it can exceed the true distance and guarantees nothing. ``score``, ``radius`` and the distance are in
-    [0,1]-pixel units and in the ``norm``; ``capped`` says that the score is R because the bound reached beyond what was
-    sampled; ``floored``, that the end point came out below what is measured at the image itself, which stands in its
-    place (`Settings.floor`). ``target_class`` of an untargeted score is the class with the smallest score. ``margin``
-    and ``gradient_norm``: g(x0) and ``||grad g(x0)||_q`` at the image itself, in logits (per unit of pixel space).
-    ``maxima``: the N_b batch maxima that the end point was estimated from. ``diagnostics``: what else the order has
-    to say, such as the cost of curvatures in Hessian-vector products. ``low`` and ``high``: the score for end points
-    1.96 standard errors above and below the estimated one (`EndPoint.standard_error`, which says how far to trust it),
-    NaN where that error is not known.
+    An estimate: it can exceed the true distance and guarantees nothing. Of a `Defended` network with BPDA, first order
+    does not even estimate a lower bound: it speaks of the distance on the output's side of the defense (`Defended`);
+    `clever.Gauge` estimates one. ``score``, ``radius``, ``reach`` and the distance are in [0,1]-pixel units and in the
+    ``norm``. ``radius``: how far the cap lets a score go, min(R, what the box leaves): where points are clipped to
+    [0,1] or drawn within it, no further than the farthest of them, with shared points that of the largest ball of the
+    norm that the L2 ball holds. ``reach``: the distance of the farthest point sampled, in the norm of the ball sampled.
+    ``segments``: whether the points lay on the segments from t(x0) to t(x), z0 + u (t(x) - z0), and not only at t(x).
+    ``capped`` says that the score is ``radius`` because the bound reached beyond what was sampled; ``floored``, that
+    the end point came out below what is measured at the image itself, which stands in its place (`Settings.floor`).
+    ``target_class`` of an untargeted score is the class with the smallest score. ``margin`` and ``gradient_norm``:
+    g(x0) and ``||grad g(x0)||_q`` at the image itself, in logits (per unit of pixel space). ``maxima``: the N_b batch
+    maxima that the end point was estimated from. ``diagnostics``: what else the order has to say, such as the cost of
+    curvatures in Hessian-vector products. ``low`` and ``high``: the score for end points 1.96 standard errors above and
+    below the estimated one (`EndPoint.standard_error`, which says how far to trust it), NaN where that error is not
+    known.
     """
 
     image: str
@@ -53,6 +59,8 @@ class Score:
     margin: float
     gradient_norm: float
     radius: float
+    reach: float
+    segments: bool
     n_batches: int
     n_samples: int
     end_point: EndPoint
@@ -79,6 +87,9 @@ def score(
     progress: bool = True,
 ) -> list[Score]:
     """CLEVER of each image, target and norm (Weng et al. 2018, algorithm 1; of a `Defended` network, CLEVER-BPDA).
+
+    What is estimated is a lower bound of the distance to an adversarial image, but for a `Defended` network with BPDA
+    in first order: there it is one of the distance from t(x0) to what f must see (`Defended`).
 
     ``network`` maps images in [0,1] to logits and may be any module, on any device, the images' own. ``targets``:
     "top2", "random", "least", "untargeted" or class numbers. The predicted class is the one defended; with ``labels``,
@@ -147,6 +158,8 @@ def score_subject(
                     margin=subject.margins[label],
                     gradient_norm=subject.gradients[label][norm.dual],
                     radius=chosen.radius,
+                    reach=chosen.reach,
+                    segments=settings.segments or order.segments,
                     n_batches=len(chosen.maxima),
                     n_samples=settings.n_samples,
                     end_point=chosen.end_point,

@@ -50,11 +50,18 @@ class SecondOrder:
         """As the paper says it."""
         return "second_order"
 
+    @property
+    def segments(self) -> bool:
+        """As the settings say: the theorem speaks of the ball."""
+        return False
+
     def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
         """`InputError` for a network that is not twice differentiable, with the module's name."""
         require_twice_differentiable(network, example)
 
-    def measure(self, network: nn.Module, predicted: int, targets: Sequence[int]) -> Measure:
+    def measure(
+        self, network: nn.Module, image: Float[Tensor, "..."], subject: Subject, targets: Sequence[int]
+    ) -> Measure:
         """Columns: the curvature by each `Convention`, the residual, whether not converged (0 or 1), the products."""
 
         def curvatures(points: Tensor) -> Tensor:
@@ -64,7 +71,7 @@ class SecondOrder:
 
         def each_target(points: Tensor, start: Tensor) -> Tensor:
             found = [
-                self.solver(lambda x, j=target: margins(network(x), predicted, [j])[:, 0], points, start)  # type: ignore[misc]
+                self.solver(lambda x, j=target: margins(network(x), subject.predicted, [j])[:, 0], points, start)  # type: ignore[misc]
                 for target in targets
             ]
             return torch.stack([_columns(eigenvalues) for eigenvalues in found], dim=1)

@@ -13,13 +13,17 @@ from torch import nn
 
 from clever import (
     backward,
+    box,
     bpda,
     compute,
     curvature,
     eigenvalues,
+    gauge,
     hessian,
     jpeg_blocks,
     jpeg_smooth,
+    jumps,
+    knapsack,
     lanczos,
     libjpeg,
     margin,
@@ -30,16 +34,20 @@ from clever import (
     power_iteration,
     sampling,
     second_order,
+    staircase,
     transforms,
+    unit_ball,
 )
 from clever.bpda import BPDA, Defended
 from clever.errors import InputError
+from clever.gauge import Gauge
 from clever.orders import FirstOrder, Order
 from clever.second_order import SecondOrder
 from clever.transforms import Identity
 
 SHARED: tuple[ModuleType, ...] = (
     backward,
+    box,
     bpda,
     compute,
     jpeg_blocks,
@@ -50,11 +58,14 @@ SHARED: tuple[ModuleType, ...] = (
     models,
     norms,
     sampling,
+    staircase,
     transforms,
+    unit_ball,
 )
 """The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
 OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
     FirstOrder: (orders,),
+    Gauge: (gauge, jumps, knapsack),
     SecondOrder: (second_order, curvature, eigenvalues, hessian, lanczos, power_iteration),
 }
 """Those of one order alone: work on the one does not make what was sampled for the other useless."""
