@@ -74,7 +74,7 @@ def test_the_derivative_is_largest_at_a_jump_and_smallest_in_the_middle_of_a_ste
 
 @pytest.mark.parametrize("staircase", STAIRCASES, ids=repr)
 def test_a_smooth_staircase_stays_near_the_staircase(staircase) -> None:
-    """A sine leaves at most half a step less what it takes back: the mean difference is a good deal below half a step."""
+    """A sine takes back a good deal of the half step that a value may lie off its level."""
     images = photograph()
     smooth = clever.Smooth(staircase, 1.0)(images)
     difference, original = (smooth - staircase(images)).abs().mean(), (staircase(images) - images).abs().mean()
@@ -132,9 +132,16 @@ def test_a_network_of_ones_own_is_attacked_and_scored_through_it() -> None:
     assert network.backward == clever.Smooth(staircase, 0.5)
 
 
+def test_of_a_chain_jpeg_alone_can_be_smooth() -> None:
+    images, cotangent, jpeg = photograph(), torch.ones(2, 3, 24, 20), clever.JPEG()
+    chain = clever.Chain([clever.Quantize(8), nn.Dropout(), jpeg])
+    alone = pulled(clever.Smooth(chain, jpeg_only=True), images, cotangent)
+    assert torch.equal(alone, pulled(clever.Smooth(jpeg), images, cotangent))
+
+
 @pytest.mark.parametrize("sharpness", [-0.1, 1.1, math.nan, True])
 def test_the_sharpness_is_checked(sharpness: float) -> None:
-    with pytest.raises(clever.InputError, match="the sharpness of a smooth staircase is .* from 0 to 1"):
+    with pytest.raises(clever.InputError, match=r"the sharpness of a smooth staircase is .* from 0 to 1"):
         clever.Smooth(clever.PNG(), sharpness)
 
 
@@ -159,10 +166,14 @@ def test_the_configuration_chooses_it() -> None:
     assert backward_of("identity", png) is None
     assert backward_of("smooth", png) == clever.Smooth(png)
     assert backward_of("smooth", clever.Identity()) is None
-    chosen = composed("attack.backward={_target_: clever.Smooth, transformation: {_target_: clever.JPEG}, sharpness: 1}")
+    own = "{_target_: clever.Smooth, transformation: {_target_: clever.JPEG}, sharpness: 1}"
+    chosen = composed(f"attack.backward={own}")
     assert backward_of(chosen.attack.backward, png) == clever.Smooth(clever.JPEG(), 1)
-    assert composed().backward == composed().attack.backward == "identity"
-    with pytest.raises(clever.InputError, match="backward is 'sharp': it must be identity, smooth, or"):
+    assert (composed().backward, composed().attack.backward) == ("identity", "smooth_jpeg")
+    both = clever.Chain([png, clever.JPEG()])
+    assert backward_of("smooth_jpeg", png) is None
+    assert backward_of("smooth_jpeg", both) == clever.Smooth(both, jpeg_only=True)
+    with pytest.raises(clever.InputError, match="backward is 'sharp': it must be one of identity, smooth, smooth_jpeg"):
         backward_of("sharp", png)
 
 

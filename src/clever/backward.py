@@ -27,11 +27,13 @@ class Smooth:
     so, and roundings to whole levels are left out (`clever.jpeg_smooth`).
 
     ``transformation``: `Identity`, `Quantize`, `PNG`, `BitDepth`, `JPEG` or a `Chain` of these, else `InputError`:
-    any other callable needs a backward function of its own.
+    any other callable needs a backward function of its own. With ``jpeg_only`` everything but JPEG is the identity, as
+    for BPDA without a backward function: right for what knows the steps of the others itself (`clever.descend`).
     """
 
     transformation: Transformation
     sharpness: float = 0.9
+    jpeg_only: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.sharpness, bool) or not 0 <= self.sharpness <= 1:
@@ -48,8 +50,13 @@ class Smooth:
 
     def _substitute(self, transformation: Transformation) -> Callable[[Images], Images]:
         match transformation:
-            case Identity():
-                return transformation
+            case JPEG():
+                return self._jpeg(transformation)
+            case Chain():
+                parts = [self._substitute(part) for part in transformation.transformations]
+                return lambda images: reduce(lambda image, part: part(image), parts, images)
+            case _ if self.jpeg_only or isinstance(transformation, Identity):
+                return Identity()
             case Quantize(levels):
                 return self._steps(1 / (levels - 1), 0.0)
             case PNG():
@@ -58,11 +65,6 @@ class Smooth:
                 if Rounding.named(rounding) is Rounding.ROUND:
                     return self._steps(1 / (2**bits - 1), 0.0)
                 return self._steps(2 ** (8 - bits) / 255, 0.5)  # of two truncations the coarser one is left
-            case JPEG():
-                return self._jpeg(transformation)
-            case Chain():
-                parts = [self._substitute(part) for part in transformation.transformations]
-                return lambda images: reduce(lambda image, part: part(image), parts, images)
         known = ", ".join(kind.__name__ for kind in (Identity, Quantize, PNG, BitDepth, JPEG, Chain))
         raise InputError(
             f"no smooth substitute for {type(transformation).__name__}: there is one for {known}; give BPDA the "

@@ -30,7 +30,8 @@ def compressed(levels: Levels, quality: int, subsampling: str, rounding: Callabl
     matrix = levels.new_tensor(TO_YCC)
     luma, *chroma = torch.einsum("ij,bjhw->ibhw", matrix, levels)
     step, shape = STEPS[subsampling], levels.shape[2:]
-    back = [_upsampled(_through(_downsampled(c + 128, step), chroma_table, rounding), step, shape) - 128 for c in chroma]
+    small = [_through(_downsampled(plane + 128, step), chroma_table, rounding) for plane in chroma]
+    back = [_upsampled(plane, step, shape) - 128 for plane in small]
     ycc = torch.stack([_through(luma, luma_table, rounding), *back])
     return torch.einsum("ij,jbhw->bihw", torch.linalg.inv(matrix), ycc).clamp(0, 255)
 

@@ -87,7 +87,7 @@ def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "bat
         if isinstance(module, BPDA) and not (isinstance(module.transformation, Identity) and module.substitute is None):
             raise InputError(
                 f"second order is not defined behind a transformation with BPDA: {name or 'the network'} "
-                f"({module.transformation}) has the derivatives of a substitute, so that the Hessian is not one of f(t(x)). "
+                f"({module.transformation}) has the derivatives of a substitute: the Hessian is not one of f(t(x)). "
                 "First order is defined; so is second order for the network alone, at the transformed image"
             )
     detached = {name: tensor.detach() for name, tensor in _tensors(network)}

@@ -16,7 +16,7 @@ from clever.bpda import Defended, Transformation
 from clever.checks import flag
 from clever.errors import InputError
 from clever.models import Normalize
-from clever.transforms import Identity
+from clever.transforms import JPEG, parts
 from pipeline.shared import artifacts
 from pipeline.shared.checkpoint import check_same, load_state
 
@@ -69,18 +69,21 @@ def defense_of(config: DictConfig) -> Transformation:
 
 
 def backward_of(chosen: str | DictConfig, defense: Transformation) -> Transformation | None:
-    """What BPDA goes back through behind this defense: ``identity``, ``smooth``, or a ``_target_`` to be made.
+    """What BPDA goes back through behind this defense: ``identity``, ``smooth``, ``smooth_jpeg``, or a ``_target_``.
 
-    None for the identity, and where there is no defense for which a smooth substitute could stand.
+    None for the identity, and where there is nothing for which a smooth substitute could stand.
     """
     if isinstance(chosen, DictConfig):
         substitute: Transformation = instantiate(chosen, _convert_="all")
         return substitute
-    if chosen not in ("identity", "smooth"):
+    smooth = {"identity": False, "smooth": bool(parts(defense))}
+    smooth["smooth_jpeg"] = any(isinstance(part, JPEG) for part in parts(defense))
+    if chosen not in smooth:
         raise InputError(
-            f"backward is {chosen!r}: it must be identity, smooth, or a differentiable function, backward._target_=..."
+            f"backward is {chosen!r}: it must be one of {', '.join(smooth)}, or what makes a differentiable function, "
+            "backward={_target_: ...}"
         )
-    return Smooth(defense) if chosen == "smooth" and not isinstance(defense, Identity) else None
+    return Smooth(defense, jpeg_only=chosen == "smooth_jpeg") if smooth[chosen] else None
 
 
 def defended(config: DictConfig) -> Defended:
