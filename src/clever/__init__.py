@@ -16,6 +16,7 @@ from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
+from clever.descent import descend, pixelwise
 from clever.errors import InputError, NotFinite
 from clever.extreme_value import EndPoint, Estimator, end_points
 from clever.gauge import Gauge, minimiser
@@ -67,9 +68,11 @@ __all__ = [
     "Settings",
     "Smooth",
     "Steps",
+    "descend",
     "end_points",
     "minimiser",
     "paper",
+    "pixelwise",
     "reference_code",
     "score",
 ]
