@@ -53,7 +53,8 @@ def of_blocks(coefficients: Float[Tensor, "batch row column 8 8"], height: int, 
 
 
 def _cosines(like: Tensor) -> Float[Tensor, "8 8"]:
-    return (transform(like.device) / (2**CONSTANT_BITS * 8**0.5)).to(like.dtype)
+    cosines: Tensor = transform(like.device) / (2**CONSTANT_BITS * 8**0.5)
+    return cosines.to(like.dtype)
 
 
 def _through(plane: Plane, table: Tensor, rounding: Callable[[Tensor], Tensor]) -> Plane:

@@ -21,6 +21,7 @@ from pipeline.attack.refine import HALVINGS, Nearest, settle, shrink, thin, walk
 
 with warnings.catch_warnings():  # foolbox 3.3.4 calls one of scipy's functions by its old name
     warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
+    from foolbox.attacks.base import MinimizationAttack
     from foolbox.attacks.ddn import DDNAttack
     from foolbox.attacks.fast_minimum_norm import L1FMNAttack, LInfFMNAttack
     from foolbox.criteria import TargetedMisclassification
@@ -144,12 +145,12 @@ def _library(run: Nearest, steps: int, scale: float) -> None:
     """The library's attack for the norm of this run, and its projections."""
     model = nn.Sequential(run.format, run.network).eval()
     victim = PyTorchModel(model, bounds=(0, 1), device=run.originals.device)
-    attack = {
-        Norm.L1: lambda: L1FMNAttack(steps=steps, max_stepsize=scale, gamma=0.1),
-        # Not L2FMNAttack: the projection of foolbox 3.3.4 divides a norm by itself, so there is none.
-        Norm.L2: lambda: DDNAttack(steps=steps, init_epsilon=scale, gamma=0.1),
-        Norm.LINF: lambda: LInfFMNAttack(steps=steps, max_stepsize=scale, gamma=0.1),
-    }[run.norm]()
+    # Not L2FMNAttack: the projection of foolbox 3.3.4 divides a norm by itself, so there is none.
+    if run.norm is Norm.L2:
+        attack: MinimizationAttack = DDNAttack(steps=steps, init_epsilon=scale, gamma=0.1)
+    else:
+        minimum_norm = L1FMNAttack if run.norm is Norm.L1 else LInfFMNAttack
+        attack = minimum_norm(steps=steps, max_stepsize=scale, gamma=0.1)
     run.offer(attack.run(victim, run.originals, TargetedMisclassification(run.targets)))
     shrink(run)
 
