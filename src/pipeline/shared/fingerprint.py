@@ -22,6 +22,8 @@ from clever import (
     hessian,
     jpeg_blocks,
     jpeg_smooth,
+    jpeg_gauge,
+    jpeg_linear,
     jumps,
     knapsack,
     lanczos,
@@ -65,7 +67,7 @@ SHARED: tuple[ModuleType, ...] = (
 """The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
 OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
     FirstOrder: (orders,),
-    Gauge: (gauge, jumps, knapsack),
+    Gauge: (gauge, jpeg_gauge, jpeg_linear, jumps, knapsack),
     SecondOrder: (second_order, curvature, eigenvalues, hessian, lanczos, power_iteration),
 }
 """Those of one order alone: work on the one does not make what was sampled for the other useless."""
