@@ -12,9 +12,11 @@ Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a n
 score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee.
 """
 
+from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
+from clever.descent import descend, pixelwise
 from clever.errors import GradientMasking, InputError, NotFinite
 from clever.extreme_value import EndPoint, Estimator, end_points
 from clever.gauge import Gauge, minimiser
@@ -65,10 +67,13 @@ __all__ = [
     "Score",
     "SecondOrder",
     "Settings",
+    "Smooth",
     "Steps",
+    "descend",
     "end_points",
     "minimiser",
     "paper",
+    "pixelwise",
     "reference_code",
     "score",
 ]

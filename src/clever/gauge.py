@@ -62,6 +62,8 @@ class Gauge:
         if isinstance(network, Defended) and parts(network.defense):
             if not isinstance(network.transformation, BPDA):
                 raise InputError(f"the gauge needs BPDA: the true gradient behind {network.defense} is zero")
+            if network.backward is not None:
+                raise InputError(f"the gauge needs the gradient of f itself, not one through {network.backward}")
             gauge_of(network.defense, example[0])
 
     def measure(

@@ -112,10 +112,10 @@ def require_twice_differentiable(
                 f"a compiled network ({module.compute.compilation}) has first derivatives only: second order needs "
                 "compilation none"
             )
-        if isinstance(module, BPDA) and not isinstance(module.transformation, Identity):
+        if isinstance(module, BPDA) and not (isinstance(module.transformation, Identity) and module.substitute is None):
             raise InputError(
                 f"second order is not defined behind a transformation with BPDA: {name or 'the network'} "
-                f"({module.transformation}) has the identity's derivatives, so that the Hessian is not one of f(t(x)). "
+                f"({module.transformation}) has the derivatives of a substitute: the Hessian is not one of f(t(x)). "
                 "First order is defined; so is second order for the network alone, at the transformed image"
             )
     tensors, first = dict(_tensors(network)), example[:1].detach()

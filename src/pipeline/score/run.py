@@ -169,6 +169,7 @@ class Job:
             "order": self.order.name,
             "defense": OmegaConf.to_container(config.defense, resolve=True),
             "bpda": config.bpda,
+            "backward": str(selection.network.backward or "identity"),
             "scored": len({score.image for _, score in scores}),
             "left_out_misclassified": len(selection.misclassified),
             "left_out_not_finite": len(selection.not_finite),
@@ -183,7 +184,7 @@ class Job:
 def sampled_of(config: DictConfig, network: Defended) -> Defended:
     """The classifier at the sampled points: these alone go the faster way, all else is the network's own."""
     compute = Compute(**config.compute)
-    return Defended(compute.applied(network.network), network.defense, bpda=config.bpda)
+    return Defended(compute.applied(network.network), network.defense, bpda=config.bpda, backward=network.backward)
 
 
 def decided_by(config: DictConfig, sampled: Defended) -> dict[str, object]:
