@@ -45,7 +45,7 @@ def test_every_defense_is_made(name: str) -> None:
     assert " at 0x" not in repr(defense)
 
 
-@pytest.mark.parametrize("name", sorted({*choices("model")} - ZOO.keys()))
+@pytest.mark.parametrize("name", sorted({*choices("model")} - ZOO.keys() - {"efficientnet_lite0"}))
 def test_every_model_is_made(name: str) -> None:
     needs = {
         "torchvision": ["model.network.name=resnet18"],
