@@ -25,14 +25,14 @@ def test_the_machine_of_a_cpu(tmp_path, monkeypatch) -> None:
 
 def test_a_run_tells_what_it_took_with_all_runs_before_it(project: Project) -> None:
     results = project.folder / "results" / "x"
-    for stage, done in (("score", "points"), ("attack", "attacks")):
-        project.stage(stage, "shards=2", "shard=1", "threads=1")
+    for stage, done, processes in (("score", "points", 2), ("attack", "attacks", 1)):  # images attacked together
+        project.stage(stage, "shards=2", "shard=0", "threads=1")
         project.stage(stage, f"results_dir={results}", "threads=1")
         first = json.loads((results / "run.json").read_text())
         taken = first["of_all_runs"]
         assert first[f"{done}_from_store"] > 0
         assert taken["work"] == first[f"{done}_computed"] + first[f"{done}_from_store"]
-        assert taken["processes"] == 2
+        assert taken["processes"] == processes
         assert taken["seconds"] > 0
         assert first["machine"]["threads"] == 1
         project.stage(stage, f"results_dir={results}", "threads=1")  # all of it from the store
