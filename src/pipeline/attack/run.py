@@ -40,6 +40,7 @@ from pipeline.attack.store import found_by
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
 from pipeline.shared.fingerprint import code, identity_of, versions
+from pipeline.shared.machine import machine
 from pipeline.shared.progress import Progress, about_cell
 from pipeline.shared.selection import Selection, described, settings_of
 
@@ -72,6 +73,8 @@ def run(config: DictConfig) -> None:
             "attacks_from_store": progress.from_store,
             "passes": job.passes,
             "seconds": round(time.perf_counter() - started, 1),
+            "of_all_runs": progress.of_all_runs(),
+            "machine": machine(job.selection.device),
             "device": str(device(config)),
             "versions": versions() | {"foolbox": version("foolbox")},
         }

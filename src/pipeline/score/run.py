@@ -21,6 +21,7 @@ from pipeline.shared import artifacts
 from pipeline.shared.accuracy import accuracy
 from pipeline.shared.classifier import about_network, device
 from pipeline.shared.fingerprint import identity_of, of_order, versions
+from pipeline.shared.machine import machine
 from pipeline.shared.progress import Progress, about_cell
 from pipeline.shared.selection import Selection, described, settings_of
 
@@ -53,6 +54,8 @@ def run(config: DictConfig) -> None:
             "points_computed": progress.computed,
             "points_from_store": progress.from_store,
             "seconds": round(time.perf_counter() - started, 1),
+            "of_all_runs": progress.of_all_runs(),
+            "machine": machine(job.selection.device),
         }
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
         _tell_of_masking(config, scores, progress)
