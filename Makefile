@@ -26,9 +26,10 @@ help:
 # uv installs in a quarter of the time and shares files between environments; where it is missing, pip fetches it.
 # TORCH=cpu, or a version of CUDA such as cu130: PyTorch's own build for it, in place of that of constraints.txt.
 EXTRAS ?= pipeline,dev
+GET_UV = command -v uv >/dev/null || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
 INSTALL = uv pip install --quiet --compile-bytecode --constraint constraints.txt $(if $(TORCH),--torch-backend $(TORCH))
 $(BIN)/ready: pyproject.toml constraints.txt
-	command -v uv >/dev/null || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
+	$(GET_UV)
 	uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 	$(INSTALL) --python $(BIN)/python --editable '.[$(EXTRAS)]'
 	touch $@
@@ -57,6 +58,7 @@ lint: $(BIN)/ready
 # What the documentation alone needs, which neither results nor tests do. Warnings are errors; the commands and the
 # Python of its pages are run by tests/test_readme.py.
 $(BIN)/docs: $(BIN)/ready
+	$(GET_UV)
 	$(INSTALL) --python $(BIN)/python --editable '.[docs]'
 	touch $@
 
@@ -66,10 +68,11 @@ docs: $(BIN)/docs
 
 # The wheel comes from the source distribution, so that what is tried is what that holds.
 package: $(BIN)/ready
+	$(GET_UV)
 	rm -rf dist
 	python -m build --installer uv
 	for made in dist/*.whl dist/*.tar.gz; do uv venv --quiet --clear --python $(PYTHON) dist/empty && \
-		$(INSTALL) --python dist/empty "$$made" && (cd / && "$(CURDIR)/dist/empty/bin/python" -W error -c 'import clever') || exit 1; done
+		uv pip install --quiet --constraint constraints.txt --python dist/empty "$$made" && (cd / && "$(CURDIR)/dist/empty/bin/python" -W error -c 'import clever') || exit 1; done
 	rm -rf dist/empty
 
 # An experiment outside DVC, by the same commands. What jobs on a cluster finish is in the store, so that the plain
