@@ -41,6 +41,7 @@ class Estimate:
     reach: float
     end_point: EndPoint
     floored: bool
+    on_path: bool
     vanishing: bool
     diagnostics: dict[str, float]
     maxima: NDArray[np.float32]
@@ -75,6 +76,10 @@ def estimates(
         start = image.unsqueeze(0)
         of_class = measure_of(subject.classes)(start if seen is None else seen(start))[0].tolist()
         at_image = dict(zip(subject.classes, of_class, strict=True))
+    path = None
+    if settings.path:
+        radii = {norm: ball.holds(norm, subject.dimension) for norm in norms}
+        path = path_maxima(network, image, subject, order, radii).maxima
     made: dict[tuple[Norm, int], Estimate] = {}
     held: dict[int, list[BatchMaxima]] = {label: [] for label in subject.classes}
     unsettled = subject.classes

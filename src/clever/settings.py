@@ -52,7 +52,8 @@ class Settings:
     [0,1], for each point x drawn, as the mean value theorem behind the bound needs, and not only at the images t(x);
     without BPDA, t is part of f and the segments are those from x0 to x. ``cap``: a score is at most the radius that
     was sampled, min(R, what the box leaves) (`Score.radius`). ``floor``: the estimate of L or M is at least what is
-    measured at the image itself, which is a point of the ball, too. ``curvature``: what an eigenvalue counts, for the
+    measured at the image itself, which is a point of the ball, too. ``path``: nor less than what is measured on the way
+    to an adversarial image that a short attack finds within the ball (`clever.path`), which no score can then exceed. ``curvature``: what an eigenvalue counts, for the
     second order.
     ``tolerance``: with a number, batches are added in stages and only until the nominal 95 % interval of the score
     (`Score.low`, `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
@@ -67,6 +68,7 @@ class Settings:
     cap: bool = True
     floor: bool = True
     segments: bool = False
+    path: bool = False
     reference: Reference = Reference.DEFENDED
     random_target: RandomTarget = RandomTarget.ANY
     estimator: Estimator = Estimator.MLE_REG
@@ -82,7 +84,7 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
-        for name in ("shared_points", "clip", "cap", "floor", "segments"):
+        for name in ("shared_points", "clip", "cap", "path", "floor", "segments"):
             flag(name, getattr(self, name))
         whole("seed", self.seed, 0, 2**63 - 1)
         if not isinstance(self.radius, Mapping):
