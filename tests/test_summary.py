@@ -26,6 +26,8 @@ def scores(**cells: list[float]) -> pd.DataFrame:
             "already_changed": value == 3,
             "capped": value >= 8,
             "floored": value <= 2,
+            "on_path": False,
+            "end_point_unbounded": False,
             "end_point_fell_back": index == 0,
             "end_point_degenerate": False,
         }

@@ -38,6 +38,7 @@ class Score:
     ``segments``: whether the points lay on the segments from t(x0) to t(x), z0 + u (t(x) - z0), and not only at t(x).
     ``capped`` says that the score is ``radius`` because the bound reached beyond what was sampled; ``floored``, that
     the end point came out below what is measured at the image itself, which stands in its place (`Settings.floor`);
+    ``on_path``, that what was measured on the way to an adversarial image does (`Settings.path`);
     ``vanishing``, that gradients were zero or nearly so wherever they were taken, so that the score says nothing;
     ``already_changed``, that the classifier takes the image itself for another class than ``predicted``, which can be
     with `Reference.UNDEFENDED` alone: the true distance is 0, whatever the score.
@@ -60,6 +61,7 @@ class Score:
     high: float
     capped: bool
     floored: bool
+    on_path: bool
     vanishing: bool
     already_changed: bool
     margin: float
@@ -171,6 +173,7 @@ def score_subject(
                     high=chosen.high,
                     capped=settings.cap and chosen.score == chosen.radius,
                     floored=chosen.floored,
+                    on_path=chosen.on_path,
                     vanishing=chosen.vanishing,
                     already_changed=subject.already_changed,
                     margin=subject.margins[label],

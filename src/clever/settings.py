@@ -53,7 +53,8 @@ class Settings:
     without BPDA, t is part of f and the segments are those from x0 to x. ``cap``: a score is at most the radius that
     was sampled, min(R, what the box leaves) (`Score.radius`). ``floor``: the estimate of L or M is at least what is
     measured at the image itself, which is a point of the ball, too. ``path``: nor less than what is measured on the way
-    to an adversarial image that a short attack finds within the ball (`clever.path`), which no score can then exceed. ``curvature``: what an eigenvalue counts, for the
+    to an adversarial image that a short attack finds within the ball (`clever.path`), so that no score exceeds that
+    image's distance, behind a staircase with BPDA that of what the network sees of it, with `clever.Gauge` its own. ``curvature``: what an eigenvalue counts, for the
     second order.
     ``tolerance``: with a number, batches are added in stages and only until the nominal 95 % interval of the score
     (`Score.low`, `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
