@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from clever.staircase import Steps
 from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize, steps_of
 
 
+@dataclass(frozen=True)
 class Own:
     """A staircase of one's own, its steps uneven."""
 

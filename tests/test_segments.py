@@ -38,6 +38,7 @@ def scored(
     return score
 
 
+@pytest.mark.filterwarnings("ignore::clever.GradientMasking")
 def test_what_the_images_behind_a_staircase_do_not_show_the_segments_do() -> None:
     """Two levels: f is flat at every t(x), and R = 1 comes out, though three pixels of four flip the class, at .69."""
     defended = clever.Defended(Steep(), clever.Quantize(levels=2))
@@ -74,6 +75,7 @@ def test_points_lie_on_the_segments_of_the_same_images(tmp_path: Path) -> None:
     assert torch.equal(next(longer.points(range(1), 55))[0][:40], z)
 
 
+@pytest.mark.filterwarnings("ignore::clever.GradientMasking")
 def test_without_bpda_the_transformation_is_part_of_the_network(images: Tensor, affine: nn.Module) -> None:
     """And bare networks are their own f: then the points are those between x0 and x."""
     masked = clever.Defended(affine, clever.Quantize(levels=8), bpda=False)
