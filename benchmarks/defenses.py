@@ -7,7 +7,7 @@ import statistics
 import time
 
 import torch
-from networks import SIZES, network
+from networks import SIZES, network, subject_with_targets
 from report import parser, report
 
 from clever import JPEG, PNG, Ball, BitDepth, Defended, Identity, Norm, Quantize
@@ -41,8 +41,9 @@ def main() -> None:
     site = Site(centre, "benchmark", Ball(Norm.L2, 3.0), n_points, 0, True)
     seconds: dict[str, list[float]] = {name: [] for name in DEFENSES}
     with frozen(net):
+        subject, targets = subject_with_targets(net, centre, options.targets)
         measures = {
-            name: FirstOrder().measure(Defended(net, defense), 0, range(1, options.targets + 1))
+            name: FirstOrder().measure(Defended(net, defense), centre, subject, targets)
             for name, defense in DEFENSES.items()
         }
         capacity = Capacity.of(measures["identity"], centre)

@@ -6,7 +6,7 @@ beside those of the usual size with one thread. Example: python benchmarks/deter
 
 import numpy as np
 import torch
-from networks import SIZES, network
+from networks import SIZES, network, subject_with_targets
 from report import parser, report
 from tqdm import tqdm
 
@@ -50,7 +50,8 @@ def main() -> None:
         for passes, threads in tqdm(list(dict.fromkeys(cases)), desc=name):
             torch.set_num_threads(threads)
             with frozen(classifier):
-                measure = order.measure(classifier, 0, [1, 2])
+                subject, targets = subject_with_targets(classifier, image, 2)
+                measure = order.measure(classifier, image, subject, targets)
                 found = batch_maxima(measure, site, range(options.batches), Capacity(passes), lambda _: None)
             column = order.column(Norm.L2, paper())
             maxima = found.value[:, :, column, 0].astype(float)

@@ -11,7 +11,7 @@ import time
 from operator import truediv
 
 import torch
-from networks import SIZES, network
+from networks import SIZES, network, subject_with_targets
 from report import parser, report
 from torch import nn
 
@@ -49,8 +49,9 @@ def main() -> None:
     site = Site(centre, "benchmark", Ball(Norm.named(options.norm), 3.0), n_points // 4, 0, True)
     with frozen(net), compute.arithmetic():
         faster = compute.applied(net)
-        measure = FirstOrder().measure(Defended(faster, Identity()), 0, range(1, options.targets + 1))
-        capacity = Capacity.of(FirstOrder().measure(Defended(net, Identity()), 0, [1]), centre)
+        subject, targets = subject_with_targets(net, centre, options.targets)
+        measure = FirstOrder().measure(Defended(faster, Identity()), centre, subject, targets)
+        capacity = Capacity.of(FirstOrder().measure(Defended(net, Identity()), centre, subject, targets[:1]), centre)
         points = torch.rand(capacity.size, *centre.shape, device=options.device)
         passes = max(1, n_points // capacity.size)
 

@@ -13,7 +13,7 @@ from clever.capacity import Capacity
 from clever.orders import FirstOrder
 from clever.samplers import sample_with
 from clever.score import score_subject
-from clever.subjects import subjects
+from clever.subjects import Subject, subjects
 
 RADII = {"L1": 30.0, "L2": 3.0, "Linf": 0.1}
 DUAL = {"L1": math.inf, "L2": 2.0, "Linf": 1.0}
@@ -122,15 +122,18 @@ def test_the_hardware_batch_changes_no_score(bent, images: torch.Tensor, size: i
 
 
 def test_shared_points_serve_all_norms(bent: nn.Sequential, images: torch.Tensor) -> None:
-    shared = scored(bent, images, clever.reference_code(**SMALL))
+    shared = scored(bent, images, clever.reference_code(**SMALL, clip=False))
     # what of each norm's balls the L2 ball holds: all of L1's of the same radius, and cubes up to R / sqrt(d)
     held = {"L1": RADII["L2"], "L2": RADII["L2"], "Linf": RADII["L2"] / 108**0.5}
     assert np.allclose(shared.radius, shared.norm.map(held))
-    own = scored(bent, images, clever.reference_code(**SMALL, shared_points=False))
+    own = scored(bent, images, clever.reference_code(**SMALL, shared_points=False, clip=False))
     assert set(own.radius) == set(RADII.values())
     same = shared.norm == "L2"
     assert np.allclose(shared.score[same], own.score[same])
     assert not np.allclose(shared.score[~same], own.score[~same])
+    clipped = scored(bent, images, clever.reference_code(**SMALL))
+    assert (clipped.reach < RADII["L2"]).all()
+    assert np.allclose(clipped.radius, clipped.reach / clipped.norm.map({"L1": 1, "L2": 1, "Linf": 108**0.5}))
 
 
 def test_the_reference_decides_who_predicts(images: torch.Tensor) -> None:
@@ -257,7 +260,7 @@ def test_what_cannot_be_scored_says_why(bent: nn.Sequential, images: torch.Tenso
         ({"radius": 3.0}, "must name a radius for each norm"),
         ({"cap": "no"}, "cap is 'no': it must be true or false"),
         ({"seed": -1}, "seed is -1: it must be a whole number from 0 to"),
-        ({"law": "normal"}, "unknown law 'normal': it must be one of uniform, reference_code"),
+        ({"law": "normal"}, "unknown law 'normal': it must be one of uniform, reference_code, uniform_in_box"),
         ({"reference": "both"}, "unknown reference 'both'"),
         ({"random_target": "no"}, "unknown random target 'no'"),
         ({"estimator": "best"}, "unknown estimator 'best': it must be one of mle_reg, mle, maximum"),
@@ -277,6 +280,7 @@ def test_a_larger_network_gets_a_smaller_pass() -> None:
     def passed(width: int) -> int:
         layers = [nn.Conv2d(3, width, 3, padding=1), *[nn.Conv2d(width, width, 3, padding=1) for _ in range(4)]]
         net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * 64 * 64, 2)).eval()
-        return Capacity.of(FirstOrder().measure(net, 0, [1]), torch.rand(3, 64, 64)).size
+        subject = Subject(0, "image", 3 * 64 * 64, 0, {}, {}, {})
+        return Capacity.of(FirstOrder().measure(net, torch.empty(0), subject, [1]), torch.rand(3, 64, 64)).size
 
     assert passed(4) > passed(64) >= 1

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import torch
 from torch import nn
 
 from clever.bpda import Defended
+from clever.capacity import Measure
 from clever.errors import InputError
 from clever.maxima import BatchMaxima, Site
 from clever.norms import Norm
 from clever.orders import FirstOrder
 from clever.samplers import sample_with
 from clever.sampling import Ball
+from clever.subjects import Subject
 from clever.transforms import JPEG, Identity, Quantize
 from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
@@ -32,6 +35,12 @@ def network() -> Defended:
     for parameter in bent.parameters():
         parameter.requires_grad_(False)
     return Defended(bent, Identity())
+
+
+def measure(network: Defended, targets: Sequence[int]) -> Measure:
+    """First order's, predicted class 0; it asks neither for the image nor for the margins."""
+    subject = Subject(0, "image", 48, 0, {}, {}, {})
+    return FirstOrder().measure(network, torch.empty(0), subject, targets)
 
 
 class Scaled(nn.Module):
@@ -62,7 +71,7 @@ class Counted:
     def maxima(self, n_batches: int, targets: list[int], *, seed: int = 0, radius: float = 1.0) -> BatchMaxima:
         image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
         site = Site(image, "image", Ball(Norm.L2, radius), N_SAMPLES, seed, True)
-        return self.store(lambda some: FirstOrder().measure(self.network, 0, some), site, 0, targets, range(n_batches))
+        return self.store(lambda some: measure(self.network, some), site, 0, targets, range(n_batches))
 
 
 def same(one: BatchMaxima, other: BatchMaxima) -> bool:
@@ -73,7 +82,7 @@ def test_the_store_gives_what_sampling_gives(tmp_path: Path, network: Defended) 
     stored = Counted(tmp_path, network)
     image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
     site = Site(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True)
-    direct = sample_with(lambda _: None)(lambda some: FirstOrder().measure(network, 0, some), site, 0, [1, 3], range(9))
+    direct = sample_with(lambda _: None)(lambda some: measure(network, some), site, 0, [1, 3], range(9))
     first = stored.maxima(9, [1, 3])
     assert np.allclose(first.value, direct.value, rtol=1e-6)
     assert np.array_equal(first.index, direct.index)
@@ -88,7 +97,7 @@ def test_what_lies_where_the_maximum_was(tmp_path: Path, network: Defended) -> N
     image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
     points, distance = next(Site(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True).points(range(1), N_SAMPLES))
     at = int(maxima.index[0, 0, 1, 0])
-    again = FirstOrder().measure(network, 0, [2])(points[at : at + 1])
+    again = measure(network, [2])(points[at : at + 1])
     assert float(again[0, 0, 1]) == pytest.approx(float(maxima.value[0, 0, 1, 0]), rel=1e-6)
     assert float(distance[at]) == pytest.approx(float(maxima.distance[0, 0, 1, 0]), rel=1e-6)
 

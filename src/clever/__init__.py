@@ -12,11 +12,14 @@ Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a n
 score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee.
 """
 
+from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
-from clever.errors import InputError, NotFinite
+from clever.descent import descend, pixelwise
+from clever.errors import GradientMasking, InputError, NotFinite
 from clever.extreme_value import EndPoint, Estimator, end_points
+from clever.gauge import Gauge, minimiser
 from clever.lanczos import Lanczos
 from clever.models import Normalize
 from clever.norms import Norm
@@ -26,6 +29,7 @@ from clever.sampling import Ball, Law
 from clever.score import Score, score
 from clever.second_order import SecondOrder
 from clever.settings import Reference, Settings, paper, reference_code
+from clever.staircase import Steps
 from clever.targets import RandomTarget
 from clever.transforms import JPEG, PNG, BitDepth, Chain, Codec, Identity, Quantize, Rounding
 
@@ -44,6 +48,8 @@ __all__ = [
     "EndPoint",
     "Estimator",
     "FirstOrder",
+    "Gauge",
+    "GradientMasking",
     "Identity",
     "InputError",
     "Lanczos",
@@ -61,8 +67,13 @@ __all__ = [
     "Score",
     "SecondOrder",
     "Settings",
+    "Smooth",
+    "Steps",
+    "descend",
     "end_points",
+    "minimiser",
     "paper",
+    "pixelwise",
     "reference_code",
     "score",
 ]

@@ -12,7 +12,9 @@ def first_order(margin: float, lipschitz: float, radius: float = math.inf) -> fl
     """min(g(x0) / L, R): no perturbation of smaller norm changes the class from c to j (Weng et al. 2018, theorem 3.2).
 
     True for the local Lipschitz constant L = max ||grad g||_q over the ball of radius R; with an estimate of L, the
-    result is an estimate. L = 0 leaves R, which is infinite for a score that is not capped; a margin <= 0 gives 0.
+    result is an estimate. With gradients by BPDA, of f at t(x), L bounds how fast g changes with t(x), not with x: then
+    it is a distance from t(x0), also with the true maximum on the segments from t(x0) to t(x) (`clever.Gauge`). L = 0
+    leaves R, which is infinite for a score that is not capped; a margin <= 0 gives 0.
     In [0,1]-pixel units. `InputError` for a NaN, a negative L or R, or a margin that is not finite.
     """
     if not (lipschitz >= 0 and radius > 0 and math.isfinite(margin)):
@@ -37,7 +39,7 @@ def second_order(
     (-H an adjacency matrix: the largest clique; -H a Laplacian: the largest cut), but anything above it keeps the
     theorem true: M_1 <= M_2 because ``||v||_2 <= ||v||_1``, and M_inf <= dim * M_2 because
     ``||v||_2^2 <= dim * ||v||_inf^2``, M_2 the number for p = 2 over the ball of the norm in question
-    (`clever.curvature.curvature_factor`).
+    (`clever.curvature.curvature_factor`; `cross_curvature` and `box_curvature` there, from the entries of a small H).
 
     Computed as g / (b/2 + sqrt((b/2)^2 + g M/2)), which subtracts nothing: it is g / b for M = 0, sqrt(2g / M) for
     b = 0 and R for both. A margin <= 0 gives 0. Arguments broadcast as numpy arrays do; the result is float64 of their

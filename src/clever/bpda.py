@@ -1,4 +1,4 @@
-"""Backward pass differentiable approximation: exact forward, identity backward."""
+"""Backward pass differentiable approximation: exact forward; backward the identity, or what is chosen for it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from clever.errors import InputError
 
 Transformation = Callable[[Tensor], Tensor]
 """A map of images in [0,1], (batch, channel, height, width), to images in [0,1] of the same shape, row by row."""
@@ -22,42 +24,124 @@ class _Straight(torch.autograd.Function):
         return gradients[0], None
 
 
+class _Substituted(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, transformation: Transformation, substitute: Transformation) -> Tensor:
+        ctx.save_for_backward(images)
+        ctx.substitute = substitute
+        return transformation(images).view_as(images)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (images,) = ctx.saved_tensors
+        with torch.enable_grad():
+            at = images.detach().requires_grad_()
+            (pulled,) = torch.autograd.grad(ctx.substitute(at), at, gradients[0])
+        return pulled, None, None
+
+
 class BPDA(nn.Module):
     """t(x) on the way forward, the identity on the way back (Athalye et al. 2018, section 4.1).
 
     Guarantee: the gradient of f(BPDA(t)(x)) is the gradient of f taken at t(x), to the last bit, whatever t does.
     Chains compose: a sequence of `BPDA` modules and the `BPDA` of a sequence give the same gradient.
+
+    ``backward``: a differentiable function s to go back through in the place of the identity (their section 4.2), such
+    as `clever.Smooth`. The gradient is then that of f at t(x) times the derivative of s at x. The store tells it apart
+    by its repr.
     """
 
-    def __init__(self, transformation: Transformation) -> None:
+    def __init__(self, transformation: Transformation, backward: Transformation | None = None) -> None:
         super().__init__()
-        self.transformation = transformation
+        self.transformation, self.substitute = transformation, backward
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch ..."]:
         """t(images), exactly; shapes and pixel range as in `Transformation`."""
-        return _Straight.apply(images, self.transformation)  # type: ignore[no-any-return]
+        if self.substitute is None:
+            return _Straight.apply(images, self.transformation)  # type: ignore[no-any-return]
+        return _Substituted.apply(images, self.transformation, self.substitute)  # type: ignore[no-any-return]
+
+
+class Clamped(nn.Module):
+    """The nearest image: every number moved into [0,1], the derivative passing straight through."""
+
+    def forward(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Shape and dtype of the input."""
+        return _Straight.apply(images, _clamped)  # type: ignore[no-any-return]
+
+
+def _clamped(images: Tensor) -> Tensor:
+    return images.clamp(0, 1)
 
 
 class Defended(nn.Module):
     """The classifier f(t(x)): logits of ``network`` on the transformed images, normalisation being the network's.
 
-    With ``bpda`` the backward pass takes t for the identity; without it, it uses the true derivative of t, which for a
-    staircase is zero almost everywhere (Goodfellow, arXiv 1804.07870).
+    With ``bpda`` the backward pass takes t for the identity, or for the differentiable function ``backward``; without
+    it, it uses the true derivative of t, which for a staircase is zero almost everywhere (Goodfellow, arXiv
+    1804.07870), and a ``backward`` is an `InputError`.
+
+    A classifier of images: a point outside [0,1] is first moved to the nearest image, whatever t is, the identity
+    included, and the derivative passes straight through that. So the networks behind two defenses see the same inputs,
+    and their scores can be compared, where points are not clipped (`clever.Settings`), too; a network that is given
+    bare sees such points as they are.
+
+    Of a gradient by BPDA, which is that of f at t(x), the first-order score says how far t's *output* can go from
+    t(x0); where t is a staircase an input next to a step gets there for less, so that a score can lie far above the
+    distance of an adversarial image. What speaks of inputs is `clever.Gauge`.
     """
 
     network: nn.Module
     transformation: BPDA | Transformation
 
-    def __init__(self, network: nn.Module, transformation: Transformation, *, bpda: bool = True) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        transformation: Transformation,
+        *,
+        bpda: bool = True,
+        backward: Transformation | None = None,
+    ) -> None:
         super().__init__()
+        if backward is not None and not bpda:
+            raise InputError("a backward function without BPDA: it is BPDA that goes back through it")
         self.network = network
-        self.transformation = BPDA(transformation) if bpda else transformation
+        self.clamped = Clamped()
+        self.transformation = BPDA(transformation, backward) if bpda else transformation
 
     @property
     def defense(self) -> Transformation:
         """The transformation t itself."""
         return self.transformation.transformation if isinstance(self.transformation, BPDA) else self.transformation
 
+    @property
+    def backward(self) -> Transformation | None:
+        """What BPDA goes back through; None for the identity, and without BPDA."""
+        return self.transformation.substitute if isinstance(self.transformation, BPDA) else None
+
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
         """Logits for images in [0,1]."""
-        return self.network(self.transformation(images))  # type: ignore[no-any-return]
+        return self.network(self.transformation(self.clamped(images)))  # type: ignore[no-any-return]
+
+
+class Behind(nn.Module):
+    """The network f itself, for points that are on t's side already; it remembers t."""
+
+    def __init__(self, network: nn.Module, defense: Transformation) -> None:
+        super().__init__()
+        self.network, self.defense = network, defense
+
+    def forward(self, points: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
+        """Logits of f at the points as they are."""
+        return self.network(points)  # type: ignore[no-any-return]
+
+    def seen(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """t(x), what f sees of images."""
+        return self.defense(images.clamp(0, 1))
+
+
+def behind(network: nn.Module) -> Behind | None:
+    """f and t of a classifier whose derivatives are those of f at t(x); None for any other, which is its own f."""
+    if isinstance(network, Defended) and isinstance(network.transformation, BPDA) and network.backward is None:
+        return Behind(network.network, network.defense)
+    return None

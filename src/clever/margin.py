@@ -1,6 +1,6 @@
 """The margin g(x) = f_c(x) - f_j(x) and the dual norms of its gradient."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -24,9 +24,27 @@ def gradient_norms(
 ) -> Float[Tensor, "batch t q"]:
     """||grad g(x)||_q at each point, for each target class and each norm q of ``norms``.
 
-    One forward pass serves all targets and each target's gradient all norms; the parameters get no gradients. The rows
-    must be independent, as they are in evaluation mode. Units: logits per unit of [0,1] pixel space. NaN wherever the
-    margin is NaN or infinite, whatever autograd makes of that (`torch.where` makes zero of it).
+    Units: logits per unit of [0,1] pixel space; see `of_gradients`.
+    """
+
+    def measured(target: int, gradient: Tensor) -> Tensor:
+        return torch.stack([norm.of(gradient) for norm in norms], dim=1)
+
+    return of_gradients(network, points, predicted, targets, measured)
+
+
+def of_gradients(
+    network: nn.Module,
+    points: Float[Tensor, "batch ..."],
+    predicted: int,
+    targets: Sequence[int],
+    measured: Callable[[int, Tensor], Tensor],
+) -> Float[Tensor, "batch t column"]:
+    """What ``measured(j, grad g(x))``, (batch, column), says of the gradient of each target class j at each point.
+
+    One forward pass serves all targets and each target's gradient all columns; the parameters get no gradients. The
+    rows must be independent, as they are in evaluation mode. NaN wherever the margin is NaN or infinite, whatever
+    autograd makes of that (`torch.where` makes zero of it).
     """
     points = points.detach().requires_grad_()
     with torch.enable_grad():
@@ -37,8 +55,8 @@ def gradient_norms(
                 "the logits do not depend on the input in a way that can be differentiated: put the part that "
                 "cannot be differentiated into clever.BPDA"
             )
-        norms_of_target = []
+        columns = []
         for index, margin in enumerate(of_target):
             (gradient,) = torch.autograd.grad(margin, points, retain_graph=index < len(targets) - 1)
-            norms_of_target.append(torch.stack([norm.of(gradient) for norm in norms], dim=1))
-    return torch.stack(norms_of_target, dim=1) + 0 * of_point.detach().unsqueeze(2)
+            columns.append(measured(targets[index], gradient))
+    return torch.stack(columns, dim=1) + 0 * of_point.detach().unsqueeze(2)

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clever.bpda import Transformation
 from clever.capacity import Capacity, Measure
 from clever.errors import NotFinite
-from clever.sampling import Ball, batch_generator, batch_offsets
+from clever.sampling import DRAW, Ball, batch_generator, batch_offsets
 
 KEPT = 8
 """The largest values that a batch keeps, so that estimators on more than the maximum need no new sampling."""
@@ -25,13 +26,15 @@ class BatchMaxima:
 
     ``value``: the ``KEPT`` largest, largest first, (batch, target, column, kept), in the unit of the measure.
     ``index``: at which of the N_s points each lay, same shape. ``distance``: ||x - x0||_p of that point in the ball's
-    norm, in [0,1]-pixel units, same shape. ``mean``: over all N_s values, (batch, target, column).
+    norm, in [0,1]-pixel units, same shape. ``mean``: over all N_s values, (batch, target, column). ``reach``: the
+    largest ||x - x0||_p of all N_s points, (batch, target), the same for every target.
     """
 
     value: NDArray[np.float32]
     index: NDArray[np.int32]
     distance: NDArray[np.float32]
     mean: NDArray[np.float32]
+    reach: NDArray[np.float32]
 
     @classmethod
     def joined(cls, parts: list["BatchMaxima"], axis: int = 0) -> "BatchMaxima":
@@ -61,7 +64,12 @@ def chunks(batches: range, n_samples: int, points: int = CHUNK) -> list[range]:
 
 @dataclass(frozen=True)
 class Site:
-    """Where points are drawn: around one image, in one ball. The same site and batch give the same points, always."""
+    """Where points are drawn: around one image, in one ball. The same site and batch give the same points, always.
+
+    With ``seen``, the transformation t of a classifier f(t(x)), the points are z = z0 + u (t(x) - z0) on the segments
+    from z0 = t(x0) to t(x), u uniform in [0,1]: the x are the same as without, and so are their distances, which are
+    those of x from x0.
+    """
 
     centre: Tensor
     image: str
@@ -69,6 +77,7 @@ class Site:
     n_samples: int
     seed: int
     clip: bool
+    seen: Transformation | None = None
 
     def points(self, batches: range, size: int) -> Iterator[tuple[Float[Tensor, "point ..."], Float[Tensor, " point"]]]:
         """The points of the batches, in order, ``size`` at a time, each with its distance from the centre.
@@ -79,7 +88,7 @@ class Site:
         size = min(size, len(batches) * self.n_samples)
         held, distances = self.centre.new_empty((size, *self.centre.shape)), self.centre.new_empty(size)
         filled = 0
-        for drawn in map(self._measured, chain.from_iterable(map(self._draws, batches))):
+        for drawn in chain.from_iterable(map(self._draws, batches)):
             points, distance = drawn
             while len(points):
                 count = min(len(points), size - filled)
@@ -92,9 +101,22 @@ class Site:
         if filled:
             yield held[:filled], distances[:filled].clone()
 
-    def _draws(self, batch: int) -> Iterator[Tensor]:
+    def _draws(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         generator = batch_generator(self.seed, self.image, self.ball, batch, self.centre.device)
-        return batch_offsets(self.ball, self.n_samples, self.centre, generator)
+        drawn = map(self._measured, batch_offsets(self.ball, self.n_samples, self.centre, generator))
+        return drawn if self.seen is None else self._on_segments(drawn, batch, self.seen)
+
+    def _on_segments(
+        self, drawn: Iterator[tuple[Tensor, Tensor]], batch: int, seen: Transformation
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        # Numbers of their own, so that the x are those of a run without segments; as many for a cut draw as for a whole
+        # one, so that the first points of a longer batch are those of a shorter one.
+        generator = batch_generator(self.seed, f"{self.image}/segments", self.ball, batch, self.centre.device)
+        start = seen(self.centre.unsqueeze(0))
+        for points, distance in drawn:
+            most = max(most for most, _ in DRAW.values())
+            share = torch.rand(most, generator=generator, dtype=points.dtype, device=points.device)[: len(points)]
+            yield torch.lerp(start, seen(points), share.view(-1, *[1] * self.centre.ndim)), distance
 
     def _measured(self, offset: Tensor) -> tuple[Tensor, Tensor]:
         if not self.clip:
@@ -122,6 +144,7 @@ def batch_maxima(
     distance = (
         torch.cat(distances).to(value).view(len(batches), site.n_samples, 1, 1).expand_as(of_batch).gather(1, index)
     )
+    reach = torch.cat(distances).view(len(batches), 1, site.n_samples).amax(2).expand(-1, of_batch.shape[2])
     mean = of_batch.mean(1, dtype=torch.float64)  # in single precision its last digit depends on the other targets
     if not bool(value.isfinite().all()):  # the largest values: NaN counts as larger than any number
         bad = (~of_batch.isfinite()).flatten(2).any(2).nonzero()
@@ -140,4 +163,5 @@ def batch_maxima(
         array(index.movedim(1, -1), np.int32),
         array(distance.movedim(1, -1), np.float32),
         array(mean, np.float32),
+        array(reach, np.float32),
     )

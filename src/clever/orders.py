@@ -16,6 +16,7 @@ from clever.settings import Settings
 from clever.subjects import Subject
 
 NORMS = tuple(Norm)
+Image = Float[Tensor, "channel height width"]
 
 
 class Order(Protocol):
@@ -29,12 +30,20 @@ class Order(Protocol):
         """For tables."""
         ...
 
-    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
-        """`InputError` for a network that this order is not defined for; called before anything is sampled."""
+    @property
+    def segments(self) -> bool:
+        """Whether its theorem needs points on the segments from t(x0) to t(x), whatever the settings say."""
         ...
 
-    def measure(self, network: nn.Module, predicted: int, targets: Sequence[int]) -> Measure:
-        """What is measured at points: (batch, target, column)."""
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
+        """`InputError` for a network, or settings with it, that this order is not defined for; before any sampling."""
+        ...
+
+    def measure(self, network: nn.Module, image: Image, subject: Subject, targets: Sequence[int]) -> Measure:
+        """What is measured at points, around this image: (batch, target, column).
+
+        ``network``: what the points go through, on segments f itself (`clever.bpda.Behind`).
+        """
         ...
 
     def column(self, norm: Norm, settings: Settings) -> int:
@@ -54,7 +63,9 @@ class Order(Protocol):
 class FirstOrder:
     """The dual norm of the margin's gradient; its maximum over the ball is a local Lipschitz constant L.
 
-    Defined for every network that autograd differentiates; of a `Defended` network with BPDA, CLEVER-BPDA.
+    Defined for every network that autograd differentiates; of a `Defended` network with BPDA, CLEVER-BPDA, which is no
+    estimate of a lower bound: the gradient is that of f at t(x), so that what is estimated is min(g / max ||grad f||),
+    how far from t(x0) what f *sees* has to move, not how far the input has to (`clever.Gauge`).
     """
 
     @property
@@ -62,14 +73,19 @@ class FirstOrder:
         """As the paper says it."""
         return "first_order"
 
-    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
+    @property
+    def segments(self) -> bool:
+        """As the settings say."""
+        return False
+
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
         """Nothing is refused here; `clever.margin` refuses what cannot be differentiated at all."""
 
-    def measure(self, network: nn.Module, predicted: int, targets: Sequence[int]) -> Measure:
+    def measure(self, network: nn.Module, image: Image, subject: Subject, targets: Sequence[int]) -> Measure:
         """All three norms of each gradient: they cost next to nothing beside the gradient itself."""
 
         def norms(points: Tensor) -> Tensor:
-            return gradient_norms(network, points, predicted, targets, NORMS)
+            return gradient_norms(network, points, subject.predicted, targets, NORMS)
 
         return norms
 

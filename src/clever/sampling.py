@@ -1,13 +1,15 @@
 """Points in L1, L2 and Linf balls, from explicit generators."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from clever import box, unit_ball
 from clever.choice import Choice
 from clever.errors import InputError
 from clever.norms import Norm
@@ -22,11 +24,14 @@ class Law(Choice):
 
     ``uniform``: uniform in volume, as the papers say. ``reference_code``: the law of the authors' programs (L2: a point
     uniform in the unit ball times a radius uniform in [0, R]; L1: a point uniform on the unit sphere times a radius
-    uniform in [0, R]; Linf: uniform in the cube of half-width R).
+    uniform in [0, R]; Linf: uniform in the cube of half-width R). Both are laws on the ball whatever of it are images:
+    clipping their points to [0,1] piles them up on the walls of the box, so that what is clipped is not uniform.
+    ``uniform_in_box``: uniform in volume on the images of the ball, its intersection with [0,1]^d (`clever.box`).
     """
 
     UNIFORM = "uniform"
     REFERENCE_CODE = "reference_code"
+    UNIFORM_IN_BOX = "uniform_in_box"
 
 
 @dataclass(frozen=True)
@@ -46,42 +51,35 @@ class Ball:
         return float(self.radius / dimension ** max(0.0, 1 / self.norm.p - 1 / norm.p))
 
 
-def offsets(ball: Ball, count: int, like: Float[Tensor, "..."], generator: Generator) -> Float[Tensor, "count ..."]:
-    """``count`` independent points x - x0 of the ball, each shaped as ``like``, on the generator's device.
+Drawn = Callable[[int, Generator], Tensor]
+"""Gives (count, ...) independent points x - x0, on the generator's device."""
+
+
+def offsets(ball: Ball, count: int, centre: Float[Tensor, "..."], generator: Generator) -> Float[Tensor, "count ..."]:
+    """``count`` independent points x - x0 of the ball, each shaped as ``centre``, on the generator's device.
 
     Guarantee: every point lies in the ball up to rounding, and for `Law.UNIFORM` its norm over R is the (1/d)-th power
-    of a uniform variable, d = ``like.numel()``.
-
-    Uniform points in an Lp ball are g / (||g||_p^p + e)^(1/p) with g of density proportional to exp(-|t|^p) in each
-    coordinate and e exponential (Barthe, Guedon, Mendelson and Naor, Annals of Probability 33, 2005, theorem 1).
+    of a uniform variable, d = ``centre.numel()``. The values of ``centre`` = x0 count for `Law.UNIFORM_IN_BOX` alone.
     """
-    if like.dtype not in (torch.float32, torch.float64):
-        raise InputError(f"points of {like.dtype}: they must be float32 or float64, the sums of others overflow")
-    shape = (count, like.numel())
+    return drawn(ball, centre)(count, generator)
 
-    def rand(*size: int) -> Tensor:
-        return torch.rand(size, generator=generator, dtype=like.dtype, device=generator.device)
 
-    def exponential() -> Tensor:
-        return rand(count).neg_().log1p_().neg_()
-
-    if ball.norm is Norm.LINF:
-        unit = rand(*shape).mul_(2).sub_(1)
-    elif ball.norm is Norm.L2:
-        unit = torch.randn(shape, generator=generator, dtype=like.dtype, device=generator.device)
-        # exp(-t^2) is a Gaussian of variance 1/2: hence the factor 2 before the exponential.
-        unit.div_((unit.square().sum(1) + 2 * exponential()).sqrt_().unsqueeze(1))
+def drawn(ball: Ball, centre: Float[Tensor, "..."]) -> Drawn:
+    """`offsets` of this ball around this image, made ready once for many calls."""
+    if centre.dtype not in (torch.float32, torch.float64):
+        raise InputError(f"points of {centre.dtype}: they must be float32 or float64, the sums of others overflow")
+    if ball.law is Law.UNIFORM_IN_BOX:
+        unit = box.uniform(ball.norm, centre.flatten() / ball.radius, (1 - centre.flatten()) / ball.radius)
     else:
-        # One uniform number gives a Laplace variable, its sign and its size: several times faster than two of them.
-        unit = rand(*shape).mul_(2).sub_(1)
-        size = unit.abs().clamp_(max=1 - torch.finfo(unit.dtype).eps).neg_().log1p_().neg_()
-        total = size.sum(1)
-        if ball.law is Law.UNIFORM:
-            total += exponential()
-        unit = size.copysign_(unit).div_(total.clamp_(min=torch.finfo(unit.dtype).tiny).unsqueeze(1))
-    if ball.law is Law.REFERENCE_CODE and ball.norm is not Norm.LINF:
-        unit.mul_(rand(count).unsqueeze(1))
-    return unit.mul_(ball.radius).view(count, *like.shape)
+        unit = partial(_in_unit_ball, ball, centre)
+    return lambda count, generator: unit(count, generator).mul_(ball.radius).view(count, *centre.shape)
+
+
+def _in_unit_ball(ball: Ball, centre: Tensor, count: int, generator: Generator) -> Float[Tensor, "count d"]:
+    if ball.norm is Norm.LINF or ball.law is Law.UNIFORM:
+        return unit_ball.uniform(ball.norm, count, centre.numel(), centre.dtype, generator)
+    unit = unit_ball.uniform(ball.norm, count, centre.numel(), centre.dtype, generator, sphere=ball.norm is Norm.L1)
+    return unit.mul_(torch.rand(count, 1, generator=generator, dtype=unit.dtype, device=generator.device))
 
 
 def batch_generator(seed: int, image: str, ball: Ball, batch: int, device: torch.device) -> Generator:
@@ -97,11 +95,12 @@ def batch_generator(seed: int, image: str, ball: Ball, batch: int, device: torch
 
 
 def batch_offsets(
-    ball: Ball, n_samples: int, like: Float[Tensor, "..."], generator: Generator
+    ball: Ball, n_samples: int, centre: Float[Tensor, "..."], generator: Generator
 ) -> Iterator[Float[Tensor, "draw ..."]]:
     """The N_s points of one batch, a `DRAW` at a time (the last draw may be cut)."""
     points, numbers = DRAW.get(generator.device.type, DRAW["cpu"])
-    draw = min(points, 1 << max(0, (numbers // like.numel()).bit_length() - 1))
+    draw = min(points, 1 << max(0, (numbers // centre.numel()).bit_length() - 1))
+    of_ball = drawn(ball, centre)
     for start in range(0, n_samples, draw):
         # A whole draw even where fewer are asked for: the first points of a longer batch are those of a shorter one.
-        yield offsets(ball, draw, like, generator)[: n_samples - start]
+        yield of_ball(draw, generator)[: n_samples - start]

@@ -1,5 +1,6 @@
 """CLEVER: sample, take batch maxima, estimate the end point, put it into the bound."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from clever.errors import InputError
+from clever.errors import GradientMasking, InputError
 from clever.estimates import Estimate, estimates
 from clever.extreme_value import EndPoint
 from clever.models import frozen
@@ -28,15 +29,25 @@ NORMS: tuple[str, ...] = ("L1", "L2", "Linf")
 class Score:
     """One estimated lower bound of the distance to the nearest image that the network takes for the target class.
 
-    An estimate: it can exceed the true distance and guarantees nothing. ``score``, ``radius`` and the distance are in
-    [0,1]-pixel units and in the ``norm``; ``capped`` says that the score is R because the bound reached beyond what was
-    sampled; ``floored``, that the end point came out below what is measured at the image itself, which stands in its
-    place (`Settings.floor`). ``target_class`` of an untargeted score is the class with the smallest score. ``margin``
-    and ``gradient_norm``: g(x0) and ``||grad g(x0)||_q`` at the image itself, in logits (per unit of pixel space).
-    ``maxima``: the N_b batch maxima that the end point was estimated from. ``diagnostics``: what else the order has
-    to say, such as the cost of curvatures in Hessian-vector products. ``low`` and ``high``: the score for end points
-    1.96 standard errors above and below the estimated one (`EndPoint.standard_error`, which says how far to trust it),
-    NaN where that error is not known.
+    An estimate: it can exceed the true distance and guarantees nothing. Of a `Defended` network with BPDA, first order
+    does not even estimate a lower bound: it speaks of the distance on the output's side of the defense (`Defended`);
+    `clever.Gauge` estimates one. ``score``, ``radius``, ``reach`` and the distance are in [0,1]-pixel units and in the
+    ``norm``. ``radius``: how far the cap lets a score go, min(R, what the box leaves): where points are clipped to
+    [0,1] or drawn within it, no further than the farthest of them, with shared points that of the largest ball of the
+    norm that the L2 ball holds. ``reach``: the distance of the farthest point sampled, in the norm of the ball sampled.
+    ``segments``: whether the points lay on the segments from t(x0) to t(x), z0 + u (t(x) - z0), and not only at t(x).
+    ``capped`` says that the score is ``radius`` because the bound reached beyond what was sampled; ``floored``, that
+    the end point came out below what is measured at the image itself, which stands in its place (`Settings.floor`);
+    ``on_path``, that what was measured on the way to an adversarial image does (`Settings.path`);
+    ``vanishing``, that gradients were zero or nearly so wherever they were taken, so that the score says nothing;
+    ``already_changed``, that the classifier takes the image itself for another class than ``predicted``, which can be
+    with `Reference.UNDEFENDED` alone: the true distance is 0, whatever the score.
+    ``target_class`` of an untargeted score is the class with the smallest score. ``margin`` and ``gradient_norm``:
+    g(x0) and ``||grad g(x0)||_q`` at the image itself, in logits (per unit of pixel space). ``maxima``: the N_b batch
+    maxima that the end point was estimated from. ``diagnostics``: what else the order has to say, such as the cost of
+    curvatures in Hessian-vector products. ``low`` and ``high``: the score for end points 1.96 standard errors above and
+    below the estimated one (`EndPoint.standard_error`, which says how far to trust it), NaN where that error is not
+    known.
     """
 
     image: str
@@ -50,9 +61,14 @@ class Score:
     high: float
     capped: bool
     floored: bool
+    on_path: bool
+    vanishing: bool
+    already_changed: bool
     margin: float
     gradient_norm: float
     radius: float
+    reach: float
+    segments: bool
     n_batches: int
     n_samples: int
     end_point: EndPoint
@@ -80,11 +96,15 @@ def score(
 ) -> list[Score]:
     """CLEVER of each image, target and norm (Weng et al. 2018, algorithm 1; of a `Defended` network, CLEVER-BPDA).
 
+    What is estimated is a lower bound of the distance to an adversarial image, but for a `Defended` network with BPDA
+    in first order: there it is one of the distance from t(x0) to what f must see (`Defended`).
+
     ``network`` maps images in [0,1] to logits and may be any module, on any device, the images' own. ``targets``:
     "top2", "random", "least", "untargeted" or class numbers. The predicted class is the one defended; with ``labels``,
     the true classes, misclassified images are left out, as the papers do. ``order``: `FirstOrder` or `SecondOrder`. The
     same arguments give the same numbers, and those of an image do not depend on which others there are. `InputError`
     for what cannot be scored, before anything is sampled; `NotFinite` where NaN or infinity turns up in sampling.
+    `GradientMasking` is a warning, once a call.
     """
     if not norms:
         raise InputError(f"no norm: choose from {', '.join(NORMS)}")
@@ -93,7 +113,7 @@ def score(
         raise InputError(f"images of shape {tuple(images.shape)}: there must be one at least, (channel, height, width)")
     results = []
     with frozen(network), tqdm(unit="point", unit_scale=True, disable=not progress, smoothing=0) as bar:
-        order.check(network, images[:1])
+        order.check(network, images[:1], settings)
         found = list(subjects(network, images, targets, settings, labels))
         balls = {settings.ball(Norm.named(norm)) for norm in norms}
         per_class = len(balls) * settings.n_batches * settings.n_samples
@@ -106,6 +126,15 @@ def score(
             )
             left -= per_class * len(subject.classes)
             bar.total = bar.n + left  # a tolerance may have saved some
+    if masked := sum(found.vanishing for found in results):
+        warnings.warn(
+            f"{masked} of {len(results)} scores say nothing: their gradients are zero, or nearly so, at every sampled "
+            "point (gradient masking). A transformation that cannot be differentiated belongs into clever.Defended or "
+            "clever.BPDA, whose backward pass is not zero; a network that ends in a saturated softmax or sigmoid "
+            "should give its logits",
+            GradientMasking,
+            stacklevel=2,
+        )
     return results
 
 
@@ -144,9 +173,14 @@ def score_subject(
                     high=chosen.high,
                     capped=settings.cap and chosen.score == chosen.radius,
                     floored=chosen.floored,
+                    on_path=chosen.on_path,
+                    vanishing=chosen.vanishing,
+                    already_changed=subject.already_changed,
                     margin=subject.margins[label],
                     gradient_norm=subject.gradients[label][norm.dual],
                     radius=chosen.radius,
+                    reach=chosen.reach,
+                    segments=settings.segments or order.segments,
                     n_batches=len(chosen.maxima),
                     n_samples=settings.n_samples,
                     end_point=chosen.end_point,

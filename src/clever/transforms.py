@@ -19,6 +19,7 @@ from clever.bpda import Transformation
 from clever.checks import whole
 from clever.choice import Choice
 from clever.errors import InputError
+from clever.staircase import Steps
 
 Images = Float[Tensor, "batch channel height width"]
 
@@ -60,6 +61,10 @@ class Quantize:
         steps = self.levels - 1
         return images.clamp(0, 1).mul(steps).round().div(steps)
 
+    def steps(self) -> Steps:
+        """Where it jumps: halfway between the levels."""
+        return Steps.at(torch.arange(self.levels, dtype=torch.float64) / (self.levels - 1), 1 / 2)
+
 
 @dataclass(frozen=True)
 class PNG:
@@ -67,6 +72,10 @@ class PNG:
 
     def __call__(self, images: Images) -> Images:
         return Quantize(256)(images)
+
+    def steps(self) -> Steps:
+        """Halfway between the 256 levels."""
+        return Quantize(256).steps()
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,12 @@ class BitDepth:
             return Quantize(2**self.bits)(images)
         step = 2 ** (8 - self.bits)
         return images.clamp(0, 1).mul(255).floor().div(step).floor().mul(step).div(255)
+
+    def steps(self) -> Steps:
+        """Halfway between the levels, or with truncation at them."""
+        if Rounding.named(self.rounding) is Rounding.ROUND:
+            return Quantize(2**self.bits).steps()
+        return Steps.at(torch.arange(0, 256, 2 ** (8 - self.bits), dtype=torch.float64) / 255, 1)
 
 
 class Codec(Choice):
@@ -160,6 +175,34 @@ class Chain:
 
     def __call__(self, images: Images) -> Images:
         return reduce(lambda image, transformation: transformation(image), self.transformations, images)
+
+    def steps(self) -> Steps:
+        """Those of the first, with the levels that the others make of its own; `InputError` where one has no steps."""
+        known = parts(self)
+        if not known:
+            raise InputError(f"{self} is the identity, which has no steps")
+        for one in known:
+            steps_of(one)
+        return reduce(Steps.then, known[1:], steps_of(known[0]))
+
+
+def parts(transformation: Transformation) -> list[Transformation]:
+    """The transformations of a chain, of chains in it too, without identities."""
+    if isinstance(transformation, Chain):
+        return [part for one in transformation.transformations for part in parts(one)]
+    return [] if isinstance(transformation, Identity) else [transformation]
+
+
+def steps_of(transformation: Transformation) -> Steps:
+    """``transformation.steps()``, which a transformation of one's own may offer, too; `InputError` for one without."""
+    if not hasattr(transformation, "steps"):
+        known = ", ".join(kind.__name__ for kind in (Quantize, PNG, BitDepth, Chain))
+        raise InputError(
+            f"{transformation} is no pixelwise staircase that says its steps: {known} do, and whatever has a method "
+            "steps() that returns a clever.Steps; JPEG alone has a gauge of its own"
+        )
+    steps: Steps = transformation.steps()
+    return steps
 
 
 class _Constant(torch.autograd.Function):

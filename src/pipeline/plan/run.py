@@ -11,16 +11,18 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from clever.bpda import Defended
+from clever.bpda import Defended, behind
 from clever.capacity import Capacity, Measure
 from clever.compute import Compute
 from clever.maxima import KEPT
 from clever.models import frozen, logits_of
 from clever.norms import Norm
 from clever.orders import NORMS, FirstOrder, Order
+from clever.settings import Settings
+from clever.subjects import Subject, subject_of
 from pipeline.attack.attacks import Strength, passes
 from pipeline.attack.run import asked
-from pipeline.shared.classifier import bare, defense_of, device
+from pipeline.shared.classifier import backward_of, bare, defense_of, device
 from pipeline.shared.composed import each_cell
 from pipeline.shared.durations import told
 from pipeline.shared.selection import listed, settings_of
@@ -96,15 +98,31 @@ def _speed(cell: DictConfig) -> tuple[int, float, float]:
     complete = nn.Sequential(normalize, network).to(device(cell))
     defense, compute = defense_of(cell), Compute(**cell.compute)
     order: Order = instantiate(cell.order)
-    example = torch.rand(_shape(cell), device=device(cell))
+    settings = settings_of(cell)
+    example = torch.rand(_shape(cell), device=device(cell)).mul_(255).round_().div_(255)  # of 8 bits, as images are
     with frozen(complete), compute.arithmetic():
-        classes = logits_of(complete, example.unsqueeze(0)).shape[1]
-        targets = list(range(1, min(_targets(cell, classes), MOST_TARGETS) + 1))
-        sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda)
-        attacked = Defended(complete, defense)
-        order.check(sampled, example.unsqueeze(0))
-        of_order = _rate(order.measure(sampled, 0, targets), example) * len(targets)
-        return classes, of_order, _rate(FirstOrder().measure(attacked, 0, targets[:1]), example)
+        backward = backward_of(cell.backward, defense) if cell.bpda else None
+        sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda, backward=backward)
+        attacked = Defended(complete, defense, backward=backward_of(cell.attack.backward, defense))
+        logits = logits_of(attacked, example.unsqueeze(0))[0]
+        others = logits.argsort(descending=True).tolist()[1:]
+        targets = others[: min(_targets(cell, len(logits)), MOST_TARGETS)]
+        order.check(sampled, example.unsqueeze(0), settings)
+        subject = subject_of(attacked, example, 0, targets, settings)
+        assert subject is not None  # it has no label to differ from
+        of_order = _rate(_measure(order, sampled, example, subject, targets, settings), example) * len(targets)
+        return len(logits), of_order, _rate(FirstOrder().measure(attacked, example, subject, targets[:1]), example)
+
+
+def _measure(
+    order: Order, sampled: Defended, example: Tensor, subject: Subject, targets: list[int], settings: Settings
+) -> Measure:
+    """Of an image; on segments, its transformation included."""
+    f = behind(sampled) if settings.segments or order.segments else None
+    if f is None:
+        return order.measure(sampled, example, subject, targets)
+    measure = order.measure(f, example, subject, targets)
+    return lambda points: measure(f.seen(points))
 
 
 def _shape(cell: DictConfig) -> tuple[int, int, int]:

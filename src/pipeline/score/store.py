@@ -17,8 +17,9 @@ class Store:
     """A sampler that computes only what no other run has finished, before this one or at the same time.
 
     A folder (`Shelf`) stands for all that decides the numbers but target and batch: image, network, transformation,
-    BPDA, order, code, predicted class, ball, N_s, seed, clipping, precision, kind of device. Each chunk of batches is
-    written as soon as it is computed: a kill loses the chunk under way, and any number of processes share a store.
+    BPDA, order, code, predicted class, ball, N_s, seed, clipping, segments, precision, kind of device. Each chunk of
+    batches is written as soon as it is computed: a kill loses the chunk under way, and any number of processes share a
+    store.
 
     ``compute`` and ``find`` hear of points (each counted once a target) as they are computed or read.
     """
@@ -64,6 +65,7 @@ class Store:
             "n_samples": site.n_samples,
             "seed": site.seed,
             "clip": site.clip,
+            "segments": site.seen is not None,
             "dtype": str(site.centre.dtype),
             "device": site.centre.device.type,
         }

@@ -1,0 +1,147 @@
+"""A gauge that takes the gradient's norm's place behind a staircase, and the images its minimum leads to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clever import bounds
+from clever.bpda import BPDA, Behind, Defended, Transformation
+from clever.capacity import Measure
+from clever.errors import InputError
+from clever.jpeg_gauge import JPEGGauge
+from clever.jumps import sides
+from clever.knapsack import solve
+from clever.margin import margins, of_gradients
+from clever.maxima import BatchMaxima
+from clever.models import logits_of
+from clever.norms import Norm
+from clever.settings import Settings
+from clever.subjects import Subject
+from clever.transforms import JPEG, parts, steps_of
+
+NORMS = tuple(Norm)
+Gradients = Float[Tensor, "row channel height width"]
+GaugeOf = Callable[[Gradients, Float[Tensor, " row"]], Float[Tensor, "row norm"]]
+"""h(G) for gradients G and margins g, in the norms of `NORMS`."""
+NEAREST = 1e-8
+"""The least h that is told apart from 0, well below what rounding does to a pixel: K = g / h must be finite."""
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """K = g / h(G) in place of the gradient's norm, for a classifier behind a pixelwise staircase with BPDA.
+
+    h(G) = min { ||x' - x0||_p : x' in [0,1]^d, <G, t(x') - z0> <= -g }, z0 = t(x0), G the gradient of f's margin at a
+    point z and g the margin at z0. By the mean value theorem on the segment from z0 to t(x'), no x' nearer than the
+    least h(G(z)) changes the class, z ranging over the segments from z0 to t(x), x in the ball. So the maximum of K
+    over them makes min(g / K, R) a lower bound of the distance of the *input*; estimated from samples, it is an
+    estimate. For t = identity K is the dual norm of G, and this the first order on segments.
+
+    h is the value of a knapsack with a linear relaxation that is never above it (`clever.knapsack`). Points are drawn
+    on the segments, whatever the settings say. Which staircases: those whose `steps` are known (`Quantize`, `PNG`,
+    `BitDepth`, chains of these, transformations of one's own with a method ``steps``), and `JPEG`, an idealised one, in
+    the space of its coefficients (`clever.jpeg_gauge`). `InputError` for others, for a classifier without BPDA, and
+    where the settings take g(x0) from the undefended classifier.
+    """
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return "gauge"
+
+    @property
+    def segments(self) -> bool:
+        """Always: the theorem needs them."""
+        return True
+
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
+        """`InputError` for a classifier behind anything but staircases that it knows, or without BPDA."""
+        if isinstance(network, Defended) and parts(network.defense):
+            if not isinstance(network.transformation, BPDA):
+                raise InputError(f"the gauge needs BPDA: the true gradient behind {network.defense} is zero")
+            if network.backward is not None:
+                raise InputError(f"the gauge needs the gradient of f itself, not one through {network.backward}")
+            gauge_of(network.defense, example[0])
+
+    def measure(
+        self, network: nn.Module, image: Float[Tensor, "channel height width"], subject: Subject, targets: Sequence[int]
+    ) -> Measure:
+        """K in the three norms."""
+        h = gauge_of(network.defense, image) if isinstance(network, Behind) else gauge_of(None, image)
+        start = image.unsqueeze(0)
+        row = logits_of(network, network.seen(start) if isinstance(network, Behind) else start, subject.index)
+        for target, margin in zip(targets, margins(row, subject.predicted, targets)[0].tolist(), strict=True):
+            given = subject.margins[target]
+            if abs(margin - given) > 1e-2 * (abs(margin) + abs(given) + 1e-3):
+                raise InputError(
+                    f"the margin at t(x0) is {margin:g}, but that of the image is given as {given:g}: the gauge needs "
+                    "the setting reference=defended"
+                )
+
+        def measured(target: int, gradient: Tensor) -> Tensor:
+            margin = gradient.new_full((len(gradient),), max(subject.margins[target], NEAREST))
+            inverse = margin.unsqueeze(1) / h(gradient, margin).clamp(min=NEAREST)
+            return inverse + 0 * gradient.flatten(1).sum(1, keepdim=True)  # NaN must show
+
+        def gauges(points: Tensor) -> Tensor:
+            return of_gradients(network, points, subject.predicted, targets, measured)
+
+        return gauges
+
+    def column(self, norm: Norm, settings: Settings) -> int:
+        """The norm's own."""
+        return NORMS.index(norm)
+
+    def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
+        """min(g / K, R)."""
+        return bounds.first_order(subject.margins[target], maximum, radius)
+
+    def diagnostics(self, maxima: BatchMaxima, target: int) -> dict[str, float]:
+        """None."""
+        return {}
+
+
+def gauge_of(defense: Transformation | None, image: Float[Tensor, "channel height width"]) -> GaugeOf:
+    """The gauge h of gradients around one image."""
+    if defense is None or not parts(defense):
+        return lambda gradients, margin: torch.stack(
+            [margin / norm.dual.of(gradients).clamp(min=torch.finfo(margin.dtype).tiny) for norm in NORMS], 1
+        )
+    first, *others = parts(defense)
+    if isinstance(first, JPEG) and not others:
+        return JPEGGauge(first, image)
+    steps, x0 = steps_of(defense), image.unsqueeze(0)
+    both = sides(steps, x0.flatten(1), defense(x0).flatten(1))
+
+    def of(gradients: Tensor, margin: Tensor) -> Tensor:
+        flat = gradients.flatten(1)
+        facing, weights = both.facing(flat > 0), flat.abs()
+        return torch.stack([solve(facing, weights, margin, norm).distance for norm in NORMS], 1)
+
+    return of
+
+
+def minimiser(
+    defense: Transformation,
+    images: Float[Tensor, "row channel height width"],
+    gradients: Float[Tensor, "row channel height width"],
+    margins: Float[Tensor, " row"],
+    norm: Norm,
+    overshoot: float = 1e-6,
+) -> Float[Tensor, "row channel height width"]:
+    """Near x' with <G, t(x') - t(x0)> <= -g, for a row each of images x0, gradients G and margins g > 0.
+
+    The images that the jumps of the gauge's knapsack lead to: each pixel that jumps lies ``overshoot`` beyond its
+    boundary, within [0,1]; all others stay. ||x' - x0||_p is within one pixel's jump (and, for pixels with equal gain
+    and cost, all of theirs) of the least. Where all jumps together fall short of g, x' takes all of them. `InputError`
+    for a ``defense`` that is no pixelwise staircase with known steps.
+    """
+    both = sides(steps_of(defense), images.flatten(1), defense(images).flatten(1))
+    down = gradients.flatten(1) > 0
+    facing = both.facing(down)
+    jumps = solve(facing, gradients.flatten(1).abs(), margins, norm).jumps
+    moved = torch.where(jumps > 0, facing.distance(jumps) + overshoot, 0)
+    return (images.flatten(1) + torch.where(down, -moved, moved)).clamp(0, 1).view_as(images)
