@@ -24,7 +24,7 @@ TAKES_IMAGES = re.compile(r"images: |\bImages\b|\bradius: |channel height width|
 """Whoever takes images or a radius says in which units."""
 OWED: set[str] = {
     *("BitDepth", "Chain", "FirstOrder", "Identity", "JPEG", "PNG", "Quantize"),  # units, or what they refuse
-    *("Ball", "paper", "reference_code"),
+    *("Ball", "paper", "pixelwise", "reference_code"),
 }
 """Names whose docstrings leave something out. A name whose docstrings no longer do is to be taken out of here."""
 
