@@ -65,7 +65,7 @@ $(BIN)/docs: $(BIN)/ready
 	touch $@
 
 docs: $(BIN)/docs
-	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@echo "Documentation: site/index.html"
 
 # The wheel comes from the source distribution, so that what is tried is what that holds.
