@@ -176,6 +176,7 @@ def test_settings_within_sentences_exist(page: str) -> None:
                 assert re.search(rf"\b{leaf}:", texts), f"{page}: no setting is called {key}"
 
 
+@pytest.mark.filterwarnings("ignore::clever.GradientMasking")
 @pytest.mark.parametrize("page", PAGES)
 def test_python_runs(page: str, tmp_path: Path) -> None:
     """With a network and images of the reader's own."""

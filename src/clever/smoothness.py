@@ -157,8 +157,20 @@ def _numerical(
         logits: Tensor = functional_call(network, tensors, (points,))
         return logits.reshape(len(points), -1).to(weights) @ weights
 
-    with frozen(network):
+    with frozen(network), _beyond_the_box(network):
         return unexplained(mixed, example, torch.stack(lines).to(example), precision)
+
+
+@contextmanager
+def _beyond_the_box(network: nn.Module) -> Iterator[None]:
+    """Within it nothing is moved into [0,1]: what bends there is the clamp of a defended network, not the network."""
+    clamped = [module for module in network.modules() if isinstance(module, Clamped)]
+    hooks = [module.register_forward_hook(lambda _, given, __: given[0]) for module in clamped]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -73,9 +73,8 @@ def backward_of(chosen: str | DictConfig, defense: Transformation) -> Transforma
 
     None for the identity, and where there is nothing for which a smooth substitute could stand.
     """
-    if isinstance(chosen, DictConfig):
-        substitute: Transformation = instantiate(chosen, _convert_="all")
-        return substitute
+    if isinstance(chosen, DictConfig) and callable(substitute := instantiate(chosen, _convert_="all")):
+        return substitute  # type: ignore[no-any-return]
     smooth = {"identity": False, "smooth": bool(parts(defense))}
     smooth["smooth_jpeg"] = any(isinstance(part, JPEG) for part in parts(defense))
     if chosen not in smooth:
