@@ -77,7 +77,7 @@ def backward_of(chosen: str | DictConfig, defense: Transformation) -> Transforma
         return substitute  # type: ignore[no-any-return]
     smooth = {"identity": False, "smooth": bool(parts(defense))}
     smooth["smooth_jpeg"] = any(isinstance(part, JPEG) for part in parts(defense))
-    if chosen not in smooth:
+    if not isinstance(chosen, str) or chosen not in smooth:
         raise InputError(
             f"backward is {chosen!r}: it must be one of {', '.join(smooth)}, or what makes a differentiable function, "
             "backward={_target_: ...}"
