@@ -1,47 +1,21 @@
 """How strong an attack must be: distances on a real network as each strength doubles the one before, and their cost.
 
-Needs the folder of tests/cifar10_sample.py (CIFAR10_SAMPLE): a DenseNet-BC and CIFAR-10 images. For each defense, norm
+Needs a DenseNet-BC and CIFAR-10 images (benchmarks/cifar10.py). For each defense, norm
 and strength: the distance of the top-2 class of each image, its change from the strength before, passes and processor
 seconds an image, one thread. Example: python benchmarks/attack_strength.py --images 6
 """
 
-import os
 import time
-from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
+from cifar10 import DEFENSES, sample
 from report import parser, report
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 import clever
 from clever.models import frozen, logits_of
 from pipeline.attack.attacks import Strength, smallest_distances
-from pipeline.shared.networks.densenet_bc import DenseNetBC
-
-SAMPLE = Path(os.environ.get("CIFAR10_SAMPLE", Path(__file__).parents[2] / "shared" / "cifar10-sample"))
-DEFENSES = {
-    "identity": clever.Identity(),
-    "jpeg": clever.JPEG(),
-    "png": clever.PNG(),
-    "quantize": clever.Quantize(16),
-    "bit_depth": clever.BitDepth(3),
-}
-
-
-def sample(count: int) -> tuple[nn.Module, Tensor, Tensor]:
-    """The network and the first images of its test set, with their classes."""
-    state = torch.load(SAMPLE / "checkpoint_100.pth.tar", map_location="cpu", weights_only=True)["state_dict"]
-    network = DenseNetBC(depth=100, growth=12)
-    network.load_state_dict(state)
-    files = sorted((SAMPLE / "test").rglob("*.png"), key=lambda file: file.name)[:count]
-    classes = sorted({folder.name for folder in (SAMPLE / "test").iterdir()})
-    images = torch.stack([torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 255 for file in files])
-    normalize = clever.Normalize([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010])
-    labels = torch.tensor([classes.index(file.parent.name) for file in files])
-    return nn.Sequential(normalize, network).eval(), images, labels
 
 
 def change(distance: Tensor, before: Tensor | None) -> str:

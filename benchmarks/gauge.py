@@ -1,20 +1,17 @@
 """The gauge beside published BPDA on a real network: what K costs beyond the gradient's norm, and what the scores are.
 
-Needs the folder of tests/cifar10_sample.py (CIFAR10_SAMPLE): a DenseNet-BC and CIFAR-10 images. For each defense, image
-and ball: min(g / L, R) as published, from the largest gradient norm at images t(x), and min(g / K, R), from the largest
-gauge on the segments, both of the same x. Example: python benchmarks/gauge.py --images 4
+Needs a DenseNet-BC and CIFAR-10 images (benchmarks/cifar10.py). For each defense, image and ball: min(g / L, R) as
+published, from the largest gradient norm at images t(x), and min(g / K, R), from the largest gauge on the segments,
+both of the same x. Example: python benchmarks/gauge.py --images 4
 """
 
-import os
 import statistics
 import time
-from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
+from cifar10 import DEFENSES, sample
 from report import parser, report
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 import clever
@@ -25,30 +22,9 @@ from clever.models import frozen
 from clever.orders import Order
 from clever.sampling import Ball
 from clever.subjects import Subject, subject_of
-from pipeline.shared.networks.densenet_bc import DenseNetBC
 
-SAMPLE = Path(os.environ.get("CIFAR10_SAMPLE", Path(__file__).parents[2] / "shared" / "cifar10-sample"))
-DEFENSES = {
-    "identity": clever.Identity(),
-    "jpeg": clever.JPEG(),
-    "png": clever.PNG(),
-    "quantize": clever.Quantize(16),
-    "bit_depth": clever.BitDepth(3),
-    "bit_depth, truncating": clever.BitDepth(3, rounding="truncate"),
-}
+ALL_DEFENSES = DEFENSES | {"bit_depth, truncating": clever.BitDepth(3, rounding="truncate")}
 BALLS = [Ball(clever.Norm.L2, 3.0), Ball(clever.Norm.L2, 0.1), Ball(clever.Norm.LINF, 0.1)]
-
-
-def sample(count: int) -> tuple[nn.Module, list[Tensor], list[int]]:
-    """The network and the first images of its test set, with their classes."""
-    state = torch.load(SAMPLE / "checkpoint_100.pth.tar", map_location="cpu", weights_only=True)["state_dict"]
-    network = DenseNetBC(depth=100, growth=12)
-    network.load_state_dict(state)
-    files = sorted((SAMPLE / "test").rglob("*.png"), key=lambda file: file.name)[:count]
-    classes = sorted({folder.name for folder in (SAMPLE / "test").iterdir()})
-    images = [torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 255 for file in files]
-    normalize = clever.Normalize([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010])
-    return nn.Sequential(normalize, network).eval(), images, [classes.index(file.parent.name) for file in files]
 
 
 def main() -> None:
@@ -56,7 +32,7 @@ def main() -> None:
     described = parser(__doc__)
     described.add_argument("--images", type=int, default=4)
     described.add_argument("--points", type=int, default=128)
-    described.add_argument("--defenses", nargs="+", choices=list(DEFENSES), default=list(DEFENSES))
+    described.add_argument("--defenses", nargs="+", choices=list(ALL_DEFENSES), default=list(ALL_DEFENSES))
     options = described.parse_args()
     torch.set_num_threads(1)
     net, images, labels = sample(options.images)
@@ -65,9 +41,9 @@ def main() -> None:
     orders: list[Order] = [clever.FirstOrder(), clever.Gauge()]
     with frozen(net), tqdm(total=len(options.defenses) * len(images)) as bar:
         for name in options.defenses:
-            defended = clever.Defended(net, DEFENSES[name])
+            defended = clever.Defended(net, ALL_DEFENSES[name])
             for image, label in zip(images, labels, strict=True):
-                subject = subject_of(defended, image, 0, ["top2"], settings, label)
+                subject = subject_of(defended, image, 0, ["top2"], settings, int(label))
                 for ball in BALLS if subject else []:
                     assert subject
                     rows += [measured(order, defended, image, subject, ball, options.points) for order in orders]
