@@ -4,14 +4,16 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import fmin
 from scipy.stats import gumbel_l, kstest, weibull_min
 
-from clever.cutoffs import cutoffs
+from clever.cutoffs import HIGH, LOW, RECIPROCAL_SHAPES, SIZES, cutoffs
 from clever.errors import InputError
 from clever.extreme_value import SHAPES, Estimator, end_points
 from clever.interval import intervals
+from conftest import ROOT
 
 TRUE = 20.0
 
@@ -280,3 +282,10 @@ def test_profile_is_the_best_of_the_likelihood_and_describes_the_law() -> None:
 def test_what_is_no_sample_is_refused(maxima: list[float], estimator: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         end_points(np.array([maxima], dtype=np.float64), estimator)
+
+
+def test_the_cutoffs_are_those_that_the_benchmark_found() -> None:
+    made = pd.read_csv(ROOT / "benchmarks" / "results" / "cutoffs.csv").set_index(["N_b", "reciprocal shape"])
+    for table, side in ((LOW, "low"), (HIGH, "high")):
+        found = made[side].unstack().loc[list(SIZES), list(RECIPROCAL_SHAPES)]
+        assert np.array_equal(table, found.to_numpy())

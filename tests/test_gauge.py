@@ -84,14 +84,19 @@ def brute_force(of_pixel: list[list[tuple[float, float]]], margin: float) -> lis
 
 
 def relaxation(of_pixel: list[list[tuple[float, float]]], margin: float, p: int) -> float:
-    """The linear program: a share of each jump, at most one in all for a pixel."""
+    """The linear program: a share of each jump, at most one in all for a pixel.
+
+    Its costs in units of the best choice of whole jumps: a solver takes costs below 1e-7 for none.
+    """
     gains = [gain for pixel in of_pixel for gain, _ in pixel]
-    costs = [way**p for pixel in of_pixel for _, way in pixel]
+    least = brute_force(of_pixel, margin)[p - 1]
+    unit = least if 0 < least < math.inf else 1.0
+    costs = [(way / unit) ** p for pixel in of_pixel for _, way in pixel]
     one = np.zeros((len(of_pixel), len(gains)))
     for row, start in zip(one, np.cumsum([0, *map(len, of_pixel)]), strict=False):
         row[start : start + len(of_pixel[0])] = 1
     found = linprog(costs, A_ub=np.vstack([-np.array(gains), one]), b_ub=[-margin, *[1] * len(one)])
-    return float(found.fun) ** (1 / p) if found.status == 0 else math.inf
+    return unit * float(found.fun) ** (1 / p) if found.status == 0 else math.inf
 
 
 @pytest.mark.parametrize("defense", STAIRCASES, ids=lambda one: type(one).__name__)
