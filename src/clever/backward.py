@@ -8,10 +8,11 @@ from functools import reduce
 from jaxtyping import Float
 from torch import Tensor
 
-from clever import jpeg_smooth
+from clever import jpeg_linear
 from clever.bpda import Transformation
 from clever.errors import InputError
-from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize, Rounding
+from clever.staircase import Steps
+from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize
 
 Images = Float[Tensor, "batch channel height width"]
 
@@ -24,7 +25,7 @@ class Smooth:
     1 - s cos(2 pi y) steps apart, is largest at a jump and smallest in the middle of a step, where it still is
     1 - s > 0 for s < 1; its mean over a step is 1, the identity's. With s = 0 a pixelwise staircase is the identity
     (but for the clipping to [0,1]), JPEG what is left of it without quantization. In JPEG the coefficients are rounded
-    so, and roundings to whole levels are left out (`clever.jpeg_smooth`).
+    so, and roundings to whole levels are left out (`clever.jpeg_linear`).
 
     ``transformation``: `Identity`, `Quantize`, `PNG`, `BitDepth`, `JPEG` or a `Chain` of these, else `InputError`:
     any other callable needs a backward function of its own. With ``jpeg_only`` everything but JPEG is the identity, as
@@ -57,22 +58,18 @@ class Smooth:
                 return lambda images: reduce(lambda image, part: part(image), parts, images)
             case _ if self.jpeg_only or isinstance(transformation, Identity):
                 return Identity()
-            case Quantize(levels):
-                return self._steps(1 / (levels - 1), 0.0)
-            case PNG():
-                return self._steps(1 / 255, 0.0)
-            case BitDepth(bits, rounding):
-                if Rounding.named(rounding) is Rounding.ROUND:
-                    return self._steps(1 / (2**bits - 1), 0.0)
-                return self._steps(2 ** (8 - bits) / 255, 0.5)  # of two truncations the coarser one is left
+            case Quantize() | PNG() | BitDepth():
+                return self._even(transformation.steps())
         known = ", ".join(kind.__name__ for kind in (Identity, Quantize, PNG, BitDepth, JPEG, Chain))
         raise InputError(
             f"no smooth substitute for {type(transformation).__name__}: there is one for {known}; give BPDA the "
             "differentiable function itself (backward)"
         )
 
-    def _steps(self, step: float, offset: float) -> Callable[[Images], Images]:
+    def _even(self, steps: Steps) -> Callable[[Images], Images]:
+        step = float(steps.levels[1] - steps.levels[0])
+        offset = float(steps.boundaries[0]) / step - 0.5  # of the first boundary from where rounding has it
         return lambda images: self.rounded(images.clamp(0, 1) / step - offset) * step
 
     def _jpeg(self, jpeg: JPEG) -> Callable[[Images], Images]:
-        return lambda images: jpeg_smooth.compressed(images * 255, jpeg.quality, jpeg.subsampling, self.rounded) / 255
+        return lambda images: jpeg_linear.compressed(images * 255, jpeg.quality, jpeg.subsampling, self.rounded) / 255

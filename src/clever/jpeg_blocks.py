@@ -120,13 +120,13 @@ def _upsampled(plane: Plane, step: tuple[int, int], shape: torch.Size) -> Plane:
         return plane.repeat_interleave(rows, 1).repeat_interleave(columns, 2)[:, : shape[0], : shape[1]]
     # The offsets before the shift differ from column to column, so that halves do not all go the same way.
     offsets, bits = ([8, 7], 4) if rows == 2 else ([1, 2], 2)
-    wide: Tensor = triangle(triangle(plane, 1) if rows == 2 else plane, 2)
+    wide: Tensor = _triangle(_triangle(plane, 1) if rows == 2 else plane, 2)
     wide += torch.tensor(offsets, device=plane.device).repeat(plane.shape[2])
     wide = (wide / 2**bits).floor()
     return wide[:, : shape[0], : shape[1]]
 
 
-def triangle(plane: Plane, axis: int) -> Plane:
+def _triangle(plane: Plane, axis: int) -> Plane:
     """Twice as many numbers along the axis, 3 times the nearest and once the next nearest, the edge repeated."""
     length = plane.shape[axis]
     first, last = plane.narrow(axis, 0, 1), plane.narrow(axis, length - 1, 1)
@@ -164,4 +164,5 @@ def _shifted(values: Tensor, bits: int) -> Tensor:
 
 
 def repeated(plane: Plane, rows: int, columns: int) -> Plane:
+    """With its last row and column repeated so many times."""
     return functional.pad(plane, (0, columns, 0, rows), mode="replicate") if rows or columns else plane

@@ -1,7 +1,12 @@
-"""The two linear maps of a JPEG file around its one staircase: pixels to coefficients, and back."""
+"""JPEG in real numbers: two linear maps, pixels to coefficients and back, around its one staircase.
+
+Beside the file's own arithmetic (`clever.jpeg_blocks`), whose derivative is zero. Roundings to whole levels, before,
+within and after, are left out: their steps are small beside those of the quantization tables.
+"""
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,15 +14,27 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from clever import jpeg_blocks
-from clever.jpeg_blocks import STEPS, Levels, Plane
+from clever.jpeg_blocks import CONSTANT_BITS, STEPS, Levels, Plane, repeated, tables, transform
 
 Coefficients = Float[Tensor, "batch number"]
+Blocks = Float[Tensor, "batch row column 8 8"]
 COLOURS = [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
 """Luma and the two chroma channels of RGB (ITU-R BT.601, as JFIF has it), without their offsets."""
 ITERATIONS = 100
 MARGIN = 1.005
 """A power iteration comes from below: the factor that makes its result an upper bound, measured to be ample."""
+
+
+def compressed(levels: Levels, quality: int, subsampling: str, rounding: Callable[[Tensor], Tensor]) -> Levels:
+    """About `clever.jpeg_blocks.compressed` of any real levels, differentiable where ``rounding`` is.
+
+    With ``torch.round`` it differs from the codec by the roundings left out, a level or two; with the identity it is
+    the loss by chroma subsampling alone, which is linear. Levels outside 0 to 255 are clipped.
+    """
+    levels = levels.clamp(0, 255)
+    linear = Linear(levels[0], quality, subsampling)
+    kept = rounding(linear.encode(levels) / linear.table) * linear.table
+    return (linear.decode(kept) + 128).clamp(0, 255)
 
 
 class Linear:
@@ -30,24 +47,28 @@ class Linear:
 
     def __init__(self, like: Float[Tensor, "channel height width"], quality: int, subsampling: str) -> None:
         self.shape, self.step = like.shape, STEPS[subsampling]
-        self.cosines = (jpeg_blocks.transform(like.device) / (math.sqrt(8) * 2**jpeg_blocks.CONSTANT_BITS)).to(like)
         self.colours = torch.tensor(COLOURS, dtype=like.dtype, device=like.device)
-        luma, chroma = (table.to(like).flatten() for table in jpeg_blocks.tables(quality, like.device))
-        sizes = [block.shape[1] for block in self._blocks(torch.zeros_like(like).unsqueeze(0))]
-        self.blocks = sizes
-        self.table = torch.cat([luma.repeat(sizes[0]), *(chroma.repeat(size) for size in sizes[1:])])
+        rows, columns = self.step
+        height, width = self.shape[1:]
+        # Columns are repeated up to whole blocks before the mean is taken, rows only up to a whole sample.
+        self.fill = (-height % rows, -width % (8 * columns)) if columns > 1 else (0, 0)
+        means = (height + self.fill[0]) // rows, (width + self.fill[1]) // columns
+        self.blocks = [(-(-h // 8), -(-w // 8)) for h, w in [(height, width), *[means] * (self.shape[0] - 1)]]
+        luma, chroma = (table.to(like).flatten() for table in tables(quality, like.device))
+        self.table = torch.cat(
+            [(chroma if at else luma).repeat(math.prod(size)) for at, size in enumerate(self.blocks)]
+        )
 
     def encode(self, levels: Levels) -> Coefficients:
         """The coefficients before they are rounded; white is 127 and black -128."""
-        blocks = self._blocks(levels)
-        return torch.cat([(self.cosines @ block @ self.cosines.T).flatten(1) for block in blocks], 1)
+        return torch.cat([to_blocks(plane).flatten(1) for plane in self._planes(levels)], 1)
 
     def decode(self, coefficients: Coefficients) -> Levels:
-        """The levels, less 128 of each luma pixel."""
+        """The levels, less 128."""
+        sizes = [64 * math.prod(size) for size in self.blocks]
         planes = []
-        for index, part in enumerate(coefficients.split([64 * size for size in self.blocks], 1)):
-            pixels = self.cosines.T @ part.unflatten(1, (-1, 8, 8)) @ self.cosines
-            planes.append(self._plane(pixels, self.step if index else (1, 1)))
+        for at, (part, size) in enumerate(zip(coefficients.split(sizes, 1), self.blocks, strict=True)):
+            planes.append(self._plane(part.view(-1, *size, 8, 8), self.step if at else (1, 1)))
         if len(planes) == 1:
             return planes[0].unsqueeze(1)
         return torch.einsum("ij,bjhw->bihw", torch.linalg.inv(self.colours), torch.stack(planes, 1))
@@ -59,30 +80,44 @@ class Linear:
             (back,) = torch.autograd.grad(self.decode(at), at, gradients)
         return back
 
-    def _blocks(self, levels: Levels) -> list[Tensor]:
-        """Of each channel, (batch, block, 8, 8)."""
+    def _planes(self, levels: Levels) -> list[Plane]:
+        """Of each channel, luma less 128."""
         if self.shape[0] == 1:
-            return [_cut(levels[:, 0] - 128)]
+            return [levels[:, 0] - 128]
         luma, *chroma = torch.einsum("ij,bjhw->bihw", self.colours, levels).unbind(1)
-        rows, columns = self.step
-        fill = -luma.shape[1] % rows, -luma.shape[2] % (8 * columns if columns > 1 else 1)
-        means = [functional.avg_pool2d(_repeated(plane, *fill), self.step) for plane in chroma]
-        return [_cut(luma - 128), *map(_cut, means)]
+        return [luma - 128, *(functional.avg_pool2d(repeated(plane, *self.fill), self.step) for plane in chroma)]
 
-    def _plane(self, pixels: Tensor, step: tuple[int, int]) -> Plane:
-        """The blocks side by side, as many pixels as the image has."""
+    def _plane(self, blocks: Blocks, step: tuple[int, int]) -> Plane:
+        """As many pixels as the image has."""
         height, width = (-(-size // by) for size, by in zip(self.shape[1:], step, strict=True))
-        rows, columns = -(-height // 8), -(-width // 8)
-        if step != (1, 1):  # blocks that hold nothing but the filling of whole samples
-            columns = max(columns, pixels.shape[1] // rows)
-        plane: Tensor = (
-            pixels.unflatten(1, (rows, columns)).transpose(2, 3).flatten(3).flatten(1, 2)[:, :height, :width]
-        )
+        plane = of_blocks(blocks, height, width)
         if step == (1, 1):
             return plane
+        # halfway between pixels as libjpeg's triangle filter, which does without where the plane is too narrow
         how: dict[str, Any] = {"mode": "bilinear", "align_corners": False} if width > 2 else {"mode": "nearest"}
         wide: Tensor = functional.interpolate(plane.unsqueeze(1), scale_factor=step, **how).squeeze(1)
         return wide[:, : self.shape[1], : self.shape[2]]
+
+
+def to_blocks(plane: Plane) -> Blocks:
+    """The cosine coefficients of its blocks, an orthogonal map; the edge is repeated to fill the last blocks."""
+    height, width = plane.shape[1:]
+    rows, columns = -(-height // 8), -(-width // 8)
+    filled = repeated(plane, 8 * rows - height, 8 * columns - width)
+    cosines = _cosines(plane)
+    return cosines @ filled.view(-1, rows, 8, columns, 8).transpose(2, 3) @ cosines.T
+
+
+def of_blocks(coefficients: Blocks, height: int, width: int) -> Plane:
+    """The inverse of `to_blocks`, for a plane of that height and width."""
+    cosines = _cosines(coefficients)
+    pixels = (cosines.T @ coefficients @ cosines).transpose(2, 3)
+    return pixels.flatten(3, 4).flatten(1, 2)[:, :height, :width]
+
+
+def _cosines(like: Tensor) -> Float[Tensor, "8 8"]:
+    cosines: Tensor = transform(like.device) / (2**CONSTANT_BITS * 8**0.5)
+    return cosines.to(like.dtype)
 
 
 @functools.cache
@@ -101,13 +136,3 @@ def largest_singular_value(shape: tuple[int, int, int], subsampling: str) -> flo
             size = float(there.detach().norm())
             (vector,) = torch.autograd.grad(there.square().sum() / 2, vector)
     return MARGIN * size
-
-
-def _cut(plane: Plane) -> Tensor:
-    plane = _repeated(plane, -plane.shape[1] % 8, -plane.shape[2] % 8)
-    blocks: Tensor = plane.unflatten(2, (-1, 8)).unflatten(1, (-1, 8)).transpose(2, 3).flatten(1, 2)
-    return blocks
-
-
-def _repeated(plane: Plane, rows: int, columns: int) -> Plane:
-    return functional.pad(plane, (0, columns, 0, rows), mode="replicate")
