@@ -145,3 +145,13 @@ def behind(network: nn.Module) -> Behind | None:
     if isinstance(network, Defended) and isinstance(network.transformation, BPDA) and network.backward is None:
         return Behind(network.network, network.defense)
     return None
+
+
+def on_segments(network: nn.Module) -> tuple[nn.Module, Transformation]:
+    """What is measured on segments, and what an image is there: f and t of `behind`, else the network and the image."""
+    f = behind(network)
+    return (f, f.seen) if f else (network, _as_it_is)
+
+
+def _as_it_is(images: Tensor) -> Tensor:
+    return images

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clever.bpda import behind
+from clever.bpda import on_segments
 from clever.capacity import Measure
 from clever.extreme_value import EndPoint, end_points
 from clever.maxima import BatchMaxima, Site
@@ -63,10 +63,7 @@ def estimates(
     sampler: Sampler,
 ) -> dict[tuple[Norm, int], Estimate]:
     """Batch after batch at the points of one ball, for each target class until the settings' budget or tolerance."""
-    measured, seen = network, None
-    if settings.segments or order.segments:
-        f = behind(network)
-        measured, seen = (f, f.seen) if f else (network, _as_it_is)
+    measured, seen = on_segments(network) if settings.segments or order.segments else (network, None)
     site = Site(image, subject.name, ball, settings.n_samples, settings.seed, settings.clip, seen)
 
     def measure_of(targets: Sequence[int]) -> Measure:
@@ -133,7 +130,3 @@ def _made(
         masked = measured > VANISHING * subject.dimension ** (1 / norm.p)
         floored, on_path = floor > max(point.value, path), path > max(point.value, floor)
         yield Estimate(score, low, high, radius, reach, point, floored, on_path, masked, told, row)
-
-
-def _as_it_is(images: Tensor) -> Tensor:
-    return images

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clever.bisection import bisected
 from clever.norms import Norm
 
 HALVINGS = 40
@@ -38,8 +39,9 @@ def _together(steep: Tensor, room: Tensor, goal: Tensor, norm: Norm) -> Tensor:
     speed = steep / steep.amax(1, keepdim=True).clamp(min=1e-30) if norm is Norm.L2 else (steep > 0).to(steep)
     # so far that the slowest number that counts could cross the whole range
     low, high = torch.zeros_like(goal), (1 / speed.where(speed > 0, 1).amin(1, keepdim=True)).clamp(max=1e6)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        short = (steep * torch.minimum(middle * speed, room)).sum(1, keepdim=True) < goal
-        low, high = torch.where(short, middle, low), torch.where(short, high, middle)
-    return torch.minimum(high * speed, room)
+
+    def short(reach: Tensor) -> Tensor:
+        return (steep * torch.minimum(reach * speed, room)).sum(1, keepdim=True) < goal
+
+    _, reach = bisected(short, low, high, HALVINGS)
+    return torch.minimum(reach * speed, room)

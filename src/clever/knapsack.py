@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from clever.bisection import bisected
 from clever.jumps import Jumps, Numbers
 from clever.norms import Norm
 
@@ -47,10 +48,7 @@ def solve(jumps: Jumps, weights: Numbers, margin: Float[Tensor, " row"], norm: N
     impossible = falls_short(jumps.most()).squeeze(1)
     if norm is Norm.LINF:
         low, high = torch.zeros_like(goal), torch.full_like(goal, float(jumps.distance(jumps.most()).max()))
-        for _ in range(HALVINGS + 6):
-            middle = (low + high) / 2
-            short = falls_short(jumps.within(middle))
-            low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+        low, high = bisected(lambda radius: falls_short(jumps.within(radius)), low, high, HALVINGS + 6)
         distance, chosen = low.squeeze(1), jumps.within(high)
     else:
         distance, chosen = _relaxed(jumps, weights, goal, int(norm.p), falls_short)
@@ -64,11 +62,11 @@ def _relaxed(
     # What the multiplier is for t = identity, about.
     norm = torch.linalg.vector_norm(weights, dim=1, keepdim=True).clamp(min=1e-30)
     guess = (2 * goal / norm.square() if p == 2 else 1 / weights.amax(1, keepdim=True)).clamp(1e-30, 1e30).log2()
-    low, high = guess - DOUBLINGS, guess + DOUBLINGS
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        short = falls_short(jumps.best(middle.exp2() * weights, p))
-        low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+
+    def cheap(price: Tensor) -> Tensor:
+        return falls_short(jumps.best(price.exp2() * weights, p))
+
+    low, high = bisected(cheap, guess - DOUBLINGS, guess + DOUBLINGS, HALVINGS)
     bound = torch.maximum(*(_dual(jumps, weights, goal, end.exp2(), p) for end in (low, high)))
     short, enough = (jumps.best(end.exp2() * weights, p) for end in (low, high))
     chosen = _fewest(short, enough, falls_short)
@@ -82,10 +80,7 @@ def _fewest(short: Tensor, enough: Tensor, falls_short: Callable[[Tensor], Tenso
     def between(share: Tensor) -> Tensor:
         return short + ((enough - short) * share).ceil().to(short)
 
-    for _ in range(9):
-        middle = (low + high) / 2
-        lacking = falls_short(between(middle))
-        low, high = torch.where(lacking, middle, low), torch.where(lacking, high, middle)
+    _, high = bisected(lambda share: falls_short(between(share)), low, high, 9)
     return between(high)
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clever.bpda import behind
+from clever.bpda import Behind, on_segments
 from clever.capacity import Capacity
 from clever.descent import Nearest, descend
 from clever.margin import margins
@@ -51,8 +51,8 @@ def path_maxima(
     sharply. Deterministic. ``radii``: by norm, that of the ball; nothing outside it counts, as its score is at most the
     radius. The network must be `clever.models.frozen`.
     """
-    f = behind(network)
-    measured, seen, defense = (f, f.seen, f.defense) if f else (network, _as_it_is, Identity())
+    measured, seen = on_segments(network)
+    defense = measured.defense if isinstance(measured, Behind) else Identity()
     maxima, distances, gradients = {}, {}, 0
     for norm, radius in radii.items():
         found = _attacked(network, image, subject, norm, steps, defense)
@@ -81,7 +81,3 @@ def _attacked(
 
     rows = image.expand(len(subject.classes), -1, -1, -1)
     return descend(margin, rows, norm, steps=steps, defense=defense)
-
-
-def _as_it_is(images: Tensor) -> Tensor:
-    return images

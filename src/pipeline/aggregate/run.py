@@ -23,11 +23,12 @@ DIFFERENT = ("network", "weights", "order", "defense", "bpda", "sampling", "comp
 
 def run(config: DictConfig) -> None:
     """Writes the tables that the package's docstring lists, and metrics.json."""
-    about = _about(config, [cell.name for cell in cells()])
+    runs = {cell.name: _run(config, cell.name) for cell in cells()}
+    about = _about(runs)
     names = list(about.cell)
     scores = pd.concat([_read(artifacts.scores_of(config, name) / "scores.csv", "score") for name in names])
     distances = pd.concat([_read(artifacts.attacks_of(config, name) / "distances.csv", "attack") for name in names])
-    misclassified = {name: set(_run(config, name)["misclassified"]) for name in names}
+    misclassified = {name: set(runs[name]["misclassified"]) for name in names}
     summary = summarise(scores, baselines(about), misclassified, config.seed)
     both = pairs(scores, about)
     comparison = compare(both, config.seed)
@@ -55,14 +56,13 @@ def run(config: DictConfig) -> None:
     print(f"{experiment()}: {len(scores)} scores of {len(names)} cells; {artifacts.tables(config)}/tables.md")
 
 
-def _about(config: DictConfig, names: list[str]) -> pd.DataFrame:
+def _about(told: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """A row for each cell: what its run tells, and the cell that it is compared with.
 
     A cell that repeats an earlier one is left out: without a transformation, BPDA or not is all the same.
     """
     runs: dict[str, dict[str, Any]] = {}
-    for name in names:
-        run = _run(config, name)
+    for name, run in told.items():
         run["bpda"] |= run["defense"]["_target_"].endswith(".Identity")
         if not any(all(run[of] == other[of] for of in DIFFERENT) for other in runs.values()):
             runs[name] = run

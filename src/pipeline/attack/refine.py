@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from clever.bisection import bisected
 from clever.bpda import BPDA, Transformation
 from clever.descent import pixelwise
 from clever.norms import Norm
@@ -117,12 +118,12 @@ def settle(nearest: Nearest, transformation: Transformation) -> None:
 def unnoticed(originals: Images, images: Images, transformation: Transformation) -> Images:
     """Every pixel goes back as far as its t stays the same, by bisection with t alone: exact if t is pixelwise."""
     noticed, change = transformation(images), images - originals
-    low, high = torch.zeros_like(change), torch.ones_like(change)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        same = transformation((originals + middle * change).clamp(0, 1)) == noticed
-        low, high = torch.where(same, low, middle), torch.where(same, middle, high)
-    return originals + high * change
+
+    def noticeable(share: Tensor) -> Tensor:
+        return transformation((originals + share * change).clamp(0, 1)) != noticed
+
+    _, share = bisected(noticeable, torch.zeros_like(change), torch.ones_like(change), HALVINGS)
+    return originals + share * change
 
 
 def thin(nearest: Nearest, transformation: Transformation, rounds: int, generator: torch.Generator) -> None:
@@ -156,11 +157,8 @@ def projected(change: Images, norm: Norm, radius: Rows) -> Images:
 
 
 def _bisect(nearest: Nearest, at: Callable[[Rows], Images]) -> None:
-    low, high = torch.zeros_like(nearest.distance), torch.ones_like(nearest.distance)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        found = nearest.offer(nearest.originals + at(middle))
-        low, high = torch.where(found, low, middle), torch.where(found, middle, high)
+    none, all_of_it = torch.zeros_like(nearest.distance), torch.ones_like(nearest.distance)
+    bisected(lambda share: ~nearest.offer(nearest.originals + at(share)), none, all_of_it, HALVINGS)
 
 
 def _positive(values: Rows) -> Rows:

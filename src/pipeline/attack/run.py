@@ -14,13 +14,14 @@ from torch import Tensor
 
 from clever import (
     backward,
+    bisection,
     bpda,
     compute,
     descent,
     gauge,
     hyperplane,
     jpeg_blocks,
-    jpeg_smooth,
+    jpeg_linear,
     jumps,
     knapsack,
     libjpeg,
@@ -48,8 +49,8 @@ Pair = tuple[Subject, int]
 """An image and a target class."""
 
 DECIDING = (
-    *(attacks, refine, backward, bpda, compute, descent, gauge, hyperplane, jpeg_blocks, jpeg_smooth, jumps, knapsack),
-    *(libjpeg, models, norms, staircase, transforms),
+    *(attacks, refine, backward, bisection, bpda, compute, descent, gauge, hyperplane, jpeg_blocks, jpeg_linear, jumps),
+    *(knapsack, libjpeg, models, norms, staircase, transforms),
 )
 """The modules that decide a distance, given the network."""
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from clever.bpda import Defended, behind
+from clever.bpda import Defended, on_segments
 from clever.capacity import Capacity, Measure
 from clever.compute import Compute
 from clever.maxima import KEPT
@@ -118,11 +118,11 @@ def _measure(
     order: Order, sampled: Defended, example: Tensor, subject: Subject, targets: list[int], settings: Settings
 ) -> Measure:
     """Of an image; on segments, its transformation included."""
-    f = behind(sampled) if settings.segments or order.segments else None
-    if f is None:
+    if not (settings.segments or order.segments):
         return order.measure(sampled, example, subject, targets)
-    measure = order.measure(f, example, subject, targets)
-    return lambda points: measure(f.seen(points))
+    network, seen = on_segments(sampled)
+    measure = order.measure(network, example, subject, targets)
+    return lambda points: measure(seen(points))
 
 
 def _shape(cell: DictConfig) -> tuple[int, int, int]:

@@ -124,7 +124,7 @@ def _ordered(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Claim:
         for nearer, farther in (("top2", "random"), ("random", "least")):
             low, high = interval(of_image[farther] - of_image[nearer], seed)
             steps.append(f"{of_target(farther)} minus {of_target(nearer)} [{low:.3g}, {high:.3g}]")
-            verdicts.append(Verdict.HOLDS if low > 0 else Verdict.FAILS if high < 0 else Verdict.UNDECIDED)
+            verdicts.append(Verdict.above(0, low, high))
         evidence.append(f"{norm}: means {means}; {', '.join(steps)}, {len(of_image)} images")
     return Claim(
         "The second most likely class is the nearest: mean scores of top-2 < random <= least likely.",
@@ -168,8 +168,8 @@ def _shares(rows: pd.DataFrame, cell: str) -> _Shares:
     for (norm, target), group in rows.groupby(["norm", "target"], sort=False):
         count, total = int(group.exceeds.sum()), len(group)
         low, high = share_interval(count, total)
-        above.append(Verdict.HOLDS if low > 0.5 else Verdict.FAILS if high < 0.5 else Verdict.UNDECIDED)
-        below.append(Verdict.HOLDS if high < 0.5 else Verdict.FAILS if low > 0.5 else Verdict.UNDECIDED)
+        above.append(Verdict.above(0.5, low, high))
+        below.append(Verdict.above(0.5, 1 - high, 1 - low))
         texts.append(f"{norm} {of_target(target)} {count} of {total} [{low:.0%}, {high:.0%}]")
     text = f"{named(cell)}, images above the smallest distance found: {', '.join(texts)}"
     return _Shares(Verdict.of_all(above), Verdict.of_all(below), text)

@@ -13,6 +13,7 @@ from torch import nn
 
 from clever import (
     backward,
+    bisection,
     box,
     bpda,
     compute,
@@ -23,7 +24,6 @@ from clever import (
     jpeg_blocks,
     jpeg_gauge,
     jpeg_linear,
-    jpeg_smooth,
     jumps,
     knapsack,
     lanczos,
@@ -53,7 +53,7 @@ SHARED: tuple[ModuleType, ...] = (
     bpda,
     compute,
     jpeg_blocks,
-    jpeg_smooth,
+    jpeg_linear,
     libjpeg,
     margin,
     maxima,
@@ -67,7 +67,7 @@ SHARED: tuple[ModuleType, ...] = (
 """The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
 OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
     FirstOrder: (orders,),
-    Gauge: (gauge, jpeg_gauge, jpeg_linear, jumps, knapsack),
+    Gauge: (gauge, bisection, jpeg_gauge, jumps, knapsack),
     SecondOrder: (second_order, curvature, eigenvalues, hessian, lanczos, power_iteration),
 }
 """Those of one order alone: work on the one does not make what was sampled for the other useless."""

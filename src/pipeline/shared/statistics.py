@@ -72,6 +72,11 @@ class Verdict(StrEnum):
     UNTESTED = "not tested"
 
     @classmethod
+    def above(cls, bound: float, low: float, high: float) -> "Verdict":
+        """Of the statement that what has this interval is above the bound."""
+        return cls.HOLDS if low > bound else cls.FAILS if high < bound else cls.UNDECIDED
+
+    @classmethod
     def of_all(cls, verdicts: "list[Verdict]") -> "Verdict":
         """Of the statement that all of these hold: one that fails refutes it, one undecided leaves it so."""
         if not verdicts:
