@@ -19,7 +19,8 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
     """
     defenses = list(cells.defense.unique())
     for norm, of_norm in rows[rows.cell.isin(cells.cell)].groupby("norm", sort=False):
-        with figure(folder, f"curves_{norm}", width=2.5 * len(defenses) + 0.4, height=2.9) as drawn:
+        # wide enough for the legend above a single panel, too
+        with figure(folder, f"curves_{norm}", width=max(2.5 * len(defenses) + 0.4, 5.4), height=2.9) as drawn:
             panels = np.ravel(drawn.subplots(1, len(defenses), sharex=True, sharey=True))
             for axes, defense in zip(panels, defenses, strict=True):
                 of_defense = cells[cells.defense == defense]
