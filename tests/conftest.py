@@ -65,8 +65,15 @@ class Project:
         return os.environ | {"PATH": path, "PYTHONWARNINGS": "ignore"}
 
     def start(self, *command: str) -> subprocess.Popen[str]:
+        """As from a terminal: what a shell runs in the background ignores SIGINT, and so would all that it starts."""
         process = subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         STARTED.append(process)
         return process
