@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -47,7 +48,15 @@ def test_the_defaults_are_the_network_itself(network: nn.Module) -> None:
     ],
     ids=["layout", "compiled"],
 )
-def test_what_changes_the_rounding_only(compute: clever.Compute, network: nn.Module, points: torch.Tensor) -> None:
+def test_what_changes_the_rounding_only(
+    compute: clever.Compute,
+    network: nn.Module,
+    points: torch.Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    # Torch's own cache does not tell one instruction set from another (ATEN_CPU_CAPABILITY).
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     assert changed(compute, network, points).max() < 1e-4
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
