@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from joblib import Parallel, delayed
@@ -15,7 +16,7 @@ from clever.draws import Random
 from clever.ensemble import TOGETHER
 from clever.margin import gradient_norms
 from clever.norms import Norm
-from conftest import composed
+from conftest import Project, composed
 from pipeline.shared.classifier import defense_of
 from pipeline.shared.fingerprint import identity_of
 
@@ -306,3 +307,25 @@ def test_the_configurations_bank_is_of_the_training_images(tmp_path: Path) -> No
     np.savez(tmp_path / "other.npz", a=1)
     with pytest.raises(Exception, match="there must be 8-bit images in it"):
         defense_of(composed(*settings, f"defense.training={tmp_path}/other.npz"))
+
+
+def test_stages_score_and_attack_what_is_behind_an_expectation(project: Project) -> None:
+    few = ("defense=noise", "defense.draws=3", "defense.transformation.std=0.02", "norms=[L2]", "targets=[top2]")
+    project.stage("score", *few, "results_dir=scores")
+    project.stage("attack", *few, "results_dir=attacks")
+    scores = pd.read_csv(project.folder / "scores" / "scores.csv")
+    distances = pd.read_csv(project.folder / "attacks" / "distances.csv")
+    assert len(scores) == len(distances) > 0
+    assert scores.score.gt(0).all()
+    project.stage("score", *few, "defense.transformation.seed=7", "results_dir=other")  # the draws' seed alone
+    assert not pd.read_csv(project.folder / "other" / "scores.csv").score.equals(scores.score)
+
+
+def test_the_stage_score_quilts_with_the_prepared_training_images(project: Project) -> None:
+    few = ("defense=quilting", "defense.count=2000", "score.n_images=1", "norms=[L2]", "targets=[top2]")
+    project.stage("score", *few, "results_dir=scores")
+    examples = np.load(project.folder / "scores" / "examples.npz")
+    training = torch.from_numpy(np.load(project.folder / "data/prepared/digits/training.npz")["images"])
+    bank = clever.PatchBank.of(training, 5, 2000, seed=1215)
+    quilting = clever.Quilting(clever.PatchBank(bank.patches / 255))
+    assert torch.equal(quilting(torch.from_numpy(examples["original"])), torch.from_numpy(examples["defended"]))

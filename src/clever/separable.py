@@ -27,7 +27,7 @@ class GaussianBlur:
     what the identity in its place costs.
     """
 
-    sigma: float = 1.0
+    sigma: float = 0.5
 
     def __post_init__(self) -> None:
         if not is_number(self.sigma) or not 0 < self.sigma < float("inf"):

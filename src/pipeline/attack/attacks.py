@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from clever.bpda import Defended, Transformation
 from clever.checks import whole
 from clever.compute import Compute
+from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.models import frozen, logits_of
 from clever.norms import Norm
@@ -148,7 +149,7 @@ def _attacks(searched: Norm, asked: Norm, steps: int, scale: float) -> list[Mini
 
 def passes(norm: Norm, strength: Strength, defense: Transformation, *, eight_bits: bool) -> int:
     """About how many forward and backward passes the search takes for each row, forward passes alone counted half."""
-    staircase = eight_bits or not isinstance(defense, Identity)
+    staircase = eight_bits or not isinstance(defense, Identity | Expectation)
     # A library's attack and a walk, for L1 on a staircase L2's as well; Carlini and Wagner's attack has three rounds.
     ways = {Norm.L1: 4 if staircase else 2, Norm.L2: 5, Norm.LINF: 2}[norm]
     search = ways * (strength.steps + HALVINGS)
@@ -165,7 +166,8 @@ def _settled(run: Nearest, staircase: Transformation | None) -> Nearest:
 
 def _staircase(network: nn.Module, eight_bits: bool) -> Transformation | None:
     defense = network.defense if isinstance(network, Defended) else Identity()
-    stairs = [PNG()] * eight_bits + [defense] * (not isinstance(defense, Identity))
+    # the mean over several draws is no map of images, so that it has no steps either
+    stairs = [PNG()] * eight_bits + [defense] * (not isinstance(defense, Identity | Expectation))
     return Chain(stairs) if stairs else None
 
 
