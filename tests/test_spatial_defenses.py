@@ -138,6 +138,13 @@ def test_total_variation_is_minimised_no_worse_than_by_scipy(
     assert float((gap / ours).max()) < 1e-2
 
 
+def test_it_is_an_image_also_where_the_iteration_would_overshoot() -> None:
+    edge = torch.linspace(0, 1, 20).gt(0.5).float().expand(1, 3, 16, 20)
+    for steps in (1, 3, 10, 20, 40):
+        z = clever.TVMinimization(steps=steps)(edge)
+        assert 0 <= float(z.min()) <= float(z.max()) <= 1
+
+
 def test_the_objective_is_guos(images: torch.Tensor) -> None:
     """As their program (tvl2) computes it, channel by channel."""
     kept = clever.TVMinimization().kept(images)
@@ -170,11 +177,11 @@ def test_the_cheapest_boundary_is_found() -> None:
         assert torch.equal(mask, torch.arange(4) >= place)
 
 
-def test_pieces_are_cut_where_they_agree() -> None:
+@pytest.mark.parametrize(("agree", "row"), [(0, [0.0, 0.0, 0.5, 1.0, 1.0, 1.0]), (1, [0.0, 0.0, 0.0, 0.5, 1.0, 1.0])])
+def test_pieces_are_cut_where_they_agree(agree: int, row: list[float]) -> None:
     left, right = torch.zeros(1, 1, 3, 4), torch.ones(1, 1, 3, 4)
-    left[..., 2] = right[..., 0] = 0.5  # overlap of two: they agree in its first column
-    whole = joined([left, right], [0, 2])
-    assert torch.equal(whole[0, 0, 0], torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0, 1.0]))
+    left[..., 2 + agree] = right[..., agree] = 0.5  # of an overlap of two
+    assert joined([left, right], [0, 2])[0, 0, 0].tolist() == row
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(5, 2), (3, 1), (6, 5), (16, 1)])
