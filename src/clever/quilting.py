@@ -90,7 +90,7 @@ class Quilting(Seeded):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.bank, PatchBank):
-            raise InputError(f"quilting needs a clever.PatchBank, for example PatchBank.of(images), not {self.bank!r}")
+            raise InputError(f"quilting needs a clever.PatchBank, as PatchBank.of makes one, not {self.bank!r}")
         whole("the overlap of patches", self.overlap, 1, self.bank.size - 1)
         whole("the number of nearest patches", self.neighbours, 1, len(self.bank.patches))
 
