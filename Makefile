@@ -4,29 +4,39 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help repro verify test lint experiment cluster paper cifar10 weights clean
+.PHONY: help environment repro verify test lint docs package experiment cluster paper cifar10 imagenet-sample mnist weights clean
 
 help:
 	@echo "make repro                  the default experiments, from images to figures and report (dvc repro)"
 	@echo "make verify                 whether results/ holds the committed numbers, within the tolerances of README"
 	@echo "make test                   all tests"
-	@echo "make lint                   style and types"
+	@echo "make lint                   style, spelling, prose and types"
+	@echo "make docs                   the documentation, site/index.html"
+	@echo "make package                wheel and source distribution, dist/, each tried in an empty environment"
 	@echo "make experiment EXPERIMENT=NAME  one experiment, a file of conf/experiment (OVERRIDES=... for other settings,"
 	@echo "                            DRY_RUN=1 for its plan alone: images, gradients, expected time, disk)"
 	@echo "make cluster EXPERIMENT=NAME SHARDS=N  the same, each cell as N jobs on Slurm (JOBS=... for settings of the jobs,"
 	@echo "                            such as hydra.launcher.partition=gpu; LAUNCHER=processes: on this machine)"
 	@echo "make paper IMAGENET=DIR     the paper's experiment on your ImageNet validation set (SHARDS=N, OVERRIDES, DRY_RUN)"
 	@echo "make cifar10                the same question on a DenseNet for CIFAR-10 (DATA=DIR WEIGHTS=FILE: both from here)"
+	@echo "make imagenet-sample DATA=DIR  and on photographs, two networks of 1000 classes (val/<wnid>/, squeezenet1_1-imagenet.pth)"
+	@echo "make mnist                  the published table of MNIST: networks trained by its authors' recipe (DATA=DIR)"
 	@echo "make weights                trains the networks of data/weights anew"
 	@echo "make clean                  removes the environment, caches and everything that repro can make again"
 
 # Compiled once here, since every stage is a process of its own that would otherwise compile what it imports.
 # uv installs in a quarter of the time and shares files between environments; where it is missing, pip fetches it.
+# TORCH=cpu, or a version of CUDA such as cu130: PyTorch's own build for it, in place of that of constraints.txt.
+EXTRAS ?= pipeline,dev
+GET_UV = command -v uv >/dev/null || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
+INSTALL = uv pip install --quiet --compile-bytecode --constraint constraints.txt $(if $(TORCH),--torch-backend $(TORCH))
 $(BIN)/ready: pyproject.toml constraints.txt
-	command -v uv >/dev/null || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
+	$(GET_UV)
 	uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[pipeline,dev]'
+	$(INSTALL) --python $(BIN)/python --editable '.[$(EXTRAS)]'
 	touch $@
+
+environment: $(BIN)/ready
 
 repro: $(BIN)/ready
 	dvc repro
@@ -42,7 +52,30 @@ test: $(BIN)/ready
 lint: $(BIN)/ready
 	ruff check .
 	ruff format --check .
+	codespell
+	python docs/readability.py README.md CONTRIBUTING.md docs/*.md
+	hadolint Containerfile
 	mypy
+
+# What the documentation alone needs, which neither results nor tests do. Warnings are errors; the commands and the
+# Python of its pages are run by tests/test_readme.py.
+$(BIN)/docs: $(BIN)/ready
+	$(GET_UV)
+	$(INSTALL) --python $(BIN)/python --editable '.[docs]'
+	touch $@
+
+docs: $(BIN)/docs
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo "Documentation: site/index.html"
+
+# The wheel comes from the source distribution, so that what is tried is what that holds.
+package: $(BIN)/ready
+	$(GET_UV)
+	rm -rf dist
+	python -m build --installer uv
+	for made in dist/*.whl dist/*.tar.gz; do uv venv --quiet --clear --python $(PYTHON) dist/empty && \
+		uv pip install --quiet --constraint constraints.txt --python dist/empty "$$made" && (cd / && "$(CURDIR)/dist/empty/bin/python" -W error -c 'import clever') || exit 1; done
+	rm -rf dist/empty
 
 # An experiment outside DVC, by the same commands. What jobs on a cluster finish is in the store, so that the plain
 # commands behind them only read and fit.
@@ -84,10 +117,20 @@ CIFAR10 = $(if $(DATA),data=folder data.root=$(abspath $(DATA))) $(if $(WEIGHTS)
 cifar10: $(BIN)/ready
 	$(MAKE) experiment EXPERIMENT=cifar10_densenet OVERRIDES="$(strip $(CIFAR10)) $(OVERRIDES)"
 
+# Photographs and SqueezeNet's file from DATA; the other network by its packages, which nothing else needs.
+imagenet-sample: $(BIN)/ready
+	@test -d "$(DATA)" || { echo "make imagenet-sample DATA=DIR: '$(DATA)' is no folder; name one with val/<wnid>/ and squeezenet1_1-imagenet.pth" >&2; exit 2; }
+	uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[pipeline,dev,lite]'
+	$(MAKE) experiment EXPERIMENT=imagenet_sample OVERRIDES='data.root=$(abspath $(DATA)) $(OVERRIDES)'
+
+# The set by torchvision, or its files from DATA. Training and scores take hours, and go on where they were.
+mnist: $(BIN)/ready
+	$(MAKE) experiment EXPERIMENT=mnist_published OVERRIDES="$(if $(DATA),data.root=$(abspath $(DATA))) $(OVERRIDES)"
+
 weights: $(BIN)/ready
 	python -m pipeline.prepare data=digits
 	python -m pipeline.publish experiment=defenses weights=trained threads=1
 	python -m pipeline.publish experiment=orders weights=trained threads=1
 
 clean:
-	rm -rf $(VENV) store data/prepared models results/*/score/*/ results/*/attack/*/ multirun outputs .dvc/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) site dist store data/prepared models results/*/score/*/ results/*/attack/*/ multirun outputs .dvc/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

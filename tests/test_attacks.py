@@ -11,7 +11,8 @@ from torch import Tensor, nn
 import clever
 from clever.models import frozen
 from clever.norms import Norm
-from pipeline.attack.attacks import Found, Strength, smallest_distances
+from pipeline.attack.attacks import Found, Strength, passes, smallest_distances
+from pipeline.attack.refine import unnoticed
 
 STRENGTH = Strength()
 WEAK = Strength(steps=15, rounds=0)
@@ -135,6 +136,54 @@ def test_without_bpda_the_attack_does_clearly_worse(bent, defense, norm: Norm) -
         assert not bpda or found.success.all()
     print(f"{type(defense).__name__}, {norm}: mean distance {means[True]:.3g}, without BPDA {means[False]:.3g}")
     assert means[True] < 0.5 * means[False]
+
+
+@pytest.fixture(scope="module")
+def of_blocks() -> nn.Sequential:
+    """A network of 16 x 16 pixels with curved boundaries, for what JPEG does to blocks."""
+    torch.manual_seed(2)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(768, 32), nn.Tanh(), nn.Linear(32, 4))
+    nn.init.normal_(network[1].weight, std=0.1)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2])
+def test_behind_jpeg_a_smooth_backward_function_comes_nearer(of_blocks, norm: Norm) -> None:
+    jpeg, images = clever.JPEG(), clever.PNG()(images_of((3, 16, 16), 10))
+    distances = {}
+    for backward in (None, clever.Smooth(jpeg, jpeg_only=True)):
+        network = clever.Defended(of_blocks, jpeg, backward=backward)
+        predicted, targets = classes_of(network, images)
+        strength = Strength(steps=40, rounds=0)
+        distances[backward] = smallest_distances(network, images, predicted, targets, norm, strength, seed=0).distance
+    straight, smooth = distances.values()
+    assert float((smooth / straight).median()) < 0.9
+
+
+def test_behind_a_staircase_steps_that_are_known_save_half_of_the_passes(bent) -> None:
+    """The same staircase once as a transformation that does not say its steps: walked behind, as far as that leads."""
+    staircase, images = clever.Quantize(16), images_of((3, 4, 4), 24)
+    distances = []
+    for defense in (staircase, nn.Sequential(clever.BPDA(staircase))):
+        network = clever.Defended(bent, defense)
+        predicted, targets = classes_of(network, images)
+        strength = Strength(steps=30, rounds=0)
+        distances.append(smallest_distances(network, images, predicted, targets, Norm.L2, strength, seed=0).distance)
+    known, unknown = distances
+    assert float((known / unknown).median()) < 1.01
+    few, many = (passes(Norm.L2, strength, defense, eight_bits=False) for defense in (staircase, nn.Sequential()))
+    assert 2 * few < many
+
+
+def test_what_a_staircase_does_not_notice_is_taken_back_to_its_step() -> None:
+    images = images_of((3, 4, 4), 6)
+    far = (images + 0.3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    quantize = clever.Quantize(6)
+    back = unnoticed(images, far, quantize)
+    assert torch.equal(quantize(back), quantize(far))
+    level = quantize(far)
+    nearest = torch.minimum(torch.maximum(images, level - 0.1), level + 0.1)
+    torch.testing.assert_close(back, nearest, rtol=0, atol=1e-3)
 
 
 def test_more_steps_find_no_larger_distances(bent) -> None:

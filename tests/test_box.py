@@ -87,6 +87,7 @@ def cap(image: Tensor, norm: str, radius: float, **changes: object) -> clever.Sc
     return score
 
 
+@pytest.mark.filterwarnings("ignore::clever.GradientMasking")
 @pytest.mark.parametrize(("norm", "radius", "share"), [("L2", 3.0, 0.73), ("L1", 30.0, 0.545)])
 def test_a_cap_is_how_far_points_went(norm: str, radius: float, share: float) -> None:
     """Half of the numbers drawn around a black image are clipped: about R / sqrt(2) is left in L2, R / 2 in L1."""
@@ -97,6 +98,7 @@ def test_a_cap_is_how_far_points_went(norm: str, radius: float, share: float) ->
     assert cap(black, norm, radius, law="uniform_in_box").radius == pytest.approx(radius, rel=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore::clever.GradientMasking")
 def test_no_cap_exceeds_the_domain() -> None:
     grey = torch.full((3, 8, 8), 0.5)
     assert cap(grey, "Linf", 5.0, clip=True).radius == pytest.approx(0.5)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from clever.curvature import Convention, curvature_factor
+from clever import curvature, lanczos
+from clever.curvature import Convention, box_curvature, cross_curvature, curvature_factor
 from clever.errors import InputError
 from clever.hessian import Hessian
 from clever.lanczos import Lanczos
@@ -16,6 +17,83 @@ ACTIVATIONS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def vertices(dim: int) -> Tensor:
+    return torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=torch.float64)] * dim)
+
+
+def concave_parts(dim: int) -> dict[str, Tensor]:
+    """Batches of matrices -H: of any signs, positive semidefinite of few ranks, diagonal."""
+    square = torch.randn(10, dim, dim, generator=seeded(dim), dtype=torch.float64)
+    thin = square[:, :, :3]
+    return {
+        "any": (square + square.mT) / 2,
+        "semidefinite": thin @ thin.mT,
+        "rank one": thin[:, :, :1] @ thin[:, :, :1].mT,
+        "diagonal": torch.diag_embed(square[:, 0]),
+        "one coordinate": torch.diag_embed(torch.eye(dim, dtype=torch.float64)),
+        "ones": torch.ones(2, dim, dim, dtype=torch.float64) / dim,
+        "zero": torch.zeros(1, dim, dim, dtype=torch.float64),
+        "negative": -thin @ thin.mT,
+    }
+
+
+@pytest.mark.parametrize("kind", concave_parts(2))
+@pytest.mark.parametrize("dim", [2, 5, 9])
+def test_box_and_cross_curvature_with_the_crude_ones_are_never_below_the_true_ones(kind, dim):
+    matrices = concave_parts(dim)[kind]
+    crude = torch.linalg.eigvalsh(matrices)[:, -1].clamp_min(0)
+    box, cross = box_curvature(-matrices).minimum(dim * crude), cross_curvature(-matrices).minimum(crude)
+    # Lower estimates of the true ones: corners of either ball and points within.
+    inside = 2 * torch.rand(3000, dim, generator=seeded(), dtype=torch.float64) - 1
+    of_box = torch.cat([vertices(dim), inside])
+    pairs = torch.cartesian_prod(torch.arange(dim), torch.arange(dim))
+    of_cross = torch.eye(dim, dtype=torch.float64)
+    edges = [(of_cross[i] + sign * of_cross[j]) / 2 for i, j in pairs.tolist() for sign in (1, -1)]
+    of_cross = torch.cat([of_cross, torch.stack(edges), inside / Norm.L1.of(inside).unsqueeze(1)])
+    along_box, along_cross = (
+        torch.einsum("nd,bde,ne->bn", v, matrices, v).amax(1).clamp_min(0) for v in (of_box, of_cross)
+    )
+    assert (box >= along_box - 1e-9).all()
+    assert (cross >= along_cross - 1e-12).all()
+    if kind in ("rank one", "ones", "one coordinate", "zero", "negative"):
+        torch.testing.assert_close(box, along_box, rtol=1e-6, atol=1e-9)
+    if kind in ("semidefinite", "rank one", "ones", "one coordinate", "zero"):
+        torch.testing.assert_close(cross, along_cross, rtol=1e-9, atol=1e-12)
+    if kind == "any" and dim > 2:
+        assert (box / (dim * crude)).mean() < 0.9
+    if kind == "semidefinite":
+        assert (box <= torch.pi / 2 * along_box).all()
+
+
+def test_the_examples_of_how_far_the_crude_bounds_can_be_off():
+    """-H = 11'/d: M_1 is 1/d and M_2 is 1. -H of one coordinate: M_inf is 1, as M_2, and not d."""
+    ones, one = torch.full((1, 16, 16), 1 / 16), torch.zeros(1, 16, 16)
+    one[0, 3, 3] = 1.0
+    assert float(cross_curvature(-ones)) == pytest.approx(1 / 16)
+    assert float(box_curvature(-one)) == pytest.approx(1.0)
+    for matrix in (ones, one):
+        assert float(torch.linalg.eigvalsh(matrix)[0, -1]) == pytest.approx(1.0)
+
+
+def test_the_box_bound_needs_no_converged_ascent(monkeypatch):
+    matrices = concave_parts(9)["any"]
+    corners = vertices(9)
+    along = torch.einsum("nd,bde,ne->bn", corners, matrices, corners).amax(1)
+    found = []
+    for sweeps in (0, 1, 10):
+        monkeypatch.setattr(curvature, "SWEEPS", sweeps)
+        found.append(box_curvature(-matrices))
+        assert (found[-1] >= along - 1e-9).all()
+    assert found[0].mean() > found[1].mean() > found[2].mean()
+
+
+def test_bounds_from_entries_are_nan_where_the_hessian_is():
+    hessians = torch.eye(3).repeat(2, 1, 1)
+    hessians[1, 0, 0] = torch.nan
+    for bound in (box_curvature, cross_curvature):
+        assert bound(hessians).isnan().tolist() == [False, True]
 
 
 def quadratic(matrix: Tensor):
@@ -58,6 +136,7 @@ SPECTRA = {
     "multiple of the identity": torch.full((40,), -0.7),
     "zero": torch.zeros(40),
     "tiny": 1e-15 * front(-3.0, low=-0.5, high=2.0),
+    "squares underflow": 1e-28 * front(-3.0, low=-0.5, high=2.0),
     "huge": 1e15 * front(-3.0, low=-0.5, high=2.0),
     "geometric": -(0.8 ** torch.arange(40)),
     "dimension one": torch.tensor([-0.5]),
@@ -81,7 +160,54 @@ def test_quadratic_margins(spectrum, dtype):
     assert (error.abs() <= 1e-6 * spectrum.abs().max() + rounding).all()
     assert (error >= -rounding).all()  # from above: curvature is never overestimated
     assert (found.residual <= 1e-5 * spectrum.abs().max() + rounding).all()
+    assert (found.lower <= spectrum.double().min() + rounding).all()
     assert (found.products <= len(spectrum)).all()
+
+
+@pytest.mark.parametrize("largest", [10.0, 1e3, 1e5])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_a_large_eigenvalue_elsewhere_costs_the_smallest_no_digit(dtype, largest):
+    """A bulk of +-.005 below one of 1000: a stop relative to the largest one gave curvatures 42 % too small."""
+    spectrum = front(largest, low=-0.005, high=0.005, dim=80).to(dtype)
+    points = torch.zeros(20, 80, dtype=dtype)
+    starts = torch.randn(20, 80, generator=seeded(), dtype=torch.float64)
+    found = Lanczos()(lambda x: 0.5 * (x.square() @ spectrum), points, starts)
+    rounding = 2 * torch.finfo(dtype).eps * largest
+    assert found.converged.all()
+    assert (found.value + 0.005).abs().max() <= 1e-3 * 0.005 + rounding
+    assert (found.lower <= -0.005 + rounding).all()
+    assert (found.lower >= -0.005 * (1 + 1e-3) - 2 * rounding).all()
+
+
+@pytest.mark.parametrize("products", [6, 10, 16])
+def test_where_the_budget_ends_the_lower_side_is_below_the_smallest_eigenvalue_for_most_points(products):
+    spectra = torch.stack([SPECTRA[name] for name in ("indefinite", "even", "geometric", "nearly definite")]).double()
+    for spectrum in spectra:
+        found = Lanczos(max_products=products)(
+            quadratic(torch.diag(spectrum)), torch.zeros(50, 40).double(), seeded(products)
+        )
+        assert (found.lower <= spectrum.min() + 1e-12).double().mean() > 0.6
+        assert (found.value >= spectrum.min() - 1e-12).all()
+
+
+def test_the_basis_stays_orthogonal_in_single_precision():
+    """To rounding, however many products: what a second reorthogonalisation is for."""
+    spectrum = torch.cat([torch.tensor([1e4]), torch.logspace(-3, 0, 149)]) * torch.tensor([1.0, -1.0]).repeat(75)
+    held = []
+
+    def kept(vectors, basis):
+        held.append(basis)
+        return without(vectors, basis)
+
+    without, lanczos._without = lanczos._without, kept
+    try:
+        Lanczos(tolerance=1e-12)(lambda x: 0.5 * (x.square() @ spectrum), torch.zeros(4, 150), seeded())
+    finally:
+        lanczos._without = without
+    basis = max(held, key=lambda one: one.shape[1])
+    assert basis.shape[1] > 20
+    overlap = basis.double() @ basis.double().mT - torch.eye(basis.shape[1], dtype=torch.float64)
+    assert overlap.abs().max() < 1e-6
 
 
 def test_what_is_reported_is_a_ritz_pair_where_the_budget_ends():

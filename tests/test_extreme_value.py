@@ -6,10 +6,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from scipy.optimize import fmin
-from scipy.stats import kstest, weibull_min
+from scipy.stats import gumbel_l, kstest, weibull_min
 
+from clever.cutoffs import cutoffs
 from clever.errors import InputError
 from clever.extreme_value import SHAPES, Estimator, end_points
+from clever.interval import intervals
 
 TRUE = 20.0
 
@@ -45,11 +47,12 @@ def test_known_end_points_are_recovered_better_than_by_the_sample_maximum(shape:
     maxima = simulated(shape, 500, 40)
     error = {
         method: np.median([abs(point.value - TRUE) for point in end_points(maxima, method)])
-        for method in ("mle_reg", "mle", "maximum")
+        for method in ("mle_reg", "mle", "profile", "maximum")
     }
     print(f"shape {shape}: median error {error}")
     assert error["mle_reg"] < 0.6 * error["maximum"]
     assert error["mle"] < 0.6 * error["maximum"]
+    assert error["profile"] < 0.6 * error["maximum"]
 
 
 @pytest.mark.parametrize("shape", [1.2, 2.0, 5.0])
@@ -100,6 +103,8 @@ def test_equal_maxima_are_their_own_end_point(estimator: Estimator, value: float
     point = end_points(np.full((1, 20), value), estimator)[0]
     assert (point.value, point.degenerate, point.tied) == (value, True, 19)
     assert np.isnan(point.shape)
+    if estimator is not Estimator.MAXIMUM:
+        assert (point.low, point.high) == (value, value)
 
 
 def test_maxima_that_differ_by_rounding_are_equal() -> None:
@@ -130,6 +135,138 @@ def test_the_end_point_is_never_below_the_sample_maximum(seed: int) -> None:
             assert point.value >= row.max()
 
 
+def gumbel(n_batches: int, samples: int, seed: int = 0) -> np.ndarray:
+    return 20 + np.random.default_rng(seed).gumbel(size=(samples, n_batches))
+
+
+def rescaled(maxima: np.ndarray) -> np.ndarray:
+    return (maxima.max(1, keepdims=True) - maxima) / np.ptp(maxima, axis=1)[:, None]
+
+
+def test_where_no_end_point_is_likeliest_mle_does_not_fall_back_to_the_sample_maximum() -> None:
+    maxima = gumbel(500, 20, seed=1)
+    points = end_points(maxima, "mle")
+    limited = [point.limited for point in points]
+    assert not any(point.fell_back for point in points)
+    assert np.mean(limited) > 0.3  # the likelihood of about half of them has no maximum
+    for row, point in zip(maxima[limited], np.array(points)[limited], strict=True):
+        assert point.value == pytest.approx(row.max() + np.ptp(row), rel=1e-12)
+        assert point.unbounded
+        assert point.flatness < 0.1
+
+
+@pytest.mark.parametrize("estimator", ["mle_reg", "mle", "profile"])
+def test_laws_without_an_end_point_are_noticed_and_laws_with_one_are_not_taken_for_them(estimator: str) -> None:
+    without, known = end_points(gumbel(500, 20), estimator), end_points(simulated(5.0, 500, 20), estimator)
+    assert np.mean([point.unbounded for point in without]) >= 0.9
+    assert not any(point.unbounded for point in known)
+    assert all(np.isinf(point.high) == point.unbounded for point in [*without, *known])
+    assert np.median([point.flatness for point in without]) < 0.5
+    assert np.median([point.flatness for point in known]) > 5
+
+
+@pytest.mark.parametrize("n_batches", [32, 100, 500])
+@pytest.mark.parametrize("estimator", ["mle_reg", "mle", "profile"])
+def test_many_zeros_do_not_lift_the_end_point(n_batches: int, estimator: str) -> None:
+    rng = np.random.default_rng(0)
+    maxima = rng.random((40, n_batches)) * (rng.random((40, n_batches)) < 0.4)
+    for point in end_points(maxima, estimator):
+        assert point.value == point.sample_maximum < 1  # it was up to 7.0 where 1 is the end point
+        assert point.discrete
+        assert point.fell_back
+        assert np.isnan([point.low, point.high, point.flatness]).all()
+
+
+@pytest.mark.parametrize(("n_batches", "values"), [(32, 5), (32, 20), (100, 5), (100, 20), (500, 100)])
+@pytest.mark.parametrize("estimator", ["mle_reg", "mle", "profile"])
+def test_tied_maxima_have_no_end_point_beyond_their_largest(n_batches: int, values: int, estimator: str) -> None:
+    maxima = np.random.default_rng(0).integers(1, values + 1, (40, n_batches))
+    for row, point in zip(maxima, end_points(maxima, estimator), strict=True):
+        assert point.value == row.max()
+        assert point.discrete
+
+
+def test_ties_of_a_last_digit_count_and_a_single_tie_does_not() -> None:
+    rng = np.random.default_rng(0)
+    rounded = np.float32(rng.integers(3, 8, 60)) * (1 + 2.0**-23 * rng.integers(0, 2, 60))
+    assert end_points(rounded[None])[0].discrete
+    one = simulated(3.0, 16, 1)
+    one[0, 0] = one[0, 1]
+    assert not end_points(one)[0].discrete
+
+
+def test_of_few_maxima_an_end_point_far_out_is_flagged_and_limited_by_profile() -> None:
+    """Sample maxima of lognormal variables: fits reach beyond twice the sample maximum, and none is excluded."""
+    maxima = np.exp(np.random.default_rng(5).normal(0, 0.5, (60, 32, 64))).max(2)
+    free, limited = end_points(maxima, "mle_reg"), end_points(maxima, "profile")
+    assert sum(point.value > 2 * point.sample_maximum for point in free) >= 2
+    assert all(point.unbounded for point in free if point.value > 2 * point.sample_maximum)
+    for row, one, other in zip(maxima, free, limited, strict=True):
+        if other.unbounded:
+            assert other.value <= row.max() + np.ptp(row) * (1 + 1e-9)
+        if other.limited:
+            assert other.unbounded
+            assert one.value > row.max() + 0.5 * np.ptp(row)
+
+
+@pytest.mark.parametrize("shape", [1.5, 2.0, 5.0, 15.0])
+@pytest.mark.parametrize("n_batches", [16, 32, 100])
+def test_intervals_hold_the_end_point_as_often_as_they_say(shape: float, n_batches: int) -> None:
+    maxima = simulated(shape, n_batches, 600, seed=11)
+    gap = (TRUE - maxima.max(1)) / np.ptp(maxima, axis=1)
+    found = intervals(rescaled(maxima))
+    assert 0.92 <= np.mean((found.low <= gap) & (gap <= found.high)) <= 0.98
+    assert np.mean(found.low > gap) < 0.05
+    assert np.mean(found.high < gap) < 0.05
+
+
+def test_intervals_of_many_maxima_are_narrow() -> None:
+    points = end_points(simulated(3.0, 500, 30), "profile")
+    assert np.median([point.high - point.low for point in points]) < 0.3  # the law is 1 wide
+    assert all(point.low >= point.sample_maximum for point in points)
+
+
+def test_the_profile_likelihood_is_that_of_scipys_fits() -> None:
+    """At the ends of the interval it is below the best by the cutoff, at infinity, the Gumbel law, by the flatness."""
+    maxima = simulated(4.0, 200, 4, seed=3)
+    z = rescaled(maxima)
+    found = intervals(z)
+
+    def scipys(row: np.ndarray, gap: float) -> tuple[float, float]:
+        fitted = weibull_min.fit(row, floc=-gap)
+        return float(weibull_min.logpdf(row, *fitted).sum()), 1 / fitted[0]
+
+    for k, row in enumerate(z):
+        best, _ = scipys(row, found.best[k])
+        for side, gap in enumerate((found.low[k], found.high[k])):
+            there, reciprocal = scipys(row, gap)
+            assert 2 * (best - there) == pytest.approx(cutoffs(200, np.array([reciprocal]))[side][0], rel=1e-2)
+        without = float(gumbel_l.logpdf(row, *gumbel_l.fit(row)).sum())
+        assert found.flatness[k] == pytest.approx(best - without, rel=1e-3)
+        assert best >= max(scipys(row, factor * found.best[k])[0] for factor in (0.9, 1.1))
+
+
+@pytest.mark.parametrize("estimator", ["mle_reg", "mle", "profile"])
+def test_an_interval_holds_the_value_and_moves_with_the_unit(estimator: str) -> None:
+    maxima = np.concatenate([simulated(1.2, 40, 4), simulated(6.0, 40, 4), gumbel(40, 4)])
+    for one, thousand in zip(end_points(maxima, estimator), end_points(1024 * maxima, estimator), strict=True):
+        if one.fell_back:
+            continue
+        assert one.sample_maximum <= one.low <= one.value <= one.high
+        assert (thousand.low, thousand.high) == pytest.approx((1024 * one.low, 1024 * one.high), rel=1e-9)
+        assert thousand.flatness == pytest.approx(one.flatness, rel=1e-6)
+
+
+def test_profile_is_the_best_of_the_likelihood_and_describes_the_law() -> None:
+    for best, point in zip(
+        end_points(simulated(5.0, 500, 20), "mle"), end_points(simulated(5.0, 500, 20), "profile"), strict=True
+    ):
+        for name in ("value", "shape", "scale"):
+            assert getattr(point, name) == pytest.approx(getattr(best, name), rel=2e-2)
+        assert point.ks_pvalue == pytest.approx(best.ks_pvalue, abs=0.02)
+        assert not point.limited
+
+
 @pytest.mark.parametrize(
     ("maxima", "estimator", "message"),
     [
@@ -137,7 +274,7 @@ def test_the_end_point_is_never_below_the_sample_maximum(seed: int) -> None:
         ([1, 2, np.inf, 4, 5], "mle", "is inf: maxima must be finite"),
         ([1, 2, -3, 4, 5], "mle", "never negative"),
         ([1, 2, 3, 4], "mle_reg", "needs at least 5"),
-        ([1, 2, 3, 4, 5], "moments", "one of mle_reg, mle, maximum"),
+        ([1, 2, 3, 4, 5], "moments", "one of mle_reg, mle, maximum, profile"),
     ],
 )
 def test_what_is_no_sample_is_refused(maxima: list[float], estimator: str, message: str) -> None:

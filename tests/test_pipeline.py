@@ -17,7 +17,8 @@ import torch
 import torchvision
 
 from conftest import TINY, Project, stored_points
-from pipeline.model.training import train
+from pipeline.model.optimisers import OneCycle
+from pipeline.model.training import Recipe, train
 from pipeline.shared.classifier import fill, sha256_of
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())
@@ -407,7 +408,7 @@ def test_training_is_the_same_for_the_same_seed_and_learns() -> None:
         network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
         images = torch.rand(64, 3, 4, 4)
         labels = (images[:, 0].mean((1, 2)) > 0.5).long()
-        train(network, images, labels, epochs=250, batch=16, learning_rate=0.1, seed=seed)
+        train(network, images, labels, Recipe(250, 16, 0.1, seed, OneCycle(), shift=2))
         return network[1].weight.detach(), float((network(images).argmax(1) == labels).float().mean())
 
     first, right = trained(1)

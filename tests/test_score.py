@@ -71,6 +71,7 @@ def test_without_a_cap_the_score_goes_beyond_the_radius(affine: nn.Sequential, i
     assert not table.capped.any()
 
 
+@pytest.mark.filterwarnings("ignore::clever.GradientMasking")
 def test_a_margin_without_gradient_is_unbounded_or_capped(bent: nn.Sequential, images: torch.Tensor) -> None:
     masked = clever.Defended(bent, clever.Quantize(levels=8), bpda=False)
     unbounded = scored(masked, images, clever.paper(**SMALL, cap=False))

@@ -49,21 +49,20 @@ def smooth() -> nn.Sequential:
 
 
 def scored(network: nn.Module, images: Tensor, settings: clever.Settings = SETTINGS, **options: object) -> pd.DataFrame:
-    options = {"progress": False, "order": clever.SecondOrder()} | options
+    options = {"progress": False, "order": clever.SecondOrder(formed=0)} | options
     return pd.DataFrame(score.row() for score in clever.score(network, images, settings, **options))
 
 
 def closed_form(network: Quadratic, image: Tensor, target: int, norm: str, convention: str) -> tuple[float, float]:
-    """Bound and curvature in double precision, from the matrices themselves."""
+    """Bound and M in double precision, from the matrices themselves."""
     x, weights = image.flatten().double(), network.weight.detach().double()
     hessian = (network.matrices[0] - network.matrices[target]).detach().double()
     slope = weights[0] - weights[target] + hessian @ x
     margin = (weights[0] - weights[target]) @ x + x @ hessian @ x / 2 + network.bias[0] - network.bias[target]
     smallest = torch.linalg.eigvalsh(hessian)[0]
-    curvature = float(smallest.abs() if convention == "absolute" else (-smallest).clamp_min(0))
-    m = curvature * (DIM if norm == "Linf" else 1)
+    m = float(smallest.abs() if convention == "absolute" else (-smallest).clamp_min(0)) * (DIM if norm == "Linf" else 1)
     b, g = float(torch.linalg.vector_norm(slope, DUAL[norm])), float(margin.detach())
-    return (-b + math.sqrt(b**2 + 2 * m * g)) / m if m > 0 else g / b, curvature
+    return (-b + math.sqrt(b**2 + 2 * m * g)) / m if m > 0 else g / b, m
 
 
 @pytest.mark.parametrize("preset", [clever.paper, clever.reference_code])
@@ -92,9 +91,14 @@ def test_a_convex_margin_leaves_the_gradient_alone(images: Tensor) -> None:
 
 
 def test_no_adversarial_point_of_a_quadratic_lies_below_its_score(images: Tensor) -> None:
-    """For every norm: the curvature is the true one, so that the theorem must hold along any direction."""
-    network = Quadratic(-3.0)
-    table = scored(network, images[:1], clever.paper(n_batches=5, n_samples=4, radius=dict.fromkeys(RADII, 1e3)))
+    """For every norm: the curvature is the true one or more, so that the theorem must hold along any direction."""
+    network, wide = Quadratic(-3.0), clever.paper(n_batches=5, n_samples=4, radius=dict.fromkeys(RADII, 1e3))
+    table = scored(network, images[:1], wide, order=clever.SecondOrder())
+    crude = scored(network, images[:1], wide)
+    gain = (table.score / crude.score).groupby(table.norm).min()
+    assert gain["L1"] > 1.01
+    assert gain["Linf"] > 1.001
+    assert gain["L2"] == 1
     generator = torch.Generator().manual_seed(3)
     for row in table.itertuples():
         directions = torch.randn(4000, 3, 4, 4, generator=generator)
@@ -104,7 +108,7 @@ def test_no_adversarial_point_of_a_quadratic_lies_below_its_score(images: Tensor
             directions = torch.eye(DIM).repeat(2, 1).view(-1, 3, 4, 4) * torch.tensor([1.0, -1.0]).repeat_interleave(
                 DIM
             ).view(-1, 1, 1, 1)
-        step = row.score * directions / clever.Norm(row.norm).of(directions).view(-1, 1, 1, 1)
+        step = row.score * (1 - 1e-5) * directions / clever.Norm(row.norm).of(directions).view(-1, 1, 1, 1)
         logits = network(images[:1] + step)
         assert (logits[:, 0] - logits[:, row.target_class]).min() > 0
 
@@ -131,17 +135,47 @@ def test_both_orders_see_the_same_images_targets_and_margins(smooth, images: Ten
 def test_the_authors_search_gives_about_the_same(smooth, images: Tensor) -> None:
     ours = scored(smooth, images.double(), norms=["L2"])
     theirs = scored(
-        smooth, images.double(), norms=["L2"], order=clever.SecondOrder(clever.PowerIteration(tolerance=1e-6))
+        smooth, images.double(), norms=["L2"], order=clever.SecondOrder(clever.PowerIteration(tolerance=1e-6), formed=0)
     )
     assert theirs.score.to_numpy() == pytest.approx(ours.score.to_numpy(), rel=1e-2)
     assert theirs["products"].mean() > 4 * ours["products"].mean()
 
 
 def test_what_does_not_converge_is_counted(smooth, images: Tensor) -> None:
-    table = scored(smooth, images.double(), order=clever.SecondOrder(clever.Lanczos(max_products=2)))
+    table = scored(smooth, images.double(), order=clever.SecondOrder(clever.Lanczos(max_products=2), formed=0))
     assert (table.unconverged == 1).all()
     assert (table["products"] == 2).all()
     assert (table.residual > 0).all()
+
+
+def test_margin_gradient_and_curvature_are_those_of_one_function(smooth, images: Tensor) -> None:
+    """A smooth transformation without BPDA: f(t(x)) has a second order, but not with g and b of f."""
+    blur = nn.AvgPool2d(3, 1, 1)
+    defended, images = clever.Defended(smooth, blur, bpda=False), images.double()
+    with pytest.raises(
+        clever.InputError, match=r"reference is undefended: .* curvature that of f\(t\(x\)\), t = AvgPool2d"
+    ):
+        scored(defended, images, clever.Settings(**vars(SETTINGS) | {"reference": "undefended"}))
+    of_one = scored(defended, images)
+    same = scored(nn.Sequential(blur, smooth), images, clever.Settings(**vars(SETTINGS) | {"reference": "undefended"}))
+    assert of_one.score.equals(same.score)
+    without = clever.Defended(smooth, clever.Identity(), bpda=False)
+    undefended = scored(without, images, clever.Settings(**vars(SETTINGS) | {"reference": "undefended"}))
+    assert undefended.score.equals(scored(smooth, images).score)
+
+
+def test_a_kink_that_no_name_gives_away_is_refused_within_the_sampled_balls(images: Tensor) -> None:
+    class Far(nn.Module):
+        """Its kink lies at an L2 distance of 2 from the image, in any direction."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            away = (x.flatten(1) - images[0].flatten()).square().sum(1, keepdim=True)
+            return torch.cat([10 - away, ((away - 4).square() + 0.0).sqrt()], dim=1)
+
+    near, wide = (clever.paper(n_batches=5, n_samples=4, radius={"L2": radius}) for radius in (1.5, 3.0))
+    assert (scored(Far(), images[:1], near, norms=["L2"], targets=[1]).score > 0).all()
+    with pytest.raises(clever.InputError, match=r"its slope along a line .* jumps from .* at distance 2,"):
+        scored(Far(), images[:1], wide, norms=["L2"], targets=[1])
 
 
 class Counting(nn.Module):

@@ -18,29 +18,44 @@ IMAGE = torch.full((1, 2, 2), 0.9)
 
 
 class Steep(nn.Module):
-    """Margin sum of sigmoid(50 (z - 1/2)) - 2 over 4 pixels: flat at 0 and at 1, steep between."""
+    """Margin sum of sigmoid(50 (z - 1/2)) - 3/2 over 4 pixels: flat at 0 and at 1, steep between."""
 
     def forward(self, z: Tensor) -> Tensor:
-        margin = torch.sigmoid(50 * (z.flatten(1) - 0.5)).sum(1) - 2
+        margin = torch.sigmoid(50 * (z.flatten(1) - 0.5)).sum(1) - 1.5
         return torch.stack([margin, 0 * margin], 1)
 
 
-def scored(network: nn.Module, image: Tensor, **changes: object) -> clever.Score:
-    settings = clever.paper(n_batches=40, n_samples=64, radius={"L2": 1.0}, estimator="maximum", clip=True, **changes)
-    (score,) = clever.score(network, image, settings, targets=["top2"], norms=["L2"], progress=False)
+def scored(
+    network: nn.Module,
+    image: Tensor,
+    order: clever.orders.Order = clever.FirstOrder(),  # noqa: B008 (frozen)
+    **changes: object,
+) -> clever.Score:
+    settings = clever.paper(
+        n_batches=40, n_samples=64, radius={"L2": 1.0}, estimator="maximum", **{"clip": True} | changes
+    )
+    (score,) = clever.score(network, image, settings, targets=["top2"], norms=["L2"], order=order, progress=False)
     return score
 
 
+@pytest.mark.filterwarnings("ignore::clever.GradientMasking")
 def test_what_the_images_behind_a_staircase_do_not_show_the_segments_do() -> None:
-    """Two levels: f is flat at every t(x), and R comes out, though two pixels at .4 away flip the class, at .57."""
+    """Two levels: f is flat at every t(x), and R = 1 comes out, though three pixels of four flip the class, at .69."""
     defended = clever.Defended(Steep(), clever.Quantize(levels=2))
-    without, along = scored(defended, IMAGE), scored(defended, IMAGE, segments=True)
-    assert without.score == without.radius > 0.6
+    flipped = IMAGE.clone()
+    flipped.flatten()[:3] = 0.4999
+    assert int(defended(flipped.unsqueeze(0)).argmax()) == 1
+    distance = float((flipped - IMAGE).norm())
+    assert distance == pytest.approx(0.69, abs=0.01)
+    without = scored(defended, IMAGE, clip=False)
+    assert without.score == without.radius == 1
+    along, gauge = scored(defended, IMAGE, segments=True), scored(defended, IMAGE, order=clever.Gauge())
+    assert along.score < gauge.score < distance
+    assert gauge.row()["segments"] is True
     assert without.row()["segments"] is False
     assert along.row()["segments"] is True
-    # the steepest gradient of f between 0 and 1: 50/4 for each of the pixels that moved, from 1.0 to 1/2
-    assert along.end_point.value > 10
-    assert along.score < 0.2
+    # the steepest slope between the levels: 50/4 for each pixel that moved
+    assert along.end_point.value > 12
 
 
 def test_points_lie_on_the_segments_of_the_same_images(tmp_path: Path) -> None:
@@ -60,6 +75,7 @@ def test_points_lie_on_the_segments_of_the_same_images(tmp_path: Path) -> None:
     assert torch.equal(next(longer.points(range(1), 55))[0][:40], z)
 
 
+@pytest.mark.filterwarnings("ignore::clever.GradientMasking")
 def test_without_bpda_the_transformation_is_part_of_the_network(images: Tensor, affine: nn.Module) -> None:
     """And bare networks are their own f: then the points are those between x0 and x."""
     masked = clever.Defended(affine, clever.Quantize(levels=8), bpda=False)

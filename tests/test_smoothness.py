@@ -1,5 +1,8 @@
 """Which networks are refused for second order, and by which name."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,6 +10,8 @@ from torch.nn import functional as F
 
 from clever.bpda import Defended
 from clever.errors import InputError
+from clever.norms import Norm
+from clever.sampling import Ball
 from clever.smoothness import require_twice_differentiable
 from clever.transforms import JPEG, PNG, BitDepth, Identity, Quantize
 
@@ -44,6 +49,63 @@ def within(module: nn.Module) -> nn.Module:
     network.body = nn.Sequential(nn.Conv2d(3, 3, 1), inner)
     network.forward = lambda images: network.body(images)
     return network.eval()
+
+
+class Tanh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, images):
+        ctx.save_for_backward(images)
+        return images.tanh()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * (1 - ctx.saved_tensors[0].tanh() ** 2)
+
+
+class OutsideTorch(torch.autograd.Function):
+    """A ReLU that no dispatcher sees: forward by numpy, backward by a mask."""
+
+    @staticmethod
+    def forward(ctx, images):
+        mask = torch.from_numpy(np.asarray(images.detach().numpy() > 0, dtype=images.detach().numpy().dtype))
+        ctx.save_for_backward(mask)
+        return torch.from_numpy(np.maximum(images.detach().numpy(), 0))
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.saved_tensors[0]
+
+
+class Threefold(torch.autograd.Function):
+    """x, and 3 x where it is positive, by numpy; times x it has a gradient without a jump."""
+
+    @staticmethod
+    def forward(ctx, images):
+        slope = torch.from_numpy(np.where(images.detach().numpy() > 0, 3, 1).astype(images.detach().numpy().dtype))
+        ctx.save_for_backward(slope)
+        return images.detach() * slope
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.saved_tensors[0]
+
+
+class OutsideTorchOnce(OutsideTorch):
+    """The same, whose backward pass says that it has no derivative."""
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        return gradient * ctx.saved_tensors[0]
+
+
+PLACES = torch.nn.functional.affine_grid(torch.tensor([[[0.9, 0.1, 0.0], [0.0, 0.8, 0.1]]]), [1, 4, 8, 8], False)
+
+
+def moved(x: Tensor) -> Tensor:
+    """An image whose pixels are looked up at places that depend on it."""
+    grid = x[:, :2, :8, :8].permute(0, 2, 3, 1)
+    return F.grid_sample(x, grid.tanh(), align_corners=False)
 
 
 class Scaled(torch.autograd.Function):
@@ -107,6 +169,11 @@ CALLS = {
     "gt": lambda x: torch.where(x > 0, x, 0.1 * x),
     "_to_copy": lambda x: (x * 255).to(torch.uint8).to(x.dtype) + x,
     "softplus": lambda x: F.softplus(x, threshold=1.0),
+    "linalg_vector_norm": lambda x: torch.linalg.vector_norm(x, ord=1, dim=1),
+    "linalg_vector_norm ": lambda x: torch.linalg.vector_norm(x, ord=math.inf, dim=1),
+    "norm": lambda x: F.pairwise_distance(x.flatten(1), x.new_ones(1), p=1),
+    "_cdist_forward": lambda x: torch.cdist(x.flatten(1), x.new_ones(3, x[0].numel()), p=1),
+    "grid_sampler": moved,
     "relu ": lambda x: Scaled.apply(x, F.relu),
 }
 
@@ -127,6 +194,79 @@ def test_the_innermost_module_is_named_and_the_networks_own_forward_too():
         require_twice_differentiable(after, IMAGE)
 
 
+UNLISTED = {
+    "hypot": lambda x: torch.hypot(x, x.new_zeros(())),
+    "root of a square": lambda x: (x * x).sqrt(),
+    "power of a square": lambda x: (x * x) ** 0.5,
+    "a ReLU outside torch": OutsideTorch.apply,
+    "straight through a smooth function": lambda x: Scaled.apply(x, torch.tanh),
+    "straight through, scaled": lambda x: Scaled.apply(x, lambda y: 1.1 * y),
+}
+"""Kinks, and backward passes that are no derivatives, that no name gives away."""
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("function", UNLISTED.values(), ids=UNLISTED)
+def test_what_no_list_knows_is_found_by_numbers(function, seed):
+    torch.manual_seed(seed)
+    with pytest.raises(InputError, match=r"not defined for this network: its (slope|values).*not twice differentiable"):
+        require_twice_differentiable(within(Calls(function)), IMAGE)
+    middle = nn.Sequential(
+        nn.Conv2d(3, 4, 3), Calls(function), nn.Flatten(), nn.LazyLinear(5), nn.Tanh(), nn.Linear(5, 3)
+    )
+    with torch.no_grad():
+        middle(IMAGE)
+    with pytest.raises(InputError, match=r"its (slope|values)"):
+        require_twice_differentiable(middle.eval(), IMAGE, [Ball(Norm.LINF, 0.1), Ball(Norm.L1, 30.0)])
+
+
+SECOND = {
+    "a backward pass that autograd takes for a constant": lambda x: OutsideTorchOnce.apply(x + 9) ** 2,
+    "a second derivative that jumps": lambda x: (x - 0.3) * Threefold.apply(x - 0.3),
+}
+
+
+@pytest.mark.parametrize("function", SECOND.values(), ids=SECOND)
+def test_second_derivatives_that_are_none_are_found_in_double_precision(function):
+    with pytest.raises(InputError, match="its gradient changes otherwise than its second derivatives say"):
+        require_twice_differentiable(Calls(lambda x: function(x).flatten(1)), IMAGE)
+
+
+def test_the_search_by_numbers_costs_little():
+    """A gradient and a product at each point; a smooth network needs about 90."""
+    seen = []
+
+    def counted(x):
+        seen.append(len(x))
+        return x.tanh()
+
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), Calls(counted), nn.Flatten(), nn.LazyLinear(3))
+    with torch.no_grad():
+        network(IMAGE)
+    seen.clear()
+    require_twice_differentiable(network.eval(), IMAGE)
+    assert sum(seen) <= 100
+    kinked = nn.Sequential(network[:2], Calls(lambda x: (x * x).sqrt()), *network[2:])
+    seen.clear()
+    with pytest.raises(InputError, match="its slope"):
+        require_twice_differentiable(kinked, IMAGE)
+    assert sum(seen) <= 160
+
+
+def test_a_kink_is_told_from_rounding_in_single_precision():
+    """A network with numbers of its own in single precision cannot be run in double."""
+    kernel = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(1))
+
+    def single(x, then):
+        return then(F.conv2d(x, kernel)).flatten(1)
+
+    for smooth in (torch.tanh, lambda x: (50 * x).sigmoid(), lambda x: 1000 + x.sin()):
+        require_twice_differentiable(Calls(lambda x, f=smooth: single(x, f)), IMAGE)
+        require_twice_differentiable(Calls(lambda x, f=smooth: f(x.float()).to(x)), IMAGE)
+    with pytest.raises(InputError, match="its slope"):
+        require_twice_differentiable(Calls(lambda x: single(x, lambda y: (y * y).sqrt())), IMAGE)
+
+
 SMOOTH = {
     "tanh": nn.Tanh(),
     "sigmoid": nn.Sigmoid(),
@@ -144,9 +284,20 @@ SMOOTH = {
     "group norm": nn.GroupNorm(2, 4),
     "dropout": nn.Dropout(),
     "bilinear": nn.Upsample(scale_factor=2, mode="bilinear"),
-    "standard deviation": Calls(lambda x: (x - x.mean()) / x.std()),
+    "standard deviation": Calls(lambda x: x / x.std((1, 2, 3), keepdim=True)),
     "log-sum-exp": Calls(lambda x: x.logsumexp(1)),
-    "smooth function": Calls(lambda x: Scaled.apply(x, torch.tanh)),
+    "smooth function": Calls(lambda x: Tanh.apply(x)),
+    "sharp softplus": Calls(lambda x: F.softplus(50 * x) / 50),
+    "sharp sigmoid": Calls(lambda x: (50 * x).sigmoid()),
+    "smoothed absolute value": Calls(lambda x: (x * x + 1e-6).sqrt()),
+    "smoothed hypot": Calls(lambda x: torch.hypot(x, x.new_tensor(1e-2))),
+    "L2 norm": Calls(lambda x: torch.linalg.vector_norm(x, dim=1)),
+    "L3 norm": Calls(lambda x: torch.linalg.vector_norm(x, ord=3, dim=1)),
+    "L2 distance": Calls(lambda x: F.pairwise_distance(x.flatten(1), x.new_ones(1))),
+    "resampling at fixed places": Calls(
+        lambda x: F.grid_sample(x, PLACES.to(x).expand(len(x), -1, -1, -1), align_corners=False)
+    ),
+    "oscillation": Calls(lambda x: (30 * x).sin()),
     "constant": Calls(lambda x: x * torch.ones(1).relu() + (torch.arange(x.shape[-1]) > 3)),
 }
 
@@ -154,6 +305,7 @@ SMOOTH = {
 @pytest.mark.parametrize("module", SMOOTH.values(), ids=SMOOTH)
 def test_smooth_networks_pass(module):
     require_twice_differentiable(within(module), IMAGE)
+    require_twice_differentiable(within(module).double(), IMAGE.double(), [Ball(Norm.L2, 5.0), Ball(Norm.LINF, 0.3)])
 
 
 def test_kinks_in_the_weights_pass_and_the_network_is_left_alone():
@@ -191,7 +343,7 @@ def test_no_defense_of_ours_but_the_identity_has_a_second_order(defense):
 def test_a_smooth_defense_is_covered_without_bpda_and_refused_with_it():
     linear, blur = nn.Sequential(nn.Flatten(), nn.Linear(3072, 2)), nn.AvgPool2d(3, 1, 1)
     require_twice_differentiable(Defended(linear, blur, bpda=False), IMAGE)
-    with pytest.raises(InputError, match="has the identity's derivatives"):
+    with pytest.raises(InputError, match="has the derivatives of a substitute"):
         require_twice_differentiable(Defended(linear, blur), IMAGE)
 
 

@@ -12,12 +12,14 @@ Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a n
 score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee.
 """
 
+from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
+from clever.descent import descend, pixelwise
 from clever.draws import Random, Seeded
 from clever.ensemble import Expectation, Pooling
-from clever.errors import InputError, NotFinite
+from clever.errors import GradientMasking, InputError, NotFinite
 from clever.extreme_value import EndPoint, Estimator, end_points
 from clever.gauge import Gauge, minimiser
 from clever.lanczos import Lanczos
@@ -57,6 +59,7 @@ __all__ = [
     "FirstOrder",
     "Gauge",
     "GaussianBlur",
+    "GradientMasking",
     "Identity",
     "InputError",
     "Lanczos",
@@ -82,11 +85,14 @@ __all__ = [
     "SecondOrder",
     "Seeded",
     "Settings",
+    "Smooth",
     "Steps",
     "TVMinimization",
+    "descend",
     "end_points",
     "minimiser",
     "paper",
+    "pixelwise",
     "reference_code",
     "score",
 ]

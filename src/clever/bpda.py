@@ -1,4 +1,4 @@
-"""Backward pass differentiable approximation: exact forward, identity backward."""
+"""Backward pass differentiable approximation: exact forward; backward the identity, or what is chosen for it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,20 +37,42 @@ class _Straight(torch.autograd.Function):
         return gradients[0], None
 
 
+class _Substituted(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, transformation: Transformation, substitute: Transformation) -> Tensor:
+        ctx.save_for_backward(images)
+        ctx.substitute = substitute
+        return transformed(images, transformation).view_as(images)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (images,) = ctx.saved_tensors
+        with torch.enable_grad():
+            at = images.detach().requires_grad_()
+            (pulled,) = torch.autograd.grad(ctx.substitute(at), at, gradients[0])
+        return pulled, None, None
+
+
 class BPDA(nn.Module):
     """t(x) on the way forward, the identity on the way back (Athalye et al. 2018, section 4.1).
 
     Guarantee: the gradient of f(BPDA(t)(x)) is the gradient of f taken at t(x), to the last bit, whatever t does.
     Chains compose: a sequence of `BPDA` modules and the `BPDA` of a sequence give the same gradient.
+
+    ``backward``: a differentiable function s to go back through in the place of the identity (their section 4.2), such
+    as `clever.Smooth`. The gradient is then that of f at t(x) times the derivative of s at x. The store tells it apart
+    by its repr.
     """
 
-    def __init__(self, transformation: Transformation) -> None:
+    def __init__(self, transformation: Transformation, backward: Transformation | None = None) -> None:
         super().__init__()
-        self.transformation = transformation
+        self.transformation, self.substitute = transformation, backward
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch ..."]:
         """t(images), exactly; shapes and pixel range as in `Transformation`."""
-        return _Straight.apply(images, self.transformation)  # type: ignore[no-any-return]
+        if self.substitute is None:
+            return _Straight.apply(images, self.transformation)  # type: ignore[no-any-return]
+        return _Substituted.apply(images, self.transformation, self.substitute)  # type: ignore[no-any-return]
 
 
 class Clamped(nn.Module):
@@ -68,8 +90,9 @@ def _clamped(images: Tensor) -> Tensor:
 class Defended(nn.Module):
     """The classifier f(t(x)): logits of ``network`` on the transformed images, normalisation being the network's.
 
-    With ``bpda`` the backward pass takes t for the identity; without it, it uses the true derivative of t, which for a
-    staircase is zero almost everywhere (Goodfellow, arXiv 1804.07870).
+    With ``bpda`` the backward pass takes t for the identity, or for the differentiable function ``backward``; without
+    it, it uses the true derivative of t, which for a staircase is zero almost everywhere (Goodfellow, arXiv
+    1804.07870), and a ``backward`` is an `InputError`.
 
     Behind a `clever.Expectation` it is the mean over several draws t_k of a random transformation, and the backward
     pass takes each t_k for the identity, or uses its true derivative.
@@ -87,16 +110,30 @@ class Defended(nn.Module):
     network: nn.Module
     transformation: BPDA | Transformation
 
-    def __init__(self, network: nn.Module, transformation: Transformation, *, bpda: bool = True) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        transformation: Transformation,
+        *,
+        bpda: bool = True,
+        backward: Transformation | None = None,
+    ) -> None:
         super().__init__()
+        if backward is not None and not bpda:
+            raise InputError("a backward function without BPDA: it is BPDA that goes back through it")
         self.network = network
         self.clamped = Clamped()
-        self.transformation = BPDA(transformation) if bpda else transformation
+        self.transformation = BPDA(transformation, backward) if bpda else transformation
 
     @property
     def defense(self) -> Transformation:
         """The transformation t itself."""
         return self.transformation.transformation if isinstance(self.transformation, BPDA) else self.transformation
+
+    @property
+    def backward(self) -> Transformation | None:
+        """What BPDA goes back through; None for the identity, and without BPDA."""
+        return self.transformation.substitute if isinstance(self.transformation, BPDA) else None
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
         """Logits for images in [0,1]."""
@@ -107,7 +144,7 @@ class Defended(nn.Module):
 
     def _seen(self, images: Tensor, transformation: Transformation) -> Tensor:
         if isinstance(self.transformation, BPDA):
-            return _Straight.apply(images, transformation)  # type: ignore[no-any-return]
+            return BPDA(transformation, self.backward)(images)  # type: ignore[no-any-return]
         return transformed(images, transformation)
 
 
@@ -129,6 +166,6 @@ class Behind(nn.Module):
 
 def behind(network: nn.Module) -> Behind | None:
     """f and t of a classifier whose derivatives are those of f at t(x); None for any other, which is its own f."""
-    if not isinstance(network, Defended) or isinstance(network.defense, Expectation):
+    if not isinstance(network, Defended) or isinstance(network.defense, Expectation) or network.backward is not None:
         return None
     return Behind(network.network, network.defense) if isinstance(network.transformation, BPDA) else None

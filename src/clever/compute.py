@@ -60,7 +60,7 @@ class Compute:
     """The three choices, each of which may be given as its name. The defaults change nothing; layout and compilation
     change the rounding only.
 
-    What a lower precision changes depends on the network: `deviation` measures it.
+    What a lower precision changes depends on the network: `deviation` measures it. `InputError` for an unknown name.
     """
 
     precision: Precision = Precision.FLOAT32

@@ -16,12 +16,14 @@ class Eigenvalues:
     """One eigenvalue estimate a point, in the points' dtype and on their device.
 
     ``value`` is theta = v'Hv for a unit vector v, so never below the smallest eigenvalue but for rounding: a curvature
-    -theta is estimated from below; NaN where the Hessian is not finite. ``residual`` is ``||Hv - theta v||``: some
+    -theta is estimated from below; NaN where the Hessian is not finite. ``lower`` is what the solver takes for a lower
+    bound of the smallest eigenvalue, from which curvatures are made. ``residual`` is ``||Hv - theta v||``: some
     eigenvalue lies that near to theta. ``products`` counts the Hessian-vector products computed for the point, those
     after it had converged included.
     """
 
     value: Float[Tensor, " batch"]
+    lower: Float[Tensor, " batch"]
     residual: Float[Tensor, " batch"]
     converged: Bool[Tensor, " batch"]
     products: Int[Tensor, " batch"]

@@ -9,5 +9,10 @@ class InputError(ValueError):
     """
 
 
+class GradientMasking(UserWarning):
+    """Gradients are zero, or nearly so, at every sampled point: they hide what changes the class, and scores say
+    nothing. The message says for how many scores, and what to do."""
+
+
 class NotFinite(InputError):
     """A network gave NaN or infinity where a score needs a number. The message says for which image, and where."""

@@ -16,6 +16,7 @@ from clever.extreme_value import EndPoint, end_points
 from clever.maxima import BatchMaxima, Site
 from clever.norms import Norm
 from clever.orders import Order
+from clever.path import path_maxima
 from clever.samplers import Sampler
 from clever.sampling import Ball, Law
 from clever.settings import Settings
@@ -23,6 +24,11 @@ from clever.subjects import Subject
 
 SIGMAS = 1.96
 """Standard errors to either side that make a nominal 95 % interval."""
+
+
+VANISHING = 10
+"""Gradients vanish where, uncapped, the bound from the largest one measured is this many times the diameter of [0,1]^d:
+all the way from one corner to the opposite one they would not change the class."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Estimate:
     reach: float
     end_point: EndPoint
     floored: bool
+    on_path: bool
+    vanishing: bool
     diagnostics: dict[str, float]
     maxima: NDArray[np.float32]
 
@@ -69,6 +77,10 @@ def estimates(
         start = image.unsqueeze(0)
         of_class = measure_of(subject.classes)(start if seen is None else seen(start))[0].tolist()
         at_image = dict(zip(subject.classes, of_class, strict=True))
+    path: dict[tuple[Norm, int], list[float]] = {}
+    if settings.path:
+        radii = {norm: ball.holds(norm, subject.dimension) for norm in norms}
+        path = path_maxima(network, image, subject, order, radii).maxima
     made: dict[tuple[Norm, int], Estimate] = {}
     held: dict[int, list[BatchMaxima]] = {label: [] for label in subject.classes}
     unsettled = subject.classes
@@ -78,8 +90,10 @@ def estimates(
             held[label].append(more.of_target(at))
         maxima = [BatchMaxima.joined(held[label]) for label in unsettled]
         for norm in norms:
-            floors = [at_image[label][order.column(norm, settings)] if settings.floor else 0.0 for label in unsettled]
-            of_norm = _made(subject, settings, ball, norm, order, unsettled, maxima, floors)
+            column = order.column(norm, settings)
+            floors = [at_image[label][column] if settings.floor else 0.0 for label in unsettled]
+            paths = [path[norm, label][column] if (norm, label) in path else 0.0 for label in unsettled]
+            of_norm = _made(subject, settings, ball, norm, order, unsettled, maxima, floors, paths)
             made |= {(norm, label): estimate for label, estimate in zip(unsettled, of_norm, strict=True)}
         if settings.tolerance is not None:
             narrow = settings.tolerance
@@ -98,23 +112,27 @@ def _made(
     labels: Sequence[int],
     maxima: Sequence[BatchMaxima],
     floors: Sequence[float],
+    paths: Sequence[float],
 ) -> Iterator[Estimate]:
-    """The estimate of each label in one norm, all their laws fitted at once; none below its floor."""
+    """The estimate of each label in one norm, all their laws fitted at once; none below its floor and its path."""
     in_box = settings.clip or ball.law is Law.UNIFORM_IN_BOX
     largest = np.stack([of_label.value[:, 0, order.column(norm, settings), 0] for of_label in maxima])
     points = end_points(largest, settings.estimator)
-    for label, of_label, row, point, floor in zip(labels, maxima, largest, points, floors, strict=True):
+    for label, of_label, row, point, floor, path in zip(labels, maxima, largest, points, floors, paths, strict=True):
         reach = max(float(of_label.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
         radius = replace(ball, radius=min(ball.radius, reach) if in_box else ball.radius).holds(norm, subject.dimension)
         limit = radius if settings.cap else math.inf
         error = SIGMAS * point.standard_error
         ends = [point.value, point.value + error, max(point.value - error, point.sample_maximum)]
         score, low, high = (
-            order.bound(subject, label, norm, max(end, floor), limit) if not math.isnan(end) else math.nan
+            order.bound(subject, label, norm, max(end, floor, path), limit) if not math.isnan(end) else math.nan
             for end in ends
         )
         told = order.diagnostics(of_label, 0)
-        yield Estimate(score, low, high, radius, reach, point, floor > point.value, told, row)
+        measured = order.bound(subject, label, norm, max(point.sample_maximum, floor, path), math.inf)
+        masked = measured > VANISHING * subject.dimension ** (1 / norm.p)
+        floored, on_path = floor > max(point.value, path), path > max(point.value, floor)
+        yield Estimate(score, low, high, radius, reach, point, floored, on_path, masked, told, row)
 
 
 def _as_it_is(images: Tensor) -> Tensor:

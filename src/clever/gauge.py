@@ -11,6 +11,7 @@ from clever import bounds
 from clever.bpda import BPDA, Behind, Defended, Transformation
 from clever.capacity import Measure
 from clever.errors import InputError
+from clever.jpeg_gauge import JPEGGauge
 from clever.jumps import sides
 from clever.knapsack import solve
 from clever.margin import margins, of_gradients
@@ -19,7 +20,7 @@ from clever.models import logits_of
 from clever.norms import Norm
 from clever.settings import Settings
 from clever.subjects import Subject
-from clever.transforms import parts, steps_of
+from clever.transforms import JPEG, parts, steps_of
 
 NORMS = tuple(Norm)
 Gradients = Float[Tensor, "row channel height width"]
@@ -33,16 +34,17 @@ NEAREST = 1e-8
 class Gauge:
     """K = g / h(G) in place of the gradient's norm, for a classifier behind a pixelwise staircase with BPDA.
 
-    h(G) = min { ||x' - x0||_p : x' in [0,1]^d, <G, t(x') - z0> <= -g }, z0 = t(x0), G the gradient of the margin of f at
-    a point z and g the margin at z0. By the mean value theorem on the segment from z0 to t(x'), no x' nearer than the
+    h(G) = min { ||x' - x0||_p : x' in [0,1]^d, <G, t(x') - z0> <= -g }, z0 = t(x0), G the gradient of f's margin at a
+    point z and g the margin at z0. By the mean value theorem on the segment from z0 to t(x'), no x' nearer than the
     least h(G(z)) changes the class, z ranging over the segments from z0 to t(x), x in the ball. So the maximum of K
     over them makes min(g / K, R) a lower bound of the distance of the *input*; estimated from samples, it is an
     estimate. For t = identity K is the dual norm of G, and this the first order on segments.
 
     h is the value of a knapsack with a linear relaxation that is never above it (`clever.knapsack`). Points are drawn
     on the segments, whatever the settings say. Which staircases: those whose `steps` are known (`Quantize`, `PNG`,
-    `BitDepth`, chains of these, transformations of one's own with a method ``steps``). `InputError` for others, for a
-    classifier without BPDA, and where the settings take g(x0) from the undefended classifier.
+    `BitDepth`, chains of these, transformations of one's own with a method ``steps``), and `JPEG`, an idealised one, in
+    the space of its coefficients (`clever.jpeg_gauge`). `InputError` for others, for a classifier without BPDA, and
+    where the settings take g(x0) from the undefended classifier.
     """
 
     @property
@@ -55,11 +57,13 @@ class Gauge:
         """Always: the theorem needs them."""
         return True
 
-    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
         """`InputError` for a classifier behind anything but staircases that it knows, or without BPDA."""
         if isinstance(network, Defended) and parts(network.defense):
             if not isinstance(network.transformation, BPDA):
                 raise InputError(f"the gauge needs BPDA: the true gradient behind {network.defense} is zero")
+            if network.backward is not None:
+                raise InputError(f"the gauge needs the gradient of f itself, not one through {network.backward}")
             gauge_of(network.defense, example[0])
 
     def measure(
@@ -70,10 +74,11 @@ class Gauge:
         start = image.unsqueeze(0)
         row = logits_of(network, network.seen(start) if isinstance(network, Behind) else start, subject.index)
         for target, margin in zip(targets, margins(row, subject.predicted, targets)[0].tolist(), strict=True):
-            if abs(margin - subject.margins[target]) > 1e-2 * (abs(margin) + abs(subject.margins[target]) + 1e-3):
+            given = subject.margins[target]
+            if abs(margin - given) > 1e-2 * (abs(margin) + abs(given) + 1e-3):
                 raise InputError(
-                    f"the margin at t(x0) is {margin:g}, but that of the image is given as {subject.margins[target]:g}: "
-                    "the gauge needs the setting reference=defended"
+                    f"the margin at t(x0) is {margin:g}, but that of the image is given as {given:g}: the gauge needs "
+                    "the setting reference=defended"
                 )
 
         def measured(target: int, gradient: Tensor) -> Tensor:
@@ -105,6 +110,9 @@ def gauge_of(defense: Transformation | None, image: Float[Tensor, "channel heigh
         return lambda gradients, margin: torch.stack(
             [margin / norm.dual.of(gradients).clamp(min=torch.finfo(margin.dtype).tiny) for norm in NORMS], 1
         )
+    first, *others = parts(defense)
+    if isinstance(first, JPEG) and not others:
+        return JPEGGauge(first, image)
     steps, x0 = steps_of(defense), image.unsqueeze(0)
     both = sides(steps, x0.flatten(1), defense(x0).flatten(1))
 

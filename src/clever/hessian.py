@@ -1,4 +1,4 @@
-"""Products of the Hessians of a function at many points with one vector each: never a Hessian itself."""
+"""Products of the Hessians of a function at many points with one vector each; the Hessians themselves where small."""
 
 from collections.abc import Callable
 
@@ -42,10 +42,16 @@ class Hessian:
                 raise InputError(f"the margin must return one number a row, shape {expected}, not {shape}")
             if not values.requires_grad:
                 raise InputError("the margin cannot be differentiated: its values are cut off from the points")
+            self._values = values.detach()
             self._nothing = 0 * values.detach().unsqueeze(1)  # but NaN where the margin is not finite
             (self._gradient,) = torch.autograd.grad(
                 values.sum(), self._points, create_graph=True, allow_unused=True, materialize_grads=True
             )
+
+    @property
+    def values(self) -> Float[Tensor, " batch"]:
+        """The margin at each point."""
+        return self._values
 
     @property
     def gradient(self) -> Float[Tensor, "batch ..."]:
@@ -68,6 +74,13 @@ class Hessian:
             materialize_grads=True,
         )
         return product.flatten(1) + self._nothing
+
+    def matrices(self) -> Float[Tensor, "batch dim dim"]:
+        """The Hessians themselves, symmetric to the last bit: one product a dimension, dim squared numbers a point."""
+        batch, dim = self._points.shape[0], self._points[0].numel()
+        units = torch.eye(dim, dtype=self._points.dtype, device=self._points.device)
+        columns = torch.stack([self(unit.expand(batch, dim)) for unit in units], dim=2)
+        return (columns + columns.mT) / 2
 
     def keep(self, rows: Bool[Tensor, " batch"]) -> "Hessian":
         """The same for the marked rows only. It costs one forward pass and one gradient of those rows."""

@@ -85,7 +85,7 @@ def _through(plane: Plane, table: Tensor) -> Plane:
     """Blocks of 8 x 8: transformed, quantized, and back. The edge is repeated to fill the last blocks."""
     height, width = plane.shape[1:]
     rows, columns = -(-height // 8), -(-width // 8)
-    filled = _repeated(plane, 8 * rows - height, 8 * columns - width)
+    filled = repeated(plane, 8 * rows - height, 8 * columns - width)
     blocks = filled.view(-1, rows, 8, columns, 8).transpose(2, 3) - 128
     matrix = transform(plane.device)
     coefficients = _shifted(blocks @ matrix.T, CONSTANT_BITS - PASS_BITS)
@@ -104,7 +104,7 @@ def _downsampled(plane: Plane, step: tuple[int, int]) -> Plane:
         return plane
     height, width = plane.shape[1:]
     # Columns are repeated up to whole blocks before the mean is taken, rows only up to a whole sample.
-    plane = _repeated(plane, -height % rows, -width % (8 * columns))
+    plane = repeated(plane, -height % rows, -width % (8 * columns))
     total = plane.unfold(1, rows, rows).unfold(2, columns, columns).sum((-1, -2))
     bias = torch.arange(total.shape[2], device=plane.device) % 2 + rows - 1
     return ((total + bias) / (rows * columns)).floor()
@@ -120,13 +120,13 @@ def _upsampled(plane: Plane, step: tuple[int, int], shape: torch.Size) -> Plane:
         return plane.repeat_interleave(rows, 1).repeat_interleave(columns, 2)[:, : shape[0], : shape[1]]
     # The offsets before the shift differ from column to column, so that halves do not all go the same way.
     offsets, bits = ([8, 7], 4) if rows == 2 else ([1, 2], 2)
-    wide: Tensor = _triangle(_triangle(plane, 1) if rows == 2 else plane, 2)
+    wide: Tensor = triangle(triangle(plane, 1) if rows == 2 else plane, 2)
     wide += torch.tensor(offsets, device=plane.device).repeat(plane.shape[2])
     wide = (wide / 2**bits).floor()
     return wide[:, : shape[0], : shape[1]]
 
 
-def _triangle(plane: Plane, axis: int) -> Plane:
+def triangle(plane: Plane, axis: int) -> Plane:
     """Twice as many numbers along the axis, 3 times the nearest and once the next nearest, the edge repeated."""
     length = plane.shape[axis]
     first, last = plane.narrow(axis, 0, 1), plane.narrow(axis, length - 1, 1)
@@ -163,5 +163,5 @@ def _shifted(values: Tensor, bits: int) -> Tensor:
     return shifted
 
 
-def _repeated(plane: Plane, rows: int, columns: int) -> Plane:
+def repeated(plane: Plane, rows: int, columns: int) -> Plane:
     return functional.pad(plane, (0, columns, 0, rows), mode="replicate") if rows or columns else plane

@@ -103,7 +103,7 @@ class EvenSides:
 
 @dataclass(frozen=True)
 class Listed:
-    """Jumps of any gains and distances, (row, number, 1 + most), padded with the last; ``slopes``: by p, see `_hull`."""
+    """Jumps of any gains and distances, (row, number, 1 + most), padded with the last; ``hulls``: by p, see `_hull`."""
 
     gains: Tensor
     distances: Tensor

@@ -22,8 +22,10 @@ DOUBLINGS = 32
 
 @dataclass(frozen=True)
 class Solution:
-    """``distance``: a lower bound of the least ||x' - x0||_p, (row,), infinite where all gains together fall short of g.
-    ``jumps``: a choice of one jump for each number, whose gains reach g wherever that is possible."""
+    """``distance``: a lower bound of the least ||x' - x0||_p, (row,), infinite where all gains fall short of g.
+
+    ``jumps``: a choice of one jump for each number, whose gains reach g; where that is impossible, the furthest ones.
+    """
 
     distance: Float[Tensor, " row"]
     jumps: Tensor
@@ -68,7 +70,23 @@ def _relaxed(
         short = falls_short(jumps.best(middle.exp2() * weights, p))
         low, high = torch.where(short, middle, low), torch.where(short, high, middle)
     bound = torch.maximum(*(_dual(jumps, weights, goal, end.exp2(), p) for end in (low, high)))
-    return bound.clamp(min=0).pow(1 / p), jumps.best(high.exp2() * weights, p)
+    short, enough = (jumps.best(end.exp2() * weights, p) for end in (low, high))
+    chosen = _fewest(short, enough, falls_short)
+    return bound.clamp(min=0).pow(1 / p), chosen
+
+
+def _fewest(short: Tensor, enough: Tensor, falls_short: Callable[[Tensor], Tensor]) -> Tensor:
+    """Between two choices, of which the first falls short: those that jump at the one price go as far as they must."""
+    low, high = (torch.full_like(falls_short(short), share, dtype=torch.float32) for share in (0, 1))
+
+    def between(share: Tensor) -> Tensor:
+        return short + ((enough - short) * share).ceil().to(short)
+
+    for _ in range(9):
+        middle = (low + high) / 2
+        lacking = falls_short(between(middle))
+        low, high = torch.where(lacking, middle, low), torch.where(lacking, high, middle)
+    return between(high)
 
 
 def _dual(jumps: Jumps, weights: Numbers, goal: Tensor, price: Tensor, p: int) -> Float[Tensor, " row"]:

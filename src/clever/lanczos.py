@@ -8,6 +8,7 @@ from torch import Tensor
 
 from clever.eigenvalues import Eigenvalues, check_effort
 from clever.hessian import Hessian, Margin, Start, start_vectors
+from clever.norms import Norm
 
 
 @dataclass(frozen=True)
@@ -16,22 +17,25 @@ class Lanczos:
 
     After k products theta is the minimum of v'Hv over the unit vectors v of the start's Krylov space. A point stops
 
-    - as converged, after two products in a row with residual <= tolerance * rho, rho the largest Ritz value in size (a
-      lower estimate of the spectral radius);
+    - as converged, after two products in a row with residual <= tolerance * ``|theta|``, or <= the rounding of rho, the
+      largest Ritz value in size (a lower estimate of the spectral radius): no product would tell more;
     - as exact, when the Krylov space is invariant (zero, constant or low-rank Hessians) or the whole space;
     - as not converged, after ``max_products``.
 
-    What ``converged`` says: an eigenvalue lies within ``residual`` of theta. That it is the smallest holds unless the
-    start had almost no part along its eigenvector: to overlook one that lies delta below, about tolerance * rho / delta
-    or less. That is rare, and the second product makes it rarer, because an overlooked part grows with every product.
-    Theta is then off by about residual^2 / gap (Kato, Temple), gap the distance to the next eigenvalue: far below the
-    tolerance where the gap is of order rho. Eigenvalues nearer to each other than the residual may be taken for one
-    another. Without any assumption on gaps, theta is off by more than e * (lambda_max - lambda_min) with probability at
-    most 1.648 sqrt(dim) exp(-sqrt(e) (2k - 1)) (Kuczynski and Wozniakowski 1992).
+    The tolerance is relative to the eigenvalue asked for, however large the others are. ``lower`` is theta - residual.
+    An eigenvalue lies within ``residual`` of theta: ``lower`` is below the smallest one, and a curvature -lower above
+    the true one, unless that eigenvalue is not the smallest. Of a converged point it is the smallest unless the start
+    had almost no part along its eigenvector: to overlook one that lies delta below theta, about residual / delta or
+    less. That is rare, and the second product makes it rarer, because an overlooked part grows with every product. Of a
+    point not converged no more is known than that it is for most. Theta itself is off by about residual^2 / gap (Kato,
+    Temple), gap the distance to the next eigenvalue. Without any assumption on gaps, it is off by more than
+    e * (lambda_max - lambda_min) with probability at most 1.648 sqrt(dim) exp(-sqrt(e) (2k - 1)) (Kuczynski and
+    Wozniakowski 1992).
 
     Every product is one batched backward pass (`clever.hessian.Hessian`). Converged points leave the batch as soon as
-    they are a quarter of it. Memory: k vectors a point. Full reorthogonalisation (twice, by block) keeps the Ritz
-    values free of copies at a small cost beside a network's. A point's result depends on it and its start alone.
+    they are a quarter of it. Memory: k vectors a point. Each product is made orthogonal to the whole basis, and once
+    more for what rounding left (classical Gram-Schmidt, for which twice is enough: Giraud et al. 2005); beside a
+    network's product that costs little. A point's result depends, but for rounding, on it and its start alone.
 
     Raises `InputError` for a tolerance or budget that is not positive, and for what `Hessian` or ``start`` cannot use.
     """
@@ -69,16 +73,15 @@ class Lanczos:
             product = hessian(vector)
             products[rows] += 1
             alpha = (vector * product).sum(1)
-            product.addcmul_(vector, alpha.unsqueeze(1), value=-1)
-            product = _without(product, basis[:, :step])
-            beta = torch.linalg.vector_norm(product, dim=1)
+            product = _without(_without(product, basis[:, :step]), basis[:, :step])
+            beta = Norm.L2.of(product)
             diagonal, coupling = _append(diagonal, alpha), _append(coupling, beta)
 
             theta, radius, bound = _smallest_ritz(diagonal, coupling)
             finite = ~theta.isnan()
             exact = coupling[:, -1] <= epsilon * radius
             exact |= torch.full_like(exact, step == dim)
-            small = bound <= self.tolerance * radius
+            small = bound <= (self.tolerance * theta.abs()).maximum(epsilon * radius)
             done = exact | (small & below) | ~finite
             below = small
             live = rows[open_.to(rows.device)]
@@ -93,7 +96,7 @@ class Lanczos:
                 kept = open_.to(rows.device)
                 rows, hessian, vector, basis = rows[kept], hessian.keep(kept), vector[kept], basis[kept]
                 diagonal, coupling, below, open_ = diagonal[open_], coupling[open_], below[open_], open_[open_]
-        return Eigenvalues(value, residual, converged, products)
+        return Eigenvalues(value, value - residual, residual, converged, products)
 
 
 def _without(vectors: Float[Tensor, "row dim"], basis: Float[Tensor, "row k dim"]) -> Float[Tensor, "row dim"]:

@@ -42,9 +42,9 @@ def of_gradients(
 ) -> Float[Tensor, "batch t column"]:
     """What ``measured(j, grad g(x))``, (batch, column), says of the gradient of each target class j at each point.
 
-    One forward pass serves all targets and each target's gradient all columns; the parameters get no gradients. The rows
-    must be independent, as they are in evaluation mode. NaN wherever the margin is NaN or infinite, whatever autograd
-    makes of that (`torch.where` makes zero of it).
+    One forward pass serves all targets and each target's gradient all columns; the parameters get no gradients. The
+    rows must be independent, as they are in evaluation mode. NaN wherever the margin is NaN or infinite, whatever
+    autograd makes of that (`torch.where` makes zero of it).
     """
     points = points.detach().requires_grad_()
     with torch.enable_grad():

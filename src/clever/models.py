@@ -11,7 +11,10 @@ from clever.errors import InputError, NotFinite
 
 
 class Normalize(nn.Module):
-    """(x - mean) / std by channel: the first layer, so that radii and scores are in [0,1] pixel units."""
+    """(x - mean) / std by channel: the first layer, so that radii and scores are in [0,1] pixel units.
+
+    `InputError` for a mean and std of different lengths, or a std that is not positive.
+    """
 
     mean: Tensor
     std: Tensor

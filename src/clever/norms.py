@@ -1,5 +1,7 @@
 """The three norms of the papers and their duals."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -25,9 +27,24 @@ class Norm(Choice):
         return {Norm.L1: Norm.LINF, Norm.L2: Norm.L2, Norm.LINF: Norm.L1}[self]
 
     def of(self, rows: Float[Tensor, "row ..."]) -> Float[Tensor, " row"]:
-        """The norm of each row, all other dimensions taken together. Shape ``(row,)``, dtype of the input."""
+        """The norm of each row, all other dimensions taken together. Shape ``(row,)``, dtype of the input.
+
+        Zero, or infinite, only where the norm itself is, to the dtype's range: squares neither underflow nor overflow.
+        """
         flat = rows.flatten(1)
         if self is Norm.LINF:
             return flat.abs().amax(1)  # on the CPU several times faster than vector_norm
         norm: Tensor = torch.linalg.vector_norm(flat, ord=self.p, dim=1)
+        if self is Norm.L2:
+            safe = norm.isfinite() & (norm > 1e6 * math.sqrt(torch.finfo(norm.dtype).tiny))
+            if norm.is_cuda or not bool(safe.all()):  # to look would be to wait for the GPU
+                norm = norm.where(safe, _scaled(flat))
         return norm
+
+
+def _scaled(rows: Float[Tensor, "row dim"]) -> Float[Tensor, " row"]:
+    """The L2 norm where a sum of squares would leave the range of the numbers, or lose some of its terms below it."""
+    numbers = torch.finfo(rows.dtype)
+    largest = rows.abs().amax(1, keepdim=True).clamp(numbers.tiny, numbers.max)
+    relative: Tensor = torch.linalg.vector_norm(rows / largest, dim=1)
+    return relative * largest.squeeze(1)

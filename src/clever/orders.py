@@ -35,8 +35,8 @@ class Order(Protocol):
         """Whether its theorem needs points on the segments from t(x0) to t(x), whatever the settings say."""
         ...
 
-    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
-        """`InputError` for a network that this order is not defined for; called before anything is sampled."""
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
+        """`InputError` for a network, or settings with it, that this order is not defined for; before any sampling."""
         ...
 
     def measure(self, network: nn.Module, image: Image, subject: Subject, targets: Sequence[int]) -> Measure:
@@ -78,7 +78,7 @@ class FirstOrder:
         """As the settings say."""
         return False
 
-    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
         """Nothing is refused here; `clever.margin` refuses what cannot be differentiated at all."""
 
     def measure(self, network: nn.Module, image: Image, subject: Subject, targets: Sequence[int]) -> Measure:

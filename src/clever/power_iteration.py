@@ -19,7 +19,7 @@ class PowerIteration:
     below ``tolerance`` (absolute: its meaning varies with the scale of the margin and the size of the batch), or after
     ``max_steps``; every point pays for every step of both runs, and its result depends on the others in its batch. A
     small change does not bound the error: where two eigenvalues of near size and opposite sign compete, the estimate
-    lingers between them.
+    lingers between them. ``lower`` is the estimate itself, as there: nothing is added for its error.
 
     ``converged`` says, for the whole batch alike, that each run ended by its rule; ``residual`` is the last step's.
     Raises `InputError` for a tolerance or budget that is not positive, and what `Hessian` refuses.
@@ -47,6 +47,7 @@ class PowerIteration:
         second = _run(hessian, first.value.clamp_min(0), vectors, self.tolerance, self.max_steps)
         return Eigenvalues(
             value=torch.where(positive, second.value, first.value),
+            lower=torch.where(positive, second.lower, first.lower),
             residual=torch.where(positive, second.residual, first.residual),
             converged=first.converged & second.converged,
             products=first.products + second.products,
@@ -70,4 +71,5 @@ def _run(
         # A product of exactly zero: the vector lies in the null space, and is its own continuation.
         vector = torch.where(length > 0, product / length.clamp_min(torch.finfo(length.dtype).tiny), vector)
     done: Bool[Tensor, " batch"] = torch.full_like(shift, settled, dtype=torch.bool)
-    return Eigenvalues(value + shift, residual, done, torch.full_like(shift, taken, dtype=torch.long))
+    found = value + shift
+    return Eigenvalues(found, found, residual, done, torch.full_like(shift, taken, dtype=torch.long))

@@ -1,5 +1,6 @@
 """CLEVER: sample, take batch maxima, estimate the end point, put it into the bound."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from clever.errors import InputError
+from clever.errors import GradientMasking, InputError
 from clever.estimates import Estimate, estimates
 from clever.extreme_value import EndPoint
 from clever.models import frozen
@@ -36,7 +37,11 @@ class Score:
     norm that the L2 ball holds. ``reach``: the distance of the farthest point sampled, in the norm of the ball sampled.
     ``segments``: whether the points lay on the segments from t(x0) to t(x), z0 + u (t(x) - z0), and not only at t(x).
     ``capped`` says that the score is ``radius`` because the bound reached beyond what was sampled; ``floored``, that
-    the end point came out below what is measured at the image itself, which stands in its place (`Settings.floor`).
+    the end point came out below what is measured at the image itself, which stands in its place (`Settings.floor`);
+    ``on_path``, that what was measured on the way to an adversarial image does (`Settings.path`);
+    ``vanishing``, that gradients were zero or nearly so wherever they were taken, so that the score says nothing;
+    ``already_changed``, that the classifier takes the image itself for another class than ``predicted``, which can be
+    with `Reference.UNDEFENDED` alone: the true distance is 0, whatever the score.
     ``target_class`` of an untargeted score is the class with the smallest score. ``margin`` and ``gradient_norm``:
     g(x0) and ``||grad g(x0)||_q`` at the image itself, in logits (per unit of pixel space). ``maxima``: the N_b batch
     maxima that the end point was estimated from. ``diagnostics``: what else the order has to say, such as the cost of
@@ -56,6 +61,9 @@ class Score:
     high: float
     capped: bool
     floored: bool
+    on_path: bool
+    vanishing: bool
+    already_changed: bool
     margin: float
     gradient_norm: float
     radius: float
@@ -96,6 +104,7 @@ def score(
     the true classes, misclassified images are left out, as the papers do. ``order``: `FirstOrder` or `SecondOrder`. The
     same arguments give the same numbers, and those of an image do not depend on which others there are. `InputError`
     for what cannot be scored, before anything is sampled; `NotFinite` where NaN or infinity turns up in sampling.
+    `GradientMasking` is a warning, once a call.
     """
     if not norms:
         raise InputError(f"no norm: choose from {', '.join(NORMS)}")
@@ -104,7 +113,7 @@ def score(
         raise InputError(f"images of shape {tuple(images.shape)}: there must be one at least, (channel, height, width)")
     results = []
     with frozen(network), tqdm(unit="point", unit_scale=True, disable=not progress, smoothing=0) as bar:
-        order.check(network, images[:1])
+        order.check(network, images[:1], settings)
         found = list(subjects(network, images, targets, settings, labels))
         balls = {settings.ball(Norm.named(norm)) for norm in norms}
         per_class = len(balls) * settings.n_batches * settings.n_samples
@@ -117,6 +126,15 @@ def score(
             )
             left -= per_class * len(subject.classes)
             bar.total = bar.n + left  # a tolerance may have saved some
+    if masked := sum(found.vanishing for found in results):
+        warnings.warn(
+            f"{masked} of {len(results)} scores say nothing: their gradients are zero, or nearly so, at every sampled "
+            "point (gradient masking). A transformation that cannot be differentiated belongs into clever.Defended or "
+            "clever.BPDA, whose backward pass is not zero; a network that ends in a saturated softmax or sigmoid "
+            "should give its logits",
+            GradientMasking,
+            stacklevel=2,
+        )
     return results
 
 
@@ -155,6 +173,9 @@ def score_subject(
                     high=chosen.high,
                     capped=settings.cap and chosen.score == chosen.radius,
                     floored=chosen.floored,
+                    on_path=chosen.on_path,
+                    vanishing=chosen.vanishing,
+                    already_changed=subject.already_changed,
                     margin=subject.margins[label],
                     gradient_norm=subject.gradients[label][norm.dual],
                     radius=chosen.radius,

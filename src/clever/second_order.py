@@ -2,24 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from clever import bounds
+from clever.bpda import Defended
 from clever.capacity import CPU_BYTES, Measure
-from clever.curvature import Convention, curvature_factor
+from clever.checks import whole
+from clever.curvature import Convention, box_curvature, cross_curvature, curvature_factor
 from clever.eigenvalues import Eigenvalues, Solver
+from clever.errors import InputError
+from clever.hessian import Hessian
 from clever.lanczos import Lanczos
 from clever.margin import margins
 from clever.maxima import BatchMaxima
 from clever.norms import Norm
-from clever.settings import Settings
+from clever.settings import Reference, Settings
 from clever.smoothness import require_twice_differentiable
-from clever.subjects import Subject
+from clever.subjects import Subject, judge
+from clever.transforms import Identity
 
-CURVATURES = tuple(Convention)
+NORMS = tuple(Norm)
+CURVATURES = tuple(product(Convention, NORMS))
 RESIDUAL, UNCONVERGED, PRODUCTS = range(len(CURVATURES), len(CURVATURES) + 3)
 """The columns after the curvatures."""
 
@@ -30,20 +37,31 @@ class SecondOrder:
 
     For p = 2, M is the maximum of (-lambda_min(H(x)))_+ over the ball of radius R around x0, and no perturbation of L2
     norm below min((-b + sqrt(b^2 + 2 M g)) / M, R) changes the class, b = ``||grad g(x0)||_2`` (arXiv 1810.08640). The
-    end point estimated for M makes the score an estimate. For L1 and Linf the same eigenvalues, over the ball of that
-    norm, are multiplied by `clever.curvature.curvature_factor`, which keeps the theorem true at the price of a score
-    that can be too small: for Linf by a factor of up to the square root of the dimension. Units: [0,1] pixels.
+    end point estimated for M makes the score an estimate. Units: [0,1] pixels.
 
-    The theorem speaks of a function with a Hessian. `check` refuses any other network by the name of the module; behind
-    a transformation t with BPDA, the Hessian of f at t(x) is not one of f(t(x)), so that the theorem covers no defense
-    of this kind. What it covers: a defense that is smooth itself, without BPDA; and f alone around the image t(x0).
+    For L1 and Linf the curvature along directions of unit norm is NP-hard to find (`clever.bounds.second_order`). An
+    upper bound of it keeps the theorem true at the price of a score that can be too small: M_2 for L1, dim * M_2 for
+    Linf, which can make the score sqrt(dim) times too small. Up to ``formed`` dimensions the Hessian itself is formed
+    at each point, with as many more products, and what `clever.curvature.cross_curvature` and `box_curvature` find from
+    its entries counts where it is less. Beyond that nothing better is used. 0 forms none.
 
-    ``solver``: `clever.Lanczos` or, for comparison, `clever.PowerIteration`. All points share one random start vector,
-    drawn from ``seed``, so that no result depends on how the points are split.
+    The theorem speaks of one function with a Hessian. `check` refuses any other network by the name of the module;
+    behind a transformation t with BPDA, the Hessian of f at t(x) is not one of f(t(x)), so that the theorem covers no
+    defense of this kind. What it covers: a defense that is smooth itself, without BPDA; and f alone around the image
+    t(x0).
+
+    ``solver``: `clever.Lanczos`, of which theta - residual counts as the eigenvalue, the sound side; or, for
+    comparison, `clever.PowerIteration`, whose estimate counts as it is, as in the authors' code. All points share one
+    random start vector, drawn from ``seed``: with Lanczos no result depends, but for rounding, on how the points are
+    split. With power iteration it does: a batch stops as a whole.
     """
 
     solver: Solver = field(default_factory=Lanczos)
+    formed: int = 128
     seed: int = 1215
+
+    def __post_init__(self) -> None:
+        whole("formed", self.formed, 0)
 
     @property
     def name(self) -> str:
@@ -55,38 +73,54 @@ class SecondOrder:
         """As the settings say: the theorem speaks of the ball."""
         return False
 
-    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"]) -> None:
-        """`InputError` for a network that is not twice differentiable, with the module's name."""
-        require_twice_differentiable(network, example)
+    def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
+        """`InputError` for a network that is not twice differentiable, with the module's name where there is one, and
+        for a reference that takes g and its gradient from another function than the curvature."""
+        balls = dict.fromkeys(settings.ball(Norm.named(norm)) for norm in settings.radius)
+        require_twice_differentiable(network, example, tuple(balls))
+        mixed = isinstance(network, Defended) and not isinstance(network.defense, Identity)
+        if mixed and judge(network, settings) is not network:
+            raise InputError(
+                f"reference is {settings.reference}: g and its gradient would be those of f, the curvature that of "
+                f"f(t(x)), t = {network.defense}, and the theorem speaks of one function. Choose "
+                f"{Reference.DEFENDED}, or score the network alone"
+            )
 
     def measure(
         self, network: nn.Module, image: Float[Tensor, "..."], subject: Subject, targets: Sequence[int]
     ) -> Measure:
-        """Columns: the curvature by each `Convention`, the residual, whether not converged (0 or 1), the products."""
+        """Columns: the curvature by each `Convention` in each norm; the eigenvalue's residual, whether it did not
+        converge (0 or 1); all products."""
 
         def curvatures(points: Tensor) -> Tensor:
-            start = torch.randn(points[0].numel(), generator=torch.Generator().manual_seed(self.seed))
-            vectors = points[0].numel() * points.element_size() * self.solver.max_vectors
-            return torch.cat([each_target(part, start) for part in points.split(max(1, CPU_BYTES // vectors))])
+            dim = points[0].numel()
+            start = torch.randn(dim, generator=torch.Generator().manual_seed(self.seed))
+            vectors = self.solver.max_vectors + (dim if dim <= self.formed else 0)
+            most = max(1, CPU_BYTES // (dim * points.element_size() * vectors))
+            return torch.cat([each_target(part, start) for part in points.split(most)])
 
         def each_target(points: Tensor, start: Tensor) -> Tensor:
-            found = [
-                self.solver(lambda x, j=target: margins(network(x), subject.predicted, [j])[:, 0], points, start)  # type: ignore[misc]
-                for target in targets
-            ]
-            return torch.stack([_columns(eigenvalues) for eigenvalues in found], dim=1)
+            return torch.stack([of_target(points, start, target) for target in targets], dim=1)
+
+        def of_target(points: Tensor, start: Tensor, target: int) -> Tensor:
+            def margin(images: Tensor) -> Tensor:
+                return margins(network(images), subject.predicted, [target])[:, 0]
+
+            found = self.solver(margin, points, start)
+            if points[0].numel() > self.formed:
+                return _columns(found, points[0].numel())
+            return _columns(found, points[0].numel(), Hessian(margin, points).matrices())
 
         return curvatures
 
     def column(self, norm: Norm, settings: Settings) -> int:
-        """The curvature by the settings' convention, whatever the norm."""
-        return CURVATURES.index(settings.curvature)
+        """The curvature by the settings' convention in this norm."""
+        return CURVATURES.index((settings.curvature, norm))
 
     def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
-        """min((-b + sqrt(b^2 + 2 M g)) / M, R), with M = maximum * curvature_factor."""
-        curvature = maximum * curvature_factor(norm, subject.dimension)
+        """min((-b + sqrt(b^2 + 2 M g)) / M, R)."""
         slope = subject.gradients[target][norm.dual]
-        return float(bounds.second_order(subject.margins[target], slope, curvature, radius))
+        return float(bounds.second_order(subject.margins[target], slope, maximum, radius))
 
     def diagnostics(self, maxima: BatchMaxima, target: int) -> dict[str, float]:
         """Hessian-vector products a point (mean), share of points not converged, largest residual."""
@@ -98,7 +132,15 @@ class SecondOrder:
         }
 
 
-def _columns(found: Eigenvalues) -> Float[Tensor, "point column"]:
-    curvatures = [convention.of(found.value) for convention in CURVATURES]
-    rest = [found.residual, (~found.converged).to(found.value), found.products.to(found.value)]
-    return torch.stack([*curvatures, *rest], dim=1)
+def _columns(
+    found: Eigenvalues, dim: int, hessians: Float[Tensor, "point dim dim"] | None = None
+) -> Float[Tensor, "point column"]:
+    curvatures = {(way, norm): way.of(found.lower) * curvature_factor(norm, dim) for way, norm in CURVATURES}
+    products = found.products
+    if hessians is not None:
+        products = products + dim
+        for norm, bound in ((Norm.L1, cross_curvature), (Norm.LINF, box_curvature)):
+            at = Convention.NEGATIVE_PART, norm
+            curvatures[at] = torch.minimum(curvatures[at], bound(hessians))
+    rest = [found.residual, (~found.converged).to(found.value), products.to(found.value)]
+    return torch.stack([*curvatures.values(), *rest], dim=1)

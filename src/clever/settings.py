@@ -45,17 +45,19 @@ class Settings:
 
     What is a choice may be given as its name ("uniform").
 
-    ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: of the points
-    in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the valid pixel
-    range first, after which a law that is uniform on the ball is not uniform on the images in it
-    (`Law.UNIFORM_IN_BOX` is). ``segments``: what is measured is f at z = z0 + u (t(x) - z0), z0 = t(x0), u uniform in
-    [0,1], for each point x drawn, as the mean value theorem behind the bound needs, and not only at the images t(x);
-    without BPDA, t is part of f and the segments are those from x0 to x. ``cap``: a score is at most the radius that
-    was sampled, min(R, what the box leaves) (`Score.radius`). ``floor``: the estimate of L or M is at least what is
-    measured at the image itself, which is a point of the ball, too. ``curvature``: what an eigenvalue counts, for the
-    second order.
-    ``tolerance``: with a number, batches are added in stages and only until the nominal 95 % interval of the score
-    (`Score.low`, `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
+    ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: of the
+    points in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the
+    valid pixel range first, after which a law that is uniform on the ball is not uniform on the images in it
+    (`Law.UNIFORM_IN_BOX` is). ``segments``: what is measured is f at z = z0 + u (t(x) - z0), z0 = t(x0), u uniform
+    in [0,1], for each point x drawn, as the mean value theorem behind the bound needs, and not only at the images
+    t(x); without BPDA, t is part of f and the segments are those from x0 to x. ``cap``: a score is at most the
+    radius that was sampled, min(R, what the box leaves) (`Score.radius`). ``floor``: the estimate of L or M is at
+    least what is measured at the image itself, which is a point of the ball, too. ``path``: nor less than what is
+    measured on the way to an adversarial image that a short attack finds within the ball (`clever.path`), so that
+    no score exceeds that image's distance, behind a staircase with BPDA that of what the network sees of it, with
+    `clever.Gauge` its own. ``curvature``: what an eigenvalue counts, for the second order. ``tolerance``: with a
+    number, batches are added in stages and only until the nominal 95 % interval of the score (`Score.low`,
+    `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
     """
 
     n_batches: int
@@ -67,6 +69,7 @@ class Settings:
     cap: bool = True
     floor: bool = True
     segments: bool = False
+    path: bool = False
     reference: Reference = Reference.DEFENDED
     random_target: RandomTarget = RandomTarget.ANY
     estimator: Estimator = Estimator.MLE_REG
@@ -82,7 +85,7 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
-        for name in ("shared_points", "clip", "cap", "floor", "segments"):
+        for name in ("shared_points", "clip", "cap", "path", "floor", "segments"):
             flag(name, getattr(self, name))
         whole("seed", self.seed, 0, 2**63 - 1)
         if not isinstance(self.radius, Mapping):

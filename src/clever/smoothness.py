@@ -1,5 +1,6 @@
 """Second order needs a network that is twice differentiable: the others are refused, by the name of the module."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clever.bpda import BPDA, Clamped
 from clever.compute import Compilation, Computed
 from clever.errors import InputError
+from clever.kinks import unexplained
+from clever.models import frozen
+from clever.norms import Norm
+from clever.sampling import Ball, offsets
 from clever.transforms import Identity
 
 KINKED_MODULES: tuple[type[nn.Module], ...] = (
@@ -53,26 +58,49 @@ KINKED_OPERATIONS = frozenset(
 )
 """ATen operations refused wherever they act on something that depends on the input."""
 
+POWERS = {
+    "linalg_vector_norm": (1, 2.0),
+    "norm": (1, 2.0),
+    "dist": (2, 2.0),
+    "_pdist_forward": (1, 2.0),
+} | dict.fromkeys(("_cdist_forward", "cdist"), (2, 2.0))
+"""Norms, with the place and the default of the argument that says which: below 2, and for infinity, they have kinks."""
+
 LEAST_SOFTPLUS_THRESHOLD = 15.0
 """Softplus turns linear where beta * x exceeds its threshold: log(1 + exp(-15)) is a step below float32's rounding."""
 
 
-def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "batch ..."]) -> None:
+LINES = 3
+"""Through the example, of the numerical search."""
+UNIT_BALL = Ball(Norm.L2, 1.0)
+SINGLE = torch.finfo(torch.float32).eps
+
+
+def require_twice_differentiable(
+    network: nn.Module, example: Float[Tensor, "batch ..."], balls: Sequence[Ball] = (UNIT_BALL,)
+) -> None:
     """Returns when nothing is found that makes ``network`` less than twice differentiable; `InputError` names what is.
 
-    Two passes. The first goes through ``network.modules()`` for the classes of `KINKED_MODULES`, used or not. The
+    Three passes. The first goes through ``network.modules()`` for the classes of `KINKED_MODULES`, used or not. The
     second runs the network once, in its present mode (train or eval), on ``example`` (a batch of inputs; one will do),
     and looks at each ATen operation whose arguments depend on the input. One of `KINKED_OPERATIONS` is refused, whoever
     calls it (``torch.relu`` in a ``forward``, say), and so is one that turns the input into booleans or integers (a
     comparison, an arg max, a cast), which can only serve to choose between pieces. Constants, and weights computed by
     ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class, and the operation.
 
+    The third knows no list: along `LINES` lines through the first example and random points of the ``balls``, changes
+    of the gradient are compared with Hessian-vector products (`clever.kinks`), in evaluation mode, in double precision
+    where the network runs in it. It finds kinks of any origin (``hypot(z, 0)``, ``sqrt(z * z)``, a ReLU in an
+    ``autograd.Function`` or outside torch) where a line meets them, and a backward pass that is not the derivative. It
+    is left out where the network computes in less than single precision. Cost: a gradient and a product at some 90
+    points, up to 150 of a network that is refused.
+
     Refused although the theorem would extend to them, with M an essential supremum, because they have no second
     derivative at 0: ELU with alpha = 1, CELU, Softsign. Fine: Tanh, Sigmoid, Softplus, GELU, SiLU, Mish, Tanhshrink,
-    GLU, softmax, average pooling, normalisation layers. Not seen: branches that the example does not take, and
-    derivatives that are infinite at a point (a root at 0). A piecewise forward pass in an ``autograd.Function`` is
-    refused as it runs; one that leaves torch (Pillow, numpy) is not seen. `clever.BPDA` of anything but the identity is
-    refused too, however smooth: its derivatives are not those of its values.
+    GLU, softmax, average pooling, normalisation layers. Not seen: kinks that no line meets, in branches that the
+    example does not take; second derivatives that jump in code that names no operation above; derivatives that are
+    infinite at a point (a root at 0). `clever.BPDA` of anything but the identity is refused, however smooth: its
+    derivatives are not those of its values.
 
     The network, its parameters and its gradients are left as they were.
     """
@@ -84,22 +112,67 @@ def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "bat
                 f"a compiled network ({module.compute.compilation}) has first derivatives only: second order needs "
                 "compilation none"
             )
-        if isinstance(module, BPDA) and not isinstance(module.transformation, Identity):
+        if isinstance(module, BPDA) and not (isinstance(module.transformation, Identity) and module.substitute is None):
             raise InputError(
                 f"second order is not defined behind a transformation with BPDA: {name or 'the network'} "
-                f"({module.transformation}) has the identity's derivatives, so that the Hessian is not one of f(t(x)). "
+                f"({module.transformation}) has the derivatives of a substitute: the Hessian is not one of f(t(x)). "
                 "First order is defined; so is second order for the network alone, at the transformed image"
             )
-    detached = {name: tensor.detach() for name, tensor in _tensors(network)}
-    # Parameters without gradients, so that requires_grad says: depends on the input.
-    with _running(network) as stack, torch.enable_grad(), _Watch(stack):
-        functional_call(network, detached, (example.detach().clone().requires_grad_(True),))
+    tensors, first = dict(_tensors(network)), example[:1].detach()
+    precision = _watched(network, tensors, example)
+    if precision > SINGLE:
+        return
+    try:
+        double = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        precision, tensors, first = _watched(network, double, first.double()), double, first.double()
+    except (RuntimeError, TypeError):  # numbers of its own in single precision, or a device without double precision
+        pass
+    try:
+        reason = _numerical(network, tensors, first[0], balls, max(precision, torch.finfo(first.dtype).eps))
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # autograd's word for it
+        raise InputError(
+            f"second order needs products with the Hessian, and this network gives none: {error}"
+        ) from error
+    if reason:
+        raise InputError(
+            f"second order is not defined for this network: {reason}, so that it is not twice differentiable"
+        )
+
+
+def _numerical(
+    network: nn.Module,
+    tensors: dict[str, Tensor],
+    example: Float[Tensor, "..."],
+    balls: Sequence[Ball],
+    precision: float,
+) -> str | None:
+    """`unexplained` of a random combination of all logits: a kink of any shows."""
+    generator = torch.Generator().manual_seed(0)
+    lines = [offsets(balls[at % len(balls)], 1, example.cpu(), generator)[0] for at in range(LINES)]
+    weights = torch.randn(functional_call(network, tensors, (example[None],)).numel(), generator=generator).to(example)
+
+    def mixed(points: Tensor) -> Tensor:
+        logits: Tensor = functional_call(network, tensors, (points,))
+        return logits.reshape(len(points), -1).to(weights) @ weights
+
+    with frozen(network):
+        return unexplained(mixed, example, torch.stack(lines).to(example), precision)
 
 
 def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from network.named_parameters()
+    # Parameters without gradients, so that requires_grad says: depends on the input.
+    yield from ((name, parameter.detach()) for name, parameter in network.named_parameters())
     # Copies: a batch normalisation in training mode counts in place.
     yield from ((name, buffer.clone()) for name, buffer in network.named_buffers())
+
+
+def _watched(network: nn.Module, tensors: dict[str, Tensor], example: Float[Tensor, "batch ..."]) -> float:
+    """Runs the network once, with these parameters, under `_Watch`; the machine epsilon of its coarsest step."""
+    with _running(network) as stack, torch.enable_grad(), _Watch(stack) as watch:
+        functional_call(network, tensors, (example.detach().clone().requires_grad_(True),))
+    return float(watch.precision)
 
 
 def _refusal(name: str, module: nn.Module, operation: str | None) -> str:
@@ -138,6 +211,7 @@ class _Watch(TorchDispatchMode):
     def __init__(self, stack: Sequence[tuple[str, nn.Module]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._stack = stack
+        self.precision = 0.0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -151,6 +225,8 @@ class _Watch(TorchDispatchMode):
         if depends and any(value.is_floating_point() for value in given) and self._kinked(func, args, result):
             name, module = self._stack[-1]
             raise InputError(_refusal(name, module, str(func.overloadpacket)))
+        if depends and isinstance(result, Tensor) and result.is_floating_point():
+            self.precision = max(self.precision, torch.finfo(result.dtype).eps)
         return result
 
     @staticmethod
@@ -158,6 +234,12 @@ class _Watch(TorchDispatchMode):
         operation = func.overloadpacket.__name__.removesuffix("_")
         if operation == "softplus":
             return len(args) > 2 and float(args[2]) < LEAST_SOFTPLUS_THRESHOLD
+        if "grid_sampler" in operation:  # linear in the image, piecewise in the places at which it is looked up
+            return bool(args[1].requires_grad) or not torch.is_grad_enabled()
+        if operation in POWERS:
+            place, default = POWERS[operation]
+            power = default if len(args) <= place or args[place] is None else float(args[place])
+            return power < 2 or power == math.inf
         if operation.startswith("new_") or operation.endswith("_like"):  # takes the shape alone
             return False
         decides = isinstance(result, Tensor) and not (result.is_floating_point() or result.is_complex())

@@ -29,13 +29,15 @@ class Steps:
             raise InputError(f"a staircase of {len(self.levels)} levels has {len(self.boundaries)} boundaries between")
 
     @classmethod
-    def even(cls, count: int, width: float, first: float) -> "Steps":
-        """``count`` levels 0, width, 2 width, ..., the boundaries as far apart as the levels, the first at ``first``."""
-        numbers = torch.arange(count, dtype=torch.float64) * width
-        return cls(numbers[:-1] + first, numbers)
+    def at(cls, levels: Float[Tensor, " m"], share: float) -> "Steps":
+        """Each boundary this share of the way from one level to the next: 1/2 rounds to the nearest, 1 truncates."""
+        return cls(torch.lerp(levels[:-1], levels[1:], share), levels)
 
     def then(self, pixelwise: Callable[[Tensor], Tensor]) -> "Steps":
-        """The staircase of this one followed by another map of numbers, one that never decreases."""
-        levels = pixelwise(self.levels.view(1, 1, 1, -1)).flatten()
-        new = levels.diff() > 1e-9  # a level apart, not a rounding
+        """The staircase of this one followed by another map of numbers; `InputError` for one that decreases."""
+        # In single precision, as images are: on which side of a step of the other a level lies can hang on it.
+        levels = pixelwise(self.levels.float().view(1, 1, 1, -1)).flatten().double()
+        if not bool((levels.diff() >= 0).all()):
+            raise InputError(f"{pixelwise} decreases: it makes no staircase of another one")
+        new = levels.diff() > 1e-6  # a level apart, not a rounding
         return Steps(self.boundaries[new], levels[torch.cat([torch.ones(1, dtype=torch.bool), new])])

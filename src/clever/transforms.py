@@ -65,8 +65,7 @@ class Quantize:
 
     def steps(self) -> Steps:
         """Where it jumps: halfway between the levels."""
-        width = 1 / (self.levels - 1)
-        return Steps.even(self.levels, width, width / 2)
+        return Steps.at(torch.arange(self.levels, dtype=torch.float64) / (self.levels - 1), 1 / 2)
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,7 @@ class BitDepth:
         """Halfway between the levels, or with truncation at them."""
         if Rounding.named(self.rounding) is Rounding.ROUND:
             return Quantize(2**self.bits).steps()
-        width = 2 ** (8 - self.bits) / 255
-        return Steps.even(2**self.bits, width, width)
+        return Steps.at(torch.arange(0, 256, 2 ** (8 - self.bits), dtype=torch.float64) / 255, 1)
 
 
 class Codec(Choice):
@@ -208,8 +206,8 @@ def steps_of(transformation: Transformation) -> Steps:
     if not hasattr(transformation, "steps"):
         known = ", ".join(kind.__name__ for kind in (Quantize, PNG, BitDepth, Chain))
         raise InputError(
-            f"{transformation} is no pixelwise staircase that says its steps: {known} do, and what has a method steps() "
-            "that returns a clever.Steps"
+            f"{transformation} is no pixelwise staircase that says its steps: {known} do, and whatever has a method "
+            "steps() that returns a clever.Steps; JPEG alone has a gauge of its own"
         )
     steps: Steps = transformation.steps()
     return steps

@@ -33,12 +33,6 @@ class Fit:
     interior: NDArray[np.bool_]
     gap_error: Array
 
-    def cdf(self, z: Array) -> Array:
-        """P(Z <= z), broadcast over the parameters' shape with one more axis for z."""
-        ratio: Array = (z + self.gap[..., None]) / self.scale[..., None]
-        power: Array = ratio ** self.shape[..., None]
-        return 1.0 - np.exp(-power)
-
 
 def minimise(z: Array, starts: Array, penalty: float) -> Fit:
     """Local minima of  -log likelihood(gap, shape, scale) + penalty * scale^2.
@@ -77,13 +71,14 @@ def minimise(z: Array, starts: Array, penalty: float) -> Fit:
     return Fit(gap, shape, scale, loss, interior, error)
 
 
-def kolmogorov_smirnov(z: Array, fit: Fit) -> tuple[Array, Array]:
-    """The K-S statistic of each sample against each of its fits, and its p-value, (samples, starts) both.
+def kolmogorov_smirnov(z: Array, gap: Array, shape: Array, scale: Array) -> tuple[Array, Array]:
+    """The K-S statistic of each sample against each of its laws, and its p-value, (samples, laws) both.
 
     The p-value takes the law as given; since its parameters were fitted to the same data, it is too large.
     """
     n = z.shape[-1]
-    cdf = fit.cdf(np.sort(z)[:, None, :])
+    ratio = (np.sort(z)[:, None, :] + gap[..., None]) / scale[..., None]
+    cdf = 1.0 - np.exp(-(ratio ** shape[..., None]))
     below, above = np.arange(n) / n, np.arange(1, n + 1) / n
     from scipy.stats import kstwo  # here, since it takes half a second that attacks and training have no use for
 

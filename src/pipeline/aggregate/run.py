@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
+from pipeline.aggregate import published
 from pipeline.aggregate.comparison import compare, pairs
 from pipeline.aggregate.summary import baselines, summarise
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
@@ -44,6 +45,10 @@ def run(config: DictConfig) -> None:
         "tables.md": printed.markdown(sections),
         "tables.tex": printed.latex(sections),
     }
+    if config.published is not None:
+        ours = rows[rows.cell.isin(about.baseline)]  # each network without a defense, by the first order
+        beside_theirs = published.compare(ours, published.read(str(config.published)))
+        written["published.csv"] = beside_theirs.to_csv(index=False, float_format="%.6g")
     for name, text in written.items():
         artifacts.write_text(artifacts.tables(config) / name, text)
     artifacts.write_json(artifacts.metrics(config), _metrics(about, summary))

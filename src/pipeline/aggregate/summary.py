@@ -24,7 +24,9 @@ def summarise(
     same target class; ``ratio_all``: over all images that both have, ``changed_target`` of them with another target
     class. ``changed_class``: images of the baseline that are not there because the cell's classifier takes them for
     another class (``misclassified``, by cell); their distance behind the defense is 0, which no mean of ratios can say.
-    ``share_capped``, ``share_floored``, ``share_fell_back``, ``share_degenerate``: of the scores. The unit of all 95 %
+    ``already_changed``: such images that have a score all the same (`clever.Score`), which counts in all columns.
+    ``share_capped``, ``share_floored``, ``share_on_path``, ``share_fell_back``,
+    ``share_unbounded``, ``share_degenerate``: of the scores. The unit of all 95 %
     intervals is the image; a score that is unbounded makes the mean, and the ratio, infinite.
     """
     of_cell = {cell: group for cell, group in scores.groupby("cell")}
@@ -53,9 +55,12 @@ def summarise(
                 **_geometric("ratio_all", ratios[~np.isnan(ratios)], seed),
                 "changed_target": int((~same).sum()),
                 "changed_class": len(misclassified.get(str(cell), set()) & set(reference.id)),
+                "already_changed": int(group.already_changed.sum()),
                 "share_capped": group.capped.mean(),
                 "share_floored": group.floored.mean(),
+                "share_on_path": group.on_path.mean(),
                 "share_fell_back": group.end_point_fell_back.mean(),
+                "share_unbounded": group.end_point_unbounded.mean(),
                 "share_degenerate": group.end_point_degenerate.mean(),
             }
         )

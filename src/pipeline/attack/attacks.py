@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from clever.bpda import Defended, Transformation
 from clever.checks import whole
 from clever.compute import Compute
+from clever.descent import descend, pixelwise
 from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.models import frozen, logits_of
@@ -22,20 +23,22 @@ from pipeline.attack.refine import HALVINGS, Nearest, settle, shrink, thin, walk
 with warnings.catch_warnings():  # foolbox 3.3.4 calls one of scipy's functions by its old name
     warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
     from foolbox.attacks.base import MinimizationAttack
-    from foolbox.attacks.carlini_wagner import L2CarliniWagnerAttack
     from foolbox.attacks.ddn import DDNAttack
     from foolbox.attacks.fast_minimum_norm import L1FMNAttack, LInfFMNAttack
     from foolbox.criteria import TargetedMisclassification
     from foolbox.models.pytorch import PyTorchModel
+
+MEMORIES = (0.9, 0.8, 0.95, 0.7)
+"""Of `clever.descend`, start by start: which one comes nearest differs from image to image."""
 
 
 @dataclass(frozen=True)
 class Strength:
     """How hard to try. Checked when made: `InputError`.
 
-    ``steps``: of each of the library's attacks and again of our walk from where they ended, a forward and a backward
-    pass each. ``starts``: how often, with step sizes of 1, 1/2, 2, 1/4 and so on times the usual ones. ``rounds``: of
-    random local search at the end, a forward pass each, for L1 and L2 where there is a defense or rounding to 8 bits.
+    ``steps``: of each way to search, a forward and a backward pass each. ``starts``: how often, with step sizes of 1,
+    1/2, 2, 1/4 and so on times the usual ones, or with more and less memory (`MEMORIES`). ``rounds``: of random local
+    search at the end, a forward pass each, for L1 and L2 where there is a defense or rounding to 8 bits.
     """
 
     steps: int = 100
@@ -85,9 +88,10 @@ def smallest_distances(
     It is 0 where the network takes the original for the target class. The same arguments give the same result.
 
     The network maps images in [0,1] to logits and is left as it was; what goes back through it are its own gradients,
-    so a `Defended` one is attacked by BPDA. All rows are attacked at once. First come the library's attacks: those of
-    Carlini and Wagner (2017), as in the papers, and DDN (Rony et al. 2019), which comes nearer, for L2; FMN (Pintor et
-    al. 2021) for L1 and Linf. Then `pipeline.attack.refine`. `InputError` for what cannot be attacked.
+    so a `Defended` one is attacked by BPDA. All rows are attacked at once. Behind a staircase whose steps are known
+    (`clever.pixelwise`) the way is `clever.descend`, by the minimiser of the gauge. Elsewhere it is an attack of the
+    library, DDN (Rony et al. 2019) for L2, FMN (Pintor et al. 2021) for L1 and Linf, then `walk` from where that ended.
+    What was found is then refined (`pipeline.attack.refine`). `InputError` for what cannot be attacked.
     """
     _check(images, predicted, targets, seed)
     with frozen(network), Compute().arithmetic():
@@ -100,23 +104,27 @@ def smallest_distances(
 
         nearest = ledger(norm)
         nearest.offer(images)
-        victim = PyTorchModel(nn.Sequential(nearest.format, counted).eval(), bounds=(0, 1), device=images.device)
         with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
             torch.manual_seed(seed)  # the library draws from the global generators
-            # On a staircase many small changes cost L1 little once they are settled, so L2's ways are tried as well.
-            for searched in [Norm.L1, Norm.L2] if norm is Norm.L1 and staircase else [norm]:
-                for start in range(strength.starts):
+            for start in range(strength.starts):
+                if staircase and _known(staircase):
+                    memory = MEMORIES[start % len(MEMORIES)]
+                    descend(nearest.margin, images, norm, steps=strength.steps, defense=staircase, memory=memory)
+                    if not eight_bits:  # where a jump costs a whole level, its minimiser is not quite the nearest
+                        continue
+                # Many small changes of pixels on steps cost L1 little once they are settled: L2's ways are tried too.
+                for searched in [Norm.L1, Norm.L2] if norm is Norm.L1 and staircase else [norm]:
                     run, scale = ledger(searched), 2.0 ** ((start + 1) // 2 * (-1 if start % 2 else 1))
-                    for attack in _attacks(searched, norm, strength.steps, scale):
-                        run.offer(attack.run(victim, images, TargetedMisclassification(labels)))
-                    shrink(run)
+                    _library(run, strength.steps, scale)
                     # Of two images the nearer one need not be the nearer one when both are settled.
                     nearest.offer(_settled(run, staircase).image)
                     walk(run, strength.steps, 2 * scale)
                     shrink(run)
                     nearest.offer(_settled(run, staircase).image)
-        if staircase and norm is not Norm.LINF:  # the largest change is what it is, whatever becomes of others
-            thin(nearest, staircase, strength.rounds, torch.Generator(images.device).manual_seed(seed))
+        if staircase:
+            settle(nearest, staircase)
+            if norm is not Norm.LINF:  # the largest change is what it is, whatever becomes of others
+                thin(nearest, staircase, strength.rounds, torch.Generator(images.device).manual_seed(seed))
     return Found(nearest.distance, nearest.image, counted.forwards, counted.backwards)
 
 
@@ -134,26 +142,28 @@ class Counted(nn.Module):
         return self.network(images)  # type: ignore[no-any-return]
 
 
-def _attacks(searched: Norm, asked: Norm, steps: int, scale: float) -> list[MinimizationAttack]:
-    if searched is Norm.L1:
-        return [L1FMNAttack(steps=steps, max_stepsize=scale, gamma=0.1)]
-    if searched is Norm.L2:
-        ddn = DDNAttack(steps=steps, init_epsilon=scale, gamma=0.1)
-        if asked is not Norm.L2:
-            return [ddn]
-        # Not L2FMNAttack: the projection of foolbox 3.3.4 divides a norm by itself, so there is none.
-        wagner = L2CarliniWagnerAttack(binary_search_steps=3, steps=steps, stepsize=0.02 * scale, initial_const=1.0)
-        return [wagner, ddn]
-    return [LInfFMNAttack(steps=steps, max_stepsize=scale, gamma=0.1)]
+def _library(run: Nearest, steps: int, scale: float) -> None:
+    """The library's attack for the norm of this run, and its projections."""
+    model = nn.Sequential(run.format, run.network).eval()
+    victim = PyTorchModel(model, bounds=(0, 1), device=run.originals.device)
+    # Not L2FMNAttack: the projection of foolbox 3.3.4 divides a norm by itself, so there is none.
+    if run.norm is Norm.L2:
+        attack: MinimizationAttack = DDNAttack(steps=steps, init_epsilon=scale, gamma=0.1)
+    else:
+        minimum_norm = L1FMNAttack if run.norm is Norm.L1 else LInfFMNAttack
+        attack = minimum_norm(steps=steps, max_stepsize=scale, gamma=0.1)
+    run.offer(attack.run(victim, run.originals, TargetedMisclassification(run.targets)))
+    shrink(run)
 
 
 def passes(norm: Norm, strength: Strength, defense: Transformation, *, eight_bits: bool) -> int:
     """About how many forward and backward passes the search takes for each row, forward passes alone counted half."""
-    staircase = eight_bits or not isinstance(defense, Identity | Expectation)
-    # A library's attack and a walk, for L1 on a staircase L2's as well; Carlini and Wagner's attack has three rounds.
-    ways = {Norm.L1: 4 if staircase else 2, Norm.L2: 5, Norm.LINF: 2}[norm]
-    search = ways * (strength.steps + HALVINGS)
-    return search * strength.starts + (staircase and norm is not Norm.LINF) * strength.rounds // 2
+    staircase = _stairs(defense, eight_bits)
+    thinned = (staircase is not None and norm is not Norm.LINF) * strength.rounds // 2
+    descents = strength.steps * (staircase is not None and _known(staircase))
+    # The library's attack and a walk, for L1 on a staircase those of L2 as well.
+    ways = 0 if descents and not eight_bits else 4 if norm is Norm.L1 and staircase else 2
+    return (descents + ways * (strength.steps + HALVINGS)) * strength.starts + thinned
 
 
 def _settled(run: Nearest, staircase: Transformation | None) -> Nearest:
@@ -164,8 +174,15 @@ def _settled(run: Nearest, staircase: Transformation | None) -> Nearest:
     return settled
 
 
+def _known(staircase: Transformation) -> bool:
+    return not isinstance(pixelwise(staircase), Identity)
+
+
 def _staircase(network: nn.Module, eight_bits: bool) -> Transformation | None:
-    defense = network.defense if isinstance(network, Defended) else Identity()
+    return _stairs(network.defense if isinstance(network, Defended) else Identity(), eight_bits)
+
+
+def _stairs(defense: Transformation, eight_bits: bool) -> Transformation | None:
     # the mean over several draws is no map of images, so that it has no steps either
     stairs = [PNG()] * eight_bits + [defense] * (not isinstance(defense, Identity | Expectation))
     return Chain(stairs) if stairs else None

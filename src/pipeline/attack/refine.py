@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clever.bpda import BPDA, Transformation
+from clever.descent import pixelwise
 from clever.norms import Norm
 from clever.transforms import PNG, Identity
 
@@ -51,6 +52,12 @@ class Nearest:
         self.distance = torch.where(nearer, distance, self.distance)
         return logits, adversarial
 
+    def margin(self, images: Images) -> Rows:
+        """By how much the largest other logit exceeds the target's, negative where adversarial; keeps as `judged`."""
+        columns, (logits, _) = self.targets.unsqueeze(1), self.judged(images)
+        others: Rows = logits.scatter(1, columns, -math.inf).amax(1)
+        return others - logits.gather(1, columns).squeeze(1)
+
     def offer(self, images: Images) -> Bool[Tensor, " row"]:
         """Which images are adversarial, by a forward pass alone; keeps those that are nearer."""
         with torch.no_grad():
@@ -65,14 +72,14 @@ def walk(nearest: Nearest, steps: int, scale: float) -> None:
     of pixel units; every image on the way is kept if nearer; and a first crossing overshoots by a fiftieth, as on an
     affine margin the step ends on the boundary itself.
     """
-    columns, radius, change = nearest.targets.unsqueeze(1), nearest.distance, nearest.change
+    radius, change = nearest.distance, nearest.change
     for step in range(steps):
         decay = (1 + math.cos(math.pi * step / steps)) / 2
         images = (nearest.originals + change).clamp(0, 1).requires_grad_()
         with torch.enable_grad():
-            logits, adversarial = nearest.judged(images)
-            margin = logits.scatter(1, columns, -math.inf).amax(1) - logits.gather(1, columns).squeeze(1)
+            margin = nearest.margin(images)
             (gradient,) = torch.autograd.grad(margin.sum(), images)
+        adversarial = margin.detach() < 0
         change, away = images.detach() - nearest.originals, margin.detach().abs()
         found, length = nearest.distance.isfinite(), _positive(Norm.L2.of(gradient))
         first = (nearest.norm.of(change) + away / _positive(nearest.norm.dual.of(gradient))) * 1.02
@@ -98,34 +105,40 @@ def shrink(nearest: Nearest) -> None:
 def settle(nearest: Nearest, transformation: Transformation) -> None:
     """Takes back what the transformation does not notice: the same t(x) from an image nearer to the original.
 
-    Gradients say nothing of where on its step a pixel lies. So every pixel goes back as far as its t stays the same, by
-    bisection with t alone, exact where t works pixel by pixel; and t(x) itself is offered, which for a codec keeps what
-    it kept and drops the rest, as t(t(x)) is nearly t(x).
+    Gradients say nothing of where on its step a pixel lies (`unnoticed`). And t(x) itself is offered, which for a codec
+    keeps what it kept and drops the rest, as t(t(x)) is nearly t(x).
     """
-    noticed, change = transformation(nearest.image), nearest.change
-    low, high = torch.zeros_like(change), torch.ones_like(change)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        same = transformation((nearest.originals + middle * change).clamp(0, 1)) == noticed
-        low, high = torch.where(same, low, middle), torch.where(same, middle, high)
-    nearest.offer(nearest.originals + high * change)
+    noticed = transformation(nearest.image)
+    for staircase in (pixelwise(transformation), transformation):
+        nearest.offer(unnoticed(nearest.originals, nearest.image, staircase))
     nearest.offer(noticed)
 
 
-def thin(nearest: Nearest, transformation: Transformation, rounds: int, generator: torch.Generator) -> None:
-    """Random local search: some pixels go part of the way back, every other time as the transformation leaves them.
+def unnoticed(originals: Images, images: Images, transformation: Transformation) -> Images:
+    """Every pixel goes back as far as its t stays the same, by bisection with t alone: exact if t is pixelwise."""
+    noticed, change = transformation(images), images - originals
+    low, high = torch.zeros_like(change), torch.ones_like(change)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        same = transformation((originals + middle * change).clamp(0, 1)) == noticed
+        low, high = torch.where(same, low, middle), torch.where(same, middle, high)
+    return originals + high * change
 
-    A forward pass a round. The share of pixels grows with success and falls with failure. ``generator`` on the images'
-    device.
+
+def thin(nearest: Nearest, transformation: Transformation, rounds: int, generator: torch.Generator) -> None:
+    """Random local search: some pixels go back to the original, every other time a part of the way.
+
+    A forward pass a round, of an image from which what the staircase does not notice is taken back. The share of pixels
+    grows with success and falls with failure. ``generator`` on the images' device.
     """
-    share = torch.full_like(nearest.distance, 0.1)
+    share, staircase = torch.full_like(nearest.distance, 0.1), pixelwise(transformation)
     for turn in range(rounds):
         chosen = torch.rand(nearest.image.shape, generator=generator, device=share.device) < _wide(share)
-        kept = _wide(torch.rand(len(share), generator=generator, device=share.device, dtype=share.dtype))
+        kept = _wide(torch.rand(len(share), generator=generator, device=share.device, dtype=share.dtype)) * (turn % 2)
         candidates = nearest.originals + torch.where(chosen, kept * nearest.change, nearest.change)
         before = nearest.distance
-        nearest.offer(transformation(candidates) if turn % 2 else candidates)
-        share = torch.where(nearest.distance < before, share * 1.5, share * 0.9).clamp(0, 0.9)
+        nearest.offer(unnoticed(nearest.originals, candidates, staircase))
+        share = torch.where(nearest.distance < before, share * 1.5, share * 0.9).clamp(0.001, 0.9)
 
 
 def projected(change: Images, norm: Norm, radius: Rows) -> Images:

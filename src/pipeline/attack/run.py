@@ -12,7 +12,23 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from clever import bpda, compute, jpeg_blocks, libjpeg, models, norms, transforms
+from clever import (
+    backward,
+    bpda,
+    compute,
+    descent,
+    gauge,
+    hyperplane,
+    jpeg_blocks,
+    jpeg_smooth,
+    jumps,
+    knapsack,
+    libjpeg,
+    models,
+    norms,
+    staircase,
+    transforms,
+)
 from clever.bpda import Defended
 from clever.checks import flag
 from clever.models import frozen
@@ -22,13 +38,20 @@ from pipeline.attack import attacks, refine
 from pipeline.attack.attacks import Found, Strength, smallest_distances
 from pipeline.attack.store import found_by
 from pipeline.shared import artifacts
-from pipeline.shared.classifier import device
+from pipeline.shared.classifier import backward_of, device
 from pipeline.shared.fingerprint import code, identity_of, versions
+from pipeline.shared.machine import machine
 from pipeline.shared.progress import Progress, about_cell
 from pipeline.shared.selection import Selection, described, settings_of
 
 Pair = tuple[Subject, int]
 """An image and a target class."""
+
+DECIDING = (
+    *(attacks, refine, backward, bpda, compute, descent, gauge, hyperplane, jpeg_blocks, jpeg_smooth, jumps, knapsack),
+    *(libjpeg, models, norms, staircase, transforms),
+)
+"""The modules that decide a distance, given the network."""
 
 
 def run(config: DictConfig) -> None:
@@ -50,6 +73,8 @@ def run(config: DictConfig) -> None:
             "attacks_from_store": progress.from_store,
             "passes": job.passes,
             "seconds": round(time.perf_counter() - started, 1),
+            "of_all_runs": progress.of_all_runs(),
+            "machine": machine(job.selection.device),
             "device": str(device(config)),
             "versions": versions() | {"foolbox": version("foolbox")},
         }
@@ -164,8 +189,9 @@ def asked(config: DictConfig) -> DictConfig:
 
 
 def attacked_of(config: DictConfig, network: Defended) -> Defended:
-    """The classifier attacked: the same one whether the cell's scores use BPDA or not."""
-    return Defended(network.network, network.defense, bpda=config.attack.bpda)
+    """The classifier attacked: the same one whatever the cell's scores go back through."""
+    substitute = backward_of(config.attack.backward, network.defense) if config.attack.bpda else None
+    return Defended(network.network, network.defense, bpda=config.attack.bpda, backward=substitute)
 
 
 def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
@@ -175,7 +201,7 @@ def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
         "eight_bits": config.attack.eight_bits,
         "seed": settings_of(config).seed,
         "device": device(config).type,
-        "code": code(attacks, refine, bpda, compute, jpeg_blocks, libjpeg, models, norms, transforms),
+        "code": code(*DECIDING),
         "foolbox": version("foolbox"),
     }
 

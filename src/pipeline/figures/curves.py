@@ -27,11 +27,11 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
                 axes.ecdf(nearest, complementary=True, color=COLOURS[2], lw=1.6, label="smallest distance found")
                 for place, cell in enumerate(of_defense.cell):
                     scores = of_norm[of_norm.cell == cell].groupby("id").score.min()
-                    kind = named(of_defense.order.iloc[place])
+                    kind = _kind(cell, of_defense.order.iloc[place])
                     axes.ecdf(
                         scores, complementary=True, color=COLOURS[1 + place * 2], ls=DASHES[place % 4], label=kind
                     )
-                axes.set_title(named(of_defense.cell.iloc[0]), fontsize=9)
+                axes.set_title(named(of_defense.cell.iloc[0].partition("-")[0]), fontsize=9)
                 axes.set_xlabel(f"ε, {norm} norm\n([0,1] pixel units)")
             values = of_norm[["score", "distance"]].to_numpy()
             shown = values[np.isfinite(values) & (values > 0)]
@@ -42,3 +42,8 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
                     plain_numbers(axes.xaxis)
             panels[0].set_ylabel("share of images beyond ε")
             drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+
+
+def _kind(cell: str, order: str) -> str:
+    """What a cell is beside others of its defense, whose name comes first."""
+    return named(cell.partition("-")[2] or order)

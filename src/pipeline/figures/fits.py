@@ -1,6 +1,7 @@
 """The reverse Weibull law fitted to the batch maxima of example images."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,16 +36,42 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> Non
                 # short of the end point, where the density of a shape below 1 is infinite
                 x = np.linspace(sample.min(), row.end_point, 400, endpoint=False)
                 axes.plot(x, law.pdf(x), color=COLOURS[1], label="reverse Weibull density")
+            smallest = float(sample.min())
+            # as far again beyond the end point as tells that line from the edge, where an endless interval is cut
+            right = row.end_point + 0.15 * (row.end_point - smallest)
+            if row.end_point_high > row.end_point_low:
+                until = min(row.end_point_high, right)
+                axes.axvspan(row.end_point_low, until, color=COLOURS[2], alpha=0.15, lw=0, label="95 % interval")
             axes.axvline(row.end_point_sample_maximum, color="black", ls=":", label="sample maximum")
             axes.axvline(row.end_point, color=COLOURS[2], ls="--", label="estimated end point")
-            fit = f"shape {row.end_point_shape:.3g}\nK-S p {row.end_point_ks_pvalue:.2g}"
-            note = "all maxima equal" if row.end_point_degenerate else fit
-            note += "\nfell back" if row.end_point_fell_back else ""
-            axes.text(0.93, 0.95, note, transform=axes.transAxes, ha="right", va="top", fontsize=7)
+            if right > smallest:
+                axes.set_xlim(right=right)
             axes.set_title(
-                f"{image}, class {row.predicted} to {row.target_class}, {norm} score {row.score:.3g}", fontsize=7
+                f"{image}, class {row.predicted} to {row.target_class}, {norm} score {row.score:.3g}\n{_fit(row)}",
+                fontsize=7,
             )
             dual = {"L1": "L∞", "L2": "L2", "Linf": "L1"}[norm]
             axes.set_xlabel(f"{dual} norm of ∇g (logits per pixel unit)", fontsize=7)
             axes.set_ylabel("density", fontsize=7)
-        drawn.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+        parts = [axes.get_legend_handles_labels() for axes in grid.flat]
+        named = {label: handle for handles, labels in parts for handle, label in zip(handles, labels, strict=True)}
+        drawn.legend(named.values(), named.keys(), loc="outside upper center", ncols=5, frameon=False, fontsize=8)
+
+
+def _fit(row: "pd.Series[Any]") -> str:
+    """What the fit says, in lines above the axes, where it hides nothing."""
+    if row.end_point_degenerate:
+        return "all maxima equal"
+    if row.end_point_fell_back:
+        return (
+            "fell back: many maxima equal"
+            if row.end_point_discrete
+            else f"fell back: K-S p {row.end_point_ks_pvalue:.2g}"
+        )
+    if np.isnan(row.end_point_shape):
+        return "sample maximum"
+    high = "∞" if row.end_point_unbounded else f"{row.end_point_high:.4g}"
+    return (
+        f"shape {row.end_point_shape:.3g}, K-S p {row.end_point_ks_pvalue:.2g}\n"
+        f"end point {row.end_point:.4g} ({row.end_point_low:.4g} to {high})"
+    )

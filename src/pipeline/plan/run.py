@@ -22,7 +22,7 @@ from clever.settings import Settings
 from clever.subjects import Subject, subject_of
 from pipeline.attack.attacks import Strength, passes
 from pipeline.attack.run import asked
-from pipeline.shared.classifier import bare, defense_of, device
+from pipeline.shared.classifier import backward_of, bare, defense_of, device
 from pipeline.shared.composed import each_cell
 from pipeline.shared.durations import told
 from pipeline.shared.selection import listed, settings_of
@@ -101,12 +101,13 @@ def _speed(cell: DictConfig) -> tuple[int, float, float]:
     settings = settings_of(cell)
     example = torch.rand(_shape(cell), device=device(cell)).mul_(255).round_().div_(255)  # of 8 bits, as images are
     with frozen(complete), compute.arithmetic():
-        sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda)
-        attacked = Defended(complete, defense)
+        backward = backward_of(cell.backward, defense) if cell.bpda else None
+        sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda, backward=backward)
+        attacked = Defended(complete, defense, backward=backward_of(cell.attack.backward, defense))
         logits = logits_of(attacked, example.unsqueeze(0))[0]
         others = logits.argsort(descending=True).tolist()[1:]
         targets = others[: min(_targets(cell, len(logits)), MOST_TARGETS)]
-        order.check(sampled, example.unsqueeze(0))
+        order.check(sampled, example.unsqueeze(0), settings)
         subject = subject_of(attacked, example, 0, targets, settings)
         assert subject is not None  # it has no label to differ from
         of_order = _rate(_measure(order, sampled, example, subject, targets, settings), example) * len(targets)

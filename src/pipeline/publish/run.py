@@ -2,7 +2,6 @@
 
 import sys
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from clever.errors import InputError
@@ -14,9 +13,10 @@ from pipeline.shared.fingerprint import versions
 
 def run(config: DictConfig) -> None:
     """Writes data/weights/NAME.pt and NAME.json for each network; `InputError` unless ``weights=trained``."""
-    if HydraConfig.get().runtime.choices["weights"] != "trained":
+    cells = networks(config)
+    if not all(cell.weights._target_.endswith(".Trained") for cell in cells.values()):
         raise InputError("publish takes weights that are trained here: weights=trained")
-    for name, cell in networks(config).items():
+    for name, cell in cells.items():
         network, normalize = loaded(cell)
         share, images = accuracy_of(cell, network, normalize)
         path, content = artifacts.WEIGHTS / f"{name}.pt", saved(network)

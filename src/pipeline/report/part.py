@@ -44,6 +44,7 @@ class Part:
     runs: dict[str, dict[str, Any]]
     attacks: dict[str, dict[str, Any]]
     paper: pd.DataFrame | None
+    published: pd.DataFrame | None
 
     @classmethod
     def read(cls, folder: Path, paper_numbers: str | None, *, alone: bool) -> "Part":
@@ -67,6 +68,7 @@ class Part:
             {cell: json.loads((folder / "score" / cell / "run.json").read_text()) for cell in cells.cell},
             {cell: json.loads((folder / "attack" / cell / "run.json").read_text()) for cell in cells.cell},
             None if paper is None or paper.empty else paper,
+            pd.read_csv(published) if (published := tables / "published.csv").is_file() else None,
         )
 
     @property
@@ -103,7 +105,7 @@ class Part:
 
     @property
     def cost(self) -> pd.DataFrame:
-        """What each cell is and what it cost."""
+        """What each cell is and what it cost, interrupted runs and shards included."""
         runs, attacks = [self.runs[cell] for cell in self.cells.cell], [self.attacks[cell] for cell in self.cells.cell]
         return pd.DataFrame(
             {
@@ -114,10 +116,10 @@ class Part:
                 "BPDA": ["yes" if run["bpda"] else "no" for run in runs],
                 "right on": self.cells.accuracy.map("{:.1%}".format),
                 "images scored": self.cells.scored,
-                "points x targets": [run["points_computed"] + run["points_from_store"] for run in runs],
-                "attack passes": [attack["passes"] for attack in attacks],
-                "seconds, scores": [run["seconds"] for run in runs],
-                "seconds, attacks": [attack["seconds"] for attack in attacks],
+                "gradients, scores": [run["points_computed"] + run["points_from_store"] for run in runs],
+                "seconds, scores": [run["of_all_runs"]["seconds"] for run in runs],
+                "passes, attacks": [attack["passes"] for attack in attacks],
+                "seconds, attacks": [attack["of_all_runs"]["seconds"] for attack in attacks],
             }
         )
 
@@ -137,9 +139,10 @@ class Part:
     def versions(self) -> str:
         """Of what computed the numbers, and on which devices."""
         attack = next(iter(self.attacks.values()))
-        devices = sorted({run["device"] for run in self.runs.values()})
+        runs = [*self.runs.values(), *self.attacks.values()]
+        devices = sorted({_machine(run) for run in runs})
         versions = ", ".join(f"{name} {version}" for name, version in attack["versions"].items())
-        return f"{versions}; device: {', '.join(devices)}"
+        return f"{versions}; on {'; '.join(devices)}"
 
 
 TABLES = ("scores", "cells", "summary", "orders", "bounds", "findings")
@@ -148,6 +151,12 @@ TABLES = ("scores", "cells", "summary", "orders", "bounds", "findings")
 def table_html(table: pd.DataFrame) -> Markup:
     """A table for the page."""
     return Markup(table.to_html(index=False, border=0, na_rep="", float_format=lambda number: f"{number:.4g}"))
+
+
+def _machine(run: dict[str, Any]) -> str:
+    """What computed a cell, in words."""
+    machine = run["machine"]
+    return f"{machine['model']}, {machine['cores']} cores, {machine['threads']} threads a process ({run['device']})"
 
 
 def _settings(defense: dict[str, Any]) -> str:

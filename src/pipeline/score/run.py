@@ -21,6 +21,7 @@ from pipeline.shared import artifacts
 from pipeline.shared.accuracy import accuracy
 from pipeline.shared.classifier import about_network, device
 from pipeline.shared.fingerprint import identity_of, of_order, versions
+from pipeline.shared.machine import machine
 from pipeline.shared.progress import Progress, about_cell
 from pipeline.shared.selection import Selection, described, settings_of
 
@@ -40,7 +41,7 @@ def run(config: DictConfig) -> None:
         if not len(job.selection.rows):
             progress.say(f"{config.cell}: more shards than images, this one has nothing to do")
             return
-        job.order.check(job.sampled, job.selection.image(0).unsqueeze(0))
+        job.order.check(job.sampled, job.selection.image(0).unsqueeze(0), job.selection.settings)
         share = job.accuracy()
         changed = changed_by(job.compute, job.sampled, job.selection, progress)
         scores = job.scores(progress)
@@ -53,12 +54,21 @@ def run(config: DictConfig) -> None:
             "points_computed": progress.computed,
             "points_from_store": progress.from_store,
             "seconds": round(time.perf_counter() - started, 1),
+            "of_all_runs": progress.of_all_runs(),
+            "machine": machine(job.selection.device),
         }
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
+        _tell_of_masking(config, scores, progress)
         left_out = len(job.selection.not_finite)
         note = f", {left_out} left out for NaN or infinity" if left_out else ""
         done = f"{len({score.image for _, score in scores})} of {len(job.selection.rows)} images scored"
         progress.say(f"{config.cell}: {done}{note}; {artifacts.results_dir(config)}/scores.csv")
+
+
+def _tell_of_masking(config: DictConfig, scores: list[tuple[Subject, Score]], progress: Progress) -> None:
+    if masked := sum(score.vanishing for _, score in scores):
+        advice = "" if config.bpda else "; bpda=true has others"
+        progress.say(f"{config.cell}: {masked} of {len(scores)} scores say nothing, their gradients vanish{advice}")
 
 
 @dataclass
@@ -162,6 +172,7 @@ class Job:
             "order": self.order.name,
             "defense": OmegaConf.to_container(config.defense, resolve=True),
             "bpda": config.bpda,
+            "backward": str(selection.network.backward or "identity"),
             "scored": len({score.image for _, score in scores}),
             "left_out_misclassified": len(selection.misclassified),
             "left_out_not_finite": len(selection.not_finite),
@@ -176,7 +187,7 @@ class Job:
 def sampled_of(config: DictConfig, network: Defended) -> Defended:
     """The classifier at the sampled points: these alone go the faster way, all else is the network's own."""
     compute = Compute(**config.compute)
-    return Defended(compute.applied(network.network), network.defense, bpda=config.bpda)
+    return Defended(compute.applied(network.network), network.defense, bpda=config.bpda, backward=network.backward)
 
 
 def decided_by(config: DictConfig, sampled: Defended) -> dict[str, object]:

@@ -11,10 +11,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from clever.backward import Smooth
 from clever.bpda import Defended, Transformation
 from clever.checks import flag
 from clever.errors import InputError
 from clever.models import Normalize
+from clever.transforms import JPEG, parts
 from pipeline.shared import artifacts
 from pipeline.shared.checkpoint import check_same, load_state
 
@@ -66,6 +68,24 @@ def defense_of(config: DictConfig) -> Transformation:
     return defense
 
 
+def backward_of(chosen: str | DictConfig, defense: Transformation) -> Transformation | None:
+    """What BPDA goes back through behind this defense: ``identity``, ``smooth``, ``smooth_jpeg``, or a ``_target_``.
+
+    None for the identity, and where there is nothing for which a smooth substitute could stand.
+    """
+    if isinstance(chosen, DictConfig):
+        substitute: Transformation = instantiate(chosen, _convert_="all")
+        return substitute
+    smooth = {"identity": False, "smooth": bool(parts(defense))}
+    smooth["smooth_jpeg"] = any(isinstance(part, JPEG) for part in parts(defense))
+    if chosen not in smooth:
+        raise InputError(
+            f"backward is {chosen!r}: it must be one of {', '.join(smooth)}, or what makes a differentiable function, "
+            "backward={_target_: ...}"
+        )
+    return Smooth(defense, jpeg_only=chosen == "smooth_jpeg") if smooth[chosen] else None
+
+
 def defended(config: DictConfig) -> Defended:
     """The classifier of a cell: the stage model's weights, normalisation first, behind the cell's defense."""
     network, normalize = bare(config)
@@ -86,4 +106,7 @@ def defended(config: DictConfig) -> Defended:
     fill(network, load_state(path), str(path))
     defense = defense_of(config)
     flag("bpda", config.bpda)
-    return Defended(nn.Sequential(normalize, network), defense, bpda=config.bpda).eval().to(device(config))
+    # without BPDA there is nothing to go back through, though a sweep may name it for all its cells
+    backward = backward_of(config.backward, defense) if config.bpda else None
+    complete = nn.Sequential(normalize, network)
+    return Defended(complete, defense, bpda=config.bpda, backward=backward).eval().to(device(config))

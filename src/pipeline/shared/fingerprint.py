@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from clever import (
+    backward,
     box,
     bpda,
     compute,
@@ -22,6 +23,9 @@ from clever import (
     gauge,
     hessian,
     jpeg_blocks,
+    jpeg_gauge,
+    jpeg_linear,
+    jpeg_smooth,
     jumps,
     knapsack,
     lanczos,
@@ -52,12 +56,14 @@ from clever.second_order import SecondOrder
 from clever.transforms import Identity
 
 SHARED: tuple[ModuleType, ...] = (
+    backward,
     box,
     bpda,
     compute,
     draws,
     ensemble,
     jpeg_blocks,
+    jpeg_smooth,
     libjpeg,
     margin,
     maxima,
@@ -77,7 +83,7 @@ SHARED: tuple[ModuleType, ...] = (
 """The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
 OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
     FirstOrder: (orders,),
-    Gauge: (gauge, jumps, knapsack),
+    Gauge: (gauge, jpeg_gauge, jpeg_linear, jumps, knapsack),
     SecondOrder: (second_order, curvature, eigenvalues, hessian, lanczos, power_iteration),
 }
 """Those of one order alone: work on the one does not make what was sampled for the other useless."""
@@ -112,16 +118,18 @@ def versions() -> dict[str, str]:
 
 
 def identity_of(network: Defended, configuration: object) -> dict[str, object]:
-    """What decides the numbers of a classifier: network, transformation, BPDA, torch, and the configuration.
+    """What decides the numbers of a classifier: network, transformation, BPDA and what it goes back through, torch, and
+    the configuration.
 
     The configuration is there for what a module keeps outside its parameters and its repr.
     """
-    transformation = network.defense
-    if " at 0x" in repr(transformation):
-        raise InputError(
-            f"the defense {type(transformation).__name__} needs a repr that says its parameters (a dataclass has one): "
-            "the store tells defenses apart by it"
-        )
+    transformation, substitute = network.defense, network.backward
+    for what, given in (("defense", transformation), ("backward function", substitute)):
+        if " at 0x" in repr(given):
+            raise InputError(
+                f"the {what} {type(given).__name__} needs a repr that says its parameters (a dataclass has one): "
+                f"the store tells one {what} from another by it"
+            )
     return {
         "network": fingerprint(network.network),
         "transformation": repr(transformation),
@@ -129,6 +137,8 @@ def identity_of(network: Defended, configuration: object) -> dict[str, object]:
         "codec": libjpeg.BUILD if "JPEG" in repr(transformation) else "",
         # without a transformation there is nothing to approximate
         "bpda": isinstance(network.transformation, BPDA) or isinstance(transformation, Identity),
+        "backward": repr(substitute),
+        "backward_state": fingerprint(substitute) if isinstance(substitute, nn.Module) else "",
         "configuration": configuration,
         "torch": torch.__version__,
     }

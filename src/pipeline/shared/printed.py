@@ -12,12 +12,13 @@ ATTACKED = "CLEVER and the smallest adversarial distance found"
 NOTE = (
     "Means over images with 95 % bootstrap intervals, whose unit is the image. Ratio: geometric mean of the paired "
     "ratios to the first cell, over the images (pairs) that have the same target class in both; all: over those "
-    "with another target class, too. Other class: images that the defended network takes for another class, which no "
-    "ratio counts. At distance 0: images that are adversarial as they are. "
-    "Capped: share of scores equal to the radius. Floored: share whose end point came out below the value at the image "
-    "itself, which is used then. Fallen back: share of scores whose end point is the sample maximum. "
-    "Gain: the same of second over first order. CLEVER above: scores that exceed the distance of an adversarial image, "
-    "with the exact binomial interval. Every score is an estimate of a lower bound, not a guarantee."
+    "with another target class, too. Other class: images that the defended network takes for another class, which "
+    "no ratio counts; scored: those that have a score all the same, as in the authors' code. At distance 0: images "
+    "that are adversarial as they are. Capped: share of scores equal to the radius. Floored: share whose end point "
+    "came out below the value at the image itself, which is used then. Fallen back: share of scores whose end point"
+    " is the sample maximum. Gain: the same of second over first order. CLEVER above: scores that exceed the "
+    "distance of an adversarial image, with the exact binomial interval. Every score is an estimate of a lower "
+    "bound, not a guarantee."
 )
 
 
@@ -47,6 +48,7 @@ def printable(part: pd.DataFrame) -> pd.DataFrame:
             ],
             "other target": part.changed_target,
             "other class": part.changed_class,
+            "other class, scored": part.already_changed,
             "capped": part.share_capped.map("{:.0%}".format),
             "floored": part.share_floored.map("{:.0%}".format),
             "fallen back": part.share_fell_back.map("{:.0%}".format),

@@ -132,6 +132,18 @@ class Progress:
         self.bar.total = self.computed + self.from_store + left  # a tolerance may have saved some
         self._done(0)
 
+    def of_all_runs(self) -> dict[str, float]:
+        """What all processes that have told of this cell in the store have computed, interrupted ones and this one too.
+
+        ``work``: points or attacks; ``seconds``: of the processes that computed some, added up, to their last report,
+        so that of a killed one up to 10 are missing. Cells that share all their work share the numbers; what the run
+        of another cell left in the store is not in them.
+        """
+        self._write()
+        heard = [report for report in reports(self.path.parent) if report.work]
+        seconds = sum(report.seconds for report in heard)
+        return {"work": sum(report.work for report in heard), "seconds": round(seconds, 1), "processes": len(heard)}
+
     def say(self, message: str) -> None:
         """A line for the terminal, through the sweep's one writer where there is one."""
         if self.member:

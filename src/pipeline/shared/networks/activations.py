@@ -12,6 +12,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
     "softplus": nn.Softplus,
+    "softplus_10": partial(nn.Softplus, beta=10.0),  # softplus(10 x) / 10
     "silu": nn.SiLU,
     "gelu": nn.GELU,
 }

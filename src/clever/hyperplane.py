@@ -1,0 +1,45 @@
+"""The nearest image beyond a hyperplane: DeepFool's step (Moosavi-Dezfooli et al. 2016) with the pixel range kept."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clever.norms import Norm
+
+HALVINGS = 40
+"""Of the multiplier's interval: beyond single precision."""
+
+
+def nearest_beyond(
+    images: Float[Tensor, "row ..."], gradients: Float[Tensor, "row ..."], margins: Float[Tensor, " row"], norm: Norm
+) -> Float[Tensor, "row ..."]:
+    """The x' in [0,1]^d with <G, x' - x0> <= -g that is nearest to x0, for a row each of x0, G and g > 0.
+
+    ||x' - x0||_p is g / ||G||_q where the pixel range is not in the way. Each number moves down its gradient: as far as
+    its multiple of |G| (L2), as far as all others (Linf), or as far as it can, the largest |G| first (L1). Where the
+    range does not reach that far, x' is the corner of [0,1]^d furthest down the gradient.
+    """
+    steep, start, goal = gradients.flatten(1).abs(), images.flatten(1), margins.unsqueeze(1)
+    down = gradients.flatten(1) > 0
+    room = torch.where(down, start, 1 - start)
+    moved = _steepest_first(steep, room, goal) if norm is Norm.L1 else _together(steep, room, goal, norm)
+    return (start + torch.where(down, -moved, moved)).clamp(0, 1).view_as(images)
+
+
+def _steepest_first(steep: Tensor, room: Tensor, goal: Tensor) -> Tensor:
+    order = steep.argsort(1, descending=True)
+    of_order, gains = steep.gather(1, order), (steep * room).gather(1, order)
+    left = (goal - gains.cumsum(1) + gains).clamp(min=0)  # to be gained before each number's turn
+    share = left / of_order.clamp(min=torch.finfo(steep.dtype).tiny)
+    return torch.zeros_like(steep).scatter(1, order, torch.minimum(room.gather(1, order), share))
+
+
+def _together(steep: Tensor, room: Tensor, goal: Tensor, norm: Norm) -> Tensor:
+    speed = steep / steep.amax(1, keepdim=True).clamp(min=1e-30) if norm is Norm.L2 else (steep > 0).to(steep)
+    # so far that the slowest number that counts could cross the whole range
+    low, high = torch.zeros_like(goal), (1 / speed.where(speed > 0, 1).amin(1, keepdim=True)).clamp(max=1e6)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        short = (steep * torch.minimum(middle * speed, room)).sum(1, keepdim=True) < goal
+        low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+    return torch.minimum(high * speed, room)

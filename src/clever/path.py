@@ -1,0 +1,87 @@
+"""The maximum of what an order measures on the way to adversarial images, which random points of a ball do not meet."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clever.bpda import behind
+from clever.capacity import Capacity
+from clever.descent import Nearest, descend
+from clever.margin import margins
+from clever.norms import Norm
+from clever.orders import Order
+from clever.subjects import Subject
+from clever.transforms import Identity
+
+STEPS, POINTS = 20, 33
+"""Gradients of the short attack, and points of a segment."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """``maxima``: by norm and target class, the largest value of each column on the segment to the image found for
+    them, ``distances`` from the original; without those that were not found, or not within the radius. ``gradients``:
+    what attacks and segments have cost, in gradients (or measures, of second order).
+    """
+
+    maxima: dict[tuple[Norm, int], list[float]]
+    distances: dict[tuple[Norm, int], float]
+    gradients: int
+
+
+def path_maxima(
+    network: nn.Module,
+    image: Float[Tensor, "channel height width"],
+    subject: Subject,
+    order: Order,
+    radii: Mapping[Norm, float],
+    *,
+    steps: int = STEPS,
+    points: int = POINTS,
+) -> Path:
+    """What ``order`` measures at equally spaced points of the segments from z0 to z', z = t(x) behind BPDA, else z = x.
+
+    x' is the nearest image of g <= 0 that a short attack (`clever.descend`) finds for a norm and a target class. By the
+    mean value theorem some z on the segment has <grad g(z), z' - z0> <= -g(z0), hence ||grad g(z)||_q >= g(z0) /
+    ||z' - z0||_p, and for `clever.Gauge` K(z) >= g(z0) / ||x' - x0||_p. So with the maximum over the whole segment in
+    L or K a score cannot exceed the distance of x'; the points leave a little of that open where the margin bends
+    sharply. Deterministic. ``radii``: by norm, that of the ball; nothing outside it counts, as its score is at most the
+    radius. The network must be `clever.models.frozen`.
+    """
+    f = behind(network)
+    measured, seen, defense = (f, f.seen, f.defense) if f else (network, _as_it_is, Identity())
+    maxima, distances, gradients = {}, {}, 0
+    for norm, radius in radii.items():
+        found = _attacked(network, image, subject, norm, steps, defense)
+        gradients += steps * len(subject.classes)
+        for row, label in enumerate(subject.classes):
+            distance = float(found.distance[row])
+            if distance > radius:
+                continue
+            shares = torch.linspace(0, 1, points, device=image.device, dtype=image.dtype).view(-1, 1, 1, 1)
+            ends = seen(torch.stack([image, found.image[row]]))
+            measure = order.measure(measured, image, subject, [label])
+            values = Capacity.of(measure, image).run(measure, ends[:1].lerp(ends[1:], shares))
+            maxima[norm, label] = values[:, 0].amax(0).tolist()
+            distances[norm, label] = distance
+            gradients += points
+    return Path(maxima, distances, gradients)
+
+
+def _attacked(
+    network: nn.Module, image: Tensor, subject: Subject, norm: Norm, steps: int, defense: Callable[[Tensor], Tensor]
+) -> Nearest:
+    """A row a target class."""
+
+    def margin(images: Tensor) -> Tensor:
+        return margins(network(images), subject.predicted, subject.classes).diagonal()
+
+    rows = image.expand(len(subject.classes), -1, -1, -1)
+    return descend(margin, rows, norm, steps=steps, defense=defense)
+
+
+def _as_it_is(images: Tensor) -> Tensor:
+    return images

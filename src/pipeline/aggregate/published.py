@@ -1,0 +1,76 @@
+"""A published table beside ours, where several trainings of a network that differ in their seed are the yardstick."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clever.errors import InputError
+
+COLUMNS = ["network", "norm", "target", "clever", "cw"]
+QUANTITIES = {"clever": "score", "cw": "distance"}
+"""What is published, and our column of it: CLEVER, and the distance of an attack."""
+
+
+def read(path: str) -> pd.DataFrame:
+    """Published averages over images, a row a network, norm and target, behind lines of # that tell their source.
+
+    ``network`` is that of ours without the number of its seed: mnist_mlp for mnist_mlp_0 and mnist_mlp_1. `InputError`
+    for a file that is missing or is no such table.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"published={path}: there is no such file")
+    try:
+        table = pd.read_csv(path, comment="#", dtype={"network": str, "norm": str, "target": str})
+        missing = [name for name in COLUMNS if name not in table]
+        if not missing:
+            table[list(QUANTITIES)] = table[list(QUANTITIES)].astype(float)
+    except ValueError as error:
+        raise InputError(f"published={path} is no table: {error}") from error
+    if missing:
+        raise InputError(f"published={path} lacks {', '.join(missing)}: its columns must be {', '.join(COLUMNS)}")
+    return table[COLUMNS]
+
+
+def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """A row for each published number that some of our trainings stand beside.
+
+    ``rows``: scores with the ``distance`` found beside each, NaN where there was no attack, of one cell a network.
+    ``seeds``: how many trainings; over these ``mean``, ``low`` and ``high`` of their averages over images, for
+    distances over the images that one was found for. ``outside``: how far the published number lies above the range
+    (positive) or below it (negative), 0 within it; ``verdict``: the same in words. One training's range is a point.
+    """
+    families = rows.network.str.replace(r"_\d+$", "", regex=True)
+    found = []
+    for known in table.itertuples(index=False):
+        same = rows[(families == known.network) & (rows.norm == known.norm) & (rows.target == known.target)]
+        for quantity, column in QUANTITIES.items():
+            published = float(getattr(known, quantity))
+            values = same[np.isfinite(same[column])].groupby("network")[column].mean()
+            if values.empty or np.isnan(published):
+                continue
+            low, high = float(values.min()), float(values.max())
+            outside = published - min(max(published, low), high)
+            found.append(
+                {
+                    "network": known.network,
+                    "norm": known.norm,
+                    "target": known.target,
+                    "quantity": quantity,
+                    "published": published,
+                    "seeds": len(values),
+                    "mean": float(values.mean()),
+                    "low": low,
+                    "high": high,
+                    "outside": outside,
+                    "verdict": _verdict(outside, low, high),
+                }
+            )
+    return pd.DataFrame(found)
+
+
+def _verdict(outside: float, low: float, high: float) -> str:
+    if outside == 0:
+        return "within the range"
+    nearest, side = (high, "above") if outside > 0 else (low, "below")
+    return f"{abs(outside) / nearest:.0%} {side} the range"

@@ -1,0 +1,163 @@
+"""What is public is documented; the site has all of it, and a real browser shows it without a network."""
+
+import inspect
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+import clever
+from conftest import ROOT
+
+CHECKS = re.compile(r"raise InputError|raise NotFinite|\b(?:whole|flag|_?check|check_\w+)\(|\.named\(")
+"""What refuses input."""
+TAKES_IMAGES = re.compile(r"images: |\bImages\b|\bradius: |channel height width|Settings\(")
+"""Whoever takes images or a radius says in which units."""
+OWED: set[str] = {
+    *("BitDepth", "Chain", "FirstOrder", "Identity", "JPEG", "PNG", "Quantize"),  # units, or what they refuse
+    *("Ball", "paper", "pixelwise", "reference_code"),
+}
+"""Names whose docstrings leave something out. A name whose docstrings no longer do is to be taken out of here."""
+
+
+def members(value: object) -> Iterator[tuple[str, object]]:
+    """The functions, methods and properties that a name stands for."""
+    if not inspect.isclass(value):
+        yield "", value
+        return
+    for name, member in vars(value).items():
+        found = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        if inspect.isfunction(found) and found.__module__ == value.__module__ and "<string>" not in str(found.__code__):
+            yield name, found
+
+
+def said(value: object) -> str:
+    """All docstrings of a name."""
+    return "\n".join([value.__doc__ or "", *(member.__doc__ or "" for _, member in members(value))])
+
+
+def does(value: object) -> str:
+    """Its source without them."""
+    source = inspect.getsource(value)  # type: ignore[arg-type]
+    return re.sub(r'""".*?"""', "", source, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", clever.__all__)
+def test_a_public_name_and_what_belongs_to_it_have_docstrings(name: str) -> None:
+    value = getattr(clever, name)
+    assert inspect.getsource(value).count('"""') >= 2, f"{name} has no docstring of its own"
+    for member, function in members(value):
+        assert member.startswith("_") or function.__doc__, f"{name}.{member} has no docstring"
+
+
+@pytest.mark.parametrize("name", clever.__all__)
+def test_docstrings_say_what_is_refused_and_in_which_units_images_are(name: str) -> None:
+    value = getattr(clever, name)
+    missing = []
+    if CHECKS.search(does(value)) and not re.search(r"InputError|NotFinite|refuse", said(value)):
+        missing.append("InputError: what is refused")
+    if TAKES_IMAGES.search(does(value)) and not re.search(r"\[0,1\]|pixel", said(value)):
+        missing.append("units: [0,1] pixels")
+    assert bool(missing) == (name in OWED), f"{name}: {missing or 'nothing is missing any more'}"
+
+
+def test_the_reference_has_every_public_name() -> None:
+    text = (ROOT / "docs/reference.md").read_text()
+    listed = re.findall(r"^::: (clever(?:\.\w+)+)$", text, re.MULTILINE)
+    assert sorted(path.rpartition(".")[2] for path in listed) == sorted(clever.__all__)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site as `make docs` makes it, warnings being errors."""
+    if find_spec("mkdocs") is None:
+        pytest.skip("no mkdocs: make docs installs it")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    return folder
+
+
+def test_every_link_of_the_site_leads_somewhere(site: Path) -> None:
+    pages = {path: path.read_text() for path in site.rglob("*.html") if "results" not in path.name}
+    assert len(pages) > 20
+    for page, text in pages.items():
+        for link in re.findall(r'(?:href|src)="([^"]+)"', text):
+            if re.match(r"https?:|data:|mailto:|javascript:", link) or page.name in ("404.html", "report.html"):
+                continue
+            path, _, place = link.partition("#")
+            target = (page.parent / unquote(path)).resolve() if path and path != "." else page
+            assert target.exists(), f"{page.relative_to(site)}: {link}"
+            if place and target in pages:
+                assert f'id="{unquote(place)}"' in pages[target], f"{page.relative_to(site)}: {link}"
+
+
+def test_formulas_are_drawn_without_a_script(site: Path) -> None:
+    text = (site / "method.html").read_text()
+    assert text.count("<math") > 20
+    assert "\\frac" not in text
+    assert "arithmatex" not in text
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A real Chromium without a window."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (binary and driver):
+        pytest.skip("no browser: install Debian's chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for name in ("headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking"):
+        options.add_argument(f"--{name}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('browser')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_it_whole_and_asks_nothing_of_a_network(site: Path, browser, width: int) -> None:
+    shape = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.get("about:blank")
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
+    browser.get_log("browser"), browser.get_log("performance")  # what came before
+    for name in ("index", "method", "reference", "settings", "speed", "results", "repository/CONTRIBUTING"):
+        browser.get((site / f"{name}.html").as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width, name
+        shown = browser.execute_script("return [...document.querySelectorAll('article img')].map(i => i.naturalWidth)")
+        assert all(size > 100 for size in shown), name
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    assert len(asked) > 10
+    assert [url for url in asked if not url.startswith(("data:", site.as_uri()))] == []
+
+
+def test_search_finds_in_pages_opened_as_files(site: Path, browser) -> None:
+    shape = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
+    browser.get((site / "index.html").as_uri())
+    box = browser.find_element("css selector", ".md-search__input")
+    box.click()
+    box.send_keys("Hessian")
+    found: list[str] = []
+    until = time.monotonic() + 20
+    while not found and time.monotonic() < until:
+        time.sleep(0.2)
+        found = [
+            link.get_attribute("href") for link in browser.find_elements("css selector", ".md-search-result__link")
+        ]
+    assert any("second-order.html" in link for link in found), found

