@@ -48,7 +48,8 @@ def test_blurs_gradient_is_exact() -> None:
 
 def test_second_order_is_defined_behind_a_blur_with_its_true_gradient(images: torch.Tensor) -> None:
     smooth = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 20, 4), nn.Softplus(), nn.Linear(4, 3))
-    clever.SecondOrder().check(clever.Defended(smooth, clever.GaussianBlur(), bpda=False), images[:1], clever.paper())
+    inside = clever.paper(radius={"L2": 0.05}, clip=True)  # moving points into [0,1] has a kink
+    clever.SecondOrder().check(clever.Defended(smooth, clever.GaussianBlur(), bpda=False), images[:1], inside)
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 16])

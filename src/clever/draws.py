@@ -14,7 +14,8 @@ from clever.checks import whole
 class Random(Protocol):
     """A transformation with randomness in it, which is one fixed draw of itself.
 
-    Any class with these two methods is one; `Seeded` is the short way to it.
+    It maps images in [0,1] pixel space, (batch, channel, height, width), to images of that shape. Any class with these
+    two methods is one; `Seeded` is the short way to it.
     """
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -31,7 +32,8 @@ class Seeded:
     """The randomness of a transformation: ``seed``, and which ``draw`` of that seed it is.
 
     Guarantee: what is drawn is a function of kind, seed, draw and image shape alone. So every point and every image
-    sees the same draws (common random numbers), in every process and on every device, and f(t(x)) is deterministic.
+    sees the same draws (common random numbers), in every process and on every device, and f(t(x)) is deterministic. The
+    transformations themselves map images in [0,1] pixel space. `InputError` for a seed or a draw below 0.
     """
 
     seed: int = 1215

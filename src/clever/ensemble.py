@@ -47,7 +47,8 @@ class Expectation:
     over all draws has the sampling error of ``draws`` of them. With ``draws=1``, ``first`` chooses the single draw; the
     worst of m is the smallest score of the m classifiers with ``first`` 0 to m - 1.
 
-    It is no map of images: called on some, it shows its first draw, for a figure. `InputError` where nothing is random.
+    It is no map of images: called on some in [0,1] pixel space, it shows its first draw, for a figure. `InputError`
+    where nothing is random.
     """
 
     transformation: Random

@@ -16,7 +16,8 @@ class Median:
 
     Xu et al. 2018 (feature squeezing, sizes 2 and 3), with their conventions, which are scipy's: the image mirrored at
     its borders, the border pixel twice; an even window reaches one pixel further up and left, and the upper one of its
-    two middle values counts. The true derivative is that of the pixel taken.
+    two middle values counts. The true derivative is that of the pixel taken. `InputError` for images smaller than
+    the window.
     """
 
     size: int = 3

@@ -17,7 +17,8 @@ class Noise(Seeded):
 
     Cohen et al. 2019 (randomized smoothing). Not clipped, as there: f sees numbers outside [0,1], too, and the
     derivative is the identity, which is what BPDA takes it for. Their classifier takes a majority vote over draws and
-    certifies; the mean over draws (`clever.Expectation`) is a smooth relative of it, and no certificate.
+    certifies; the mean over draws (`clever.Expectation`) is a smooth relative of it, and no certificate. `InputError`
+    for a std that is not positive.
     """
 
     std: float = 0.25

@@ -25,7 +25,10 @@ SHORTLIST = 16
 
 @dataclass(frozen=True, eq=False)
 class PatchBank:
-    """Square patches (patch, channel, size, size) to quilt with, in [0,1] pixel space. Its repr tells banks apart."""
+    """Square patches (patch, channel, size, size) to quilt with, in [0,1] pixel space.
+
+    Its repr tells banks apart. `InputError` for an empty one.
+    """
 
     patches: Float[Tensor, "patch channel size size"] = field(repr=False)
 
@@ -80,7 +83,7 @@ class Quilting(Seeded):
     replaced by one of its ``neighbours`` nearest in L2, drawn uniformly (with 1, theirs, nothing is random). Patches
     are joined to rows and rows to the image, each by the cheapest boundary between the two; theirs is the cheapest one
     of each patch with all before it. A staircase: the true derivative is zero. A bank with all patches of an image
-    gives it back as it is.
+    gives it back as it is. `InputError` without a bank, and for images smaller than a patch or of other channels.
     """
 
     bank: PatchBank

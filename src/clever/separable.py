@@ -24,7 +24,7 @@ class GaussianBlur:
     """A Gaussian of standard deviation ``sigma`` pixels, cut off at 4 sigma, pixels at the border repeated outside it.
 
     The smoothing that Xu et al. 2018 and others try first. It has a true gradient (``bpda=False``); with BPDA it shows
-    what the identity in its place costs.
+    what the identity in its place costs. `InputError` for a sigma that is not positive.
     """
 
     sigma: float = 0.5
@@ -41,8 +41,8 @@ class GaussianBlur:
 class Crop(Seeded):
     """A crop of the share ``fraction`` of height and width, at a random place, enlarged bilinearly to the whole size.
 
-    Guo et al. 2018 average the class probabilities of 30 such crops: ``Expectation(Crop(), draws=30,
-    pooling="probabilities")``.
+    Images in [0,1] pixel space stay in it. Guo et al. 2018 average the class probabilities of 30 such crops:
+    ``Expectation(Crop(), draws=30, pooling="probabilities")``.
     """
 
     fraction: float = 0.9

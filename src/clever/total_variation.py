@@ -31,6 +31,7 @@ class TVMinimization(Seeded):
     Solved by ``steps`` of the primal-dual iteration of Chambolle and Pock (2011). 200 come within 1e-5 of the minimum
     (`duality_gap`) for photographs of 32 x 32 pixels with the defaults; within 1 % with dropouts from .2 to .9 and
     weights from .005 to .5. The true derivative is that of the iteration, which keeps every step in memory.
+    `InputError` for a dropout of 0 or 1.
     """
 
     dropout: float = 0.5
