@@ -17,20 +17,27 @@ from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
 from clever.descent import descend, pixelwise
+from clever.draws import Random, Seeded
+from clever.ensemble import Expectation, Pooling
 from clever.errors import GradientMasking, InputError, NotFinite
 from clever.extreme_value import EndPoint, Estimator, end_points
 from clever.gauge import Gauge, minimiser
 from clever.lanczos import Lanczos
+from clever.median import Median
 from clever.models import Normalize
+from clever.noise import Noise
 from clever.norms import Norm
 from clever.orders import FirstOrder
 from clever.power_iteration import PowerIteration
+from clever.quilting import PatchBank, Quilting
 from clever.sampling import Ball, Law
 from clever.score import Score, score
 from clever.second_order import SecondOrder
+from clever.separable import Crop, GaussianBlur, ResizePad
 from clever.settings import Reference, Settings, paper, reference_code
 from clever.staircase import Steps
 from clever.targets import RandomTarget
+from clever.total_variation import TVMinimization
 from clever.transforms import JPEG, PNG, BitDepth, Chain, Codec, Identity, Quantize, Rounding
 
 __all__ = [
@@ -44,31 +51,43 @@ __all__ = [
     "Compilation",
     "Compute",
     "Convention",
+    "Crop",
     "Defended",
     "EndPoint",
     "Estimator",
+    "Expectation",
     "FirstOrder",
     "Gauge",
+    "GaussianBlur",
     "GradientMasking",
     "Identity",
     "InputError",
     "Lanczos",
     "Law",
     "Layout",
+    "Median",
+    "Noise",
     "Norm",
     "Normalize",
     "NotFinite",
+    "PatchBank",
+    "Pooling",
     "PowerIteration",
     "Precision",
     "Quantize",
+    "Quilting",
+    "Random",
     "RandomTarget",
     "Reference",
+    "ResizePad",
     "Rounding",
     "Score",
     "SecondOrder",
+    "Seeded",
     "Settings",
     "Smooth",
     "Steps",
+    "TVMinimization",
     "descend",
     "end_points",
     "minimiser",

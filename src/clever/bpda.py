@@ -7,17 +7,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clever.ensemble import Expectation
 from clever.errors import InputError
 
 Transformation = Callable[[Tensor], Tensor]
 """A map of images in [0,1], (batch, channel, height, width), to images in [0,1] of the same shape, row by row."""
 
 
+def transformed(images: Tensor, transformation: Transformation) -> Tensor:
+    """t(images); `InputError` where it is not of the images' shape and number format."""
+    result = transformation(images)
+    if not isinstance(result, Tensor) or result.shape != images.shape or result.dtype != images.dtype:
+        got = f"{tuple(result.shape)} of {result.dtype}" if isinstance(result, Tensor) else type(result).__name__
+        raise InputError(
+            f"the transformation {transformation} makes {got} of images {tuple(images.shape)} of {images.dtype}: it "
+            "must keep their shape and number format"
+        )
+    return result
+
+
 class _Straight(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, transformation: Transformation) -> Tensor:
         # A tensor of its own even for the identity: autograd would otherwise take the input itself for a view.
-        return transformation(images).view_as(images)
+        return transformed(images, transformation).view_as(images)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -29,7 +42,7 @@ class _Substituted(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, transformation: Transformation, substitute: Transformation) -> Tensor:
         ctx.save_for_backward(images)
         ctx.substitute = substitute
-        return transformation(images).view_as(images)
+        return transformed(images, transformation).view_as(images)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
@@ -81,6 +94,9 @@ class Defended(nn.Module):
     it, it uses the true derivative of t, which for a staircase is zero almost everywhere (Goodfellow, arXiv
     1804.07870), and a ``backward`` is an `InputError`.
 
+    Behind a `clever.Expectation` it is the mean over several draws t_k of a random transformation, and the backward
+    pass takes each t_k for the identity, or uses its true derivative.
+
     A classifier of images: a point outside [0,1] is first moved to the nearest image, whatever t is, the identity
     included, and the derivative passes straight through that. So the networks behind two defenses see the same inputs,
     and their scores can be compared, where points are not clipped (`clever.Settings`), too; a network that is given
@@ -121,7 +137,15 @@ class Defended(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
         """Logits for images in [0,1]."""
-        return self.network(self.transformation(self.clamped(images)))  # type: ignore[no-any-return]
+        images, defense = self.clamped(images), self.defense
+        if isinstance(defense, Expectation):
+            return defense.logits(self.network, [self._seen(images, view) for view in defense.views])
+        return self.network(self._seen(images, defense))  # type: ignore[no-any-return]
+
+    def _seen(self, images: Tensor, transformation: Transformation) -> Tensor:
+        if isinstance(self.transformation, BPDA):
+            return BPDA(transformation, self.backward)(images)  # type: ignore[no-any-return]
+        return transformed(images, transformation)
 
 
 class Behind(nn.Module):
@@ -142,9 +166,9 @@ class Behind(nn.Module):
 
 def behind(network: nn.Module) -> Behind | None:
     """f and t of a classifier whose derivatives are those of f at t(x); None for any other, which is its own f."""
-    if isinstance(network, Defended) and isinstance(network.transformation, BPDA) and network.backward is None:
-        return Behind(network.network, network.defense)
-    return None
+    if not isinstance(network, Defended) or isinstance(network.defense, Expectation) or network.backward is not None:
+        return None
+    return Behind(network.network, network.defense) if isinstance(network.transformation, BPDA) else None
 
 
 def on_segments(network: nn.Module) -> tuple[nn.Module, Transformation]:

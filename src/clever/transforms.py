@@ -18,6 +18,8 @@ from clever import jpeg_blocks, libjpeg
 from clever.bpda import Transformation
 from clever.checks import whole
 from clever.choice import Choice
+from clever.draws import Random
+from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.staircase import Steps
 
@@ -171,10 +173,16 @@ class Chain:
     def __post_init__(self) -> None:
         if not self.transformations:
             raise InputError("a chain of defenses needs at least one")
+        if any(isinstance(one, Expectation) for one in self.transformations):
+            raise InputError("an expectation is no map of images: take that of the chain, not a chain with one in it")
         object.__setattr__(self, "transformations", tuple(self.transformations))
 
     def __call__(self, images: Images) -> Images:
         return reduce(lambda image, transformation: transformation(image), self.transformations, images)
+
+    def drawn(self, index: int) -> "Chain":
+        """With the draw of that number of each random transformation in it; itself where there is none."""
+        return Chain([one.drawn(index) if isinstance(one, Random) else one for one in self.transformations])
 
     def steps(self) -> Steps:
         """Those of the first, with the levels that the others make of its own; `InputError` where one has no steps."""

@@ -13,6 +13,7 @@ from clever.bpda import Defended, Transformation
 from clever.checks import whole
 from clever.compute import Compute
 from clever.descent import descend, pixelwise
+from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.models import frozen, logits_of
 from clever.norms import Norm
@@ -182,7 +183,8 @@ def _staircase(network: nn.Module, eight_bits: bool) -> Transformation | None:
 
 
 def _stairs(defense: Transformation, eight_bits: bool) -> Transformation | None:
-    stairs = [PNG()] * eight_bits + [defense] * (not isinstance(defense, Identity))
+    # the mean over several draws is no map of images, so that it has no steps either
+    stairs = [PNG()] * eight_bits + [defense] * (not isinstance(defense, Identity | Expectation))
     return Chain(stairs) if stairs else None
 
 
