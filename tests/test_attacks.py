@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import clever
 from clever.models import frozen
 from clever.norms import Norm
-from pipeline.attack.attacks import Found, Strength, passes, smallest_distances
+from pipeline.attack.attacks import Found, Method, Strength, passes, smallest_distances
 from pipeline.attack.refine import unnoticed
 
 STRENGTH = Strength()
@@ -245,6 +245,23 @@ def test_what_cannot_be_attacked_is_refused(bent, change, message: str) -> None:
 def test_strength_is_checked_when_made(change) -> None:
     with pytest.raises(clever.InputError, match="must be a whole number from"):
         Strength(**change)
+
+
+def test_carlini_and_wagner_alone_come_to_within_five_percent() -> None:
+    network, images = affine(10, (3, 4, 4), 5), images_of((3, 4, 4))
+    predicted, targets = classes_of(network, images)
+    strength = Strength(starts=9, steps=300, method=Method.CARLINI_WAGNER)
+    found = smallest_distances(network, images, predicted, targets, Norm.L2, strength, seed=0)
+    with torch.no_grad():
+        check(network, images, targets, Norm.L2, found)
+    truth = torch.tensor([exact(network, x, j, Norm.L2) for x, j in zip(images, targets, strict=True)])
+    assert 1 - 1e-3 <= float((found.distance / truth).min())
+    assert float((found.distance / truth).max()) <= 1.05
+    assert 0 < found.backwards <= passes(Norm.L2, strength, clever.Identity(), eight_bits=False) == 9 * 300
+    with pytest.raises(clever.InputError, match="attack.method=carlini_wagner with attack.norms=L1"):
+        smallest_distances(network, images, predicted, targets, Norm.L1, strength, seed=0)
+    with pytest.raises(clever.InputError, match="attack.method=cw: it must be one of nearest, carlini_wagner"):
+        Strength(method="cw")
 
 
 def test_the_network_is_left_as_it_was(bent) -> None:

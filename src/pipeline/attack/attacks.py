@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +24,7 @@ from pipeline.attack.refine import HALVINGS, Nearest, settle, shrink, thin, walk
 with warnings.catch_warnings():  # foolbox 3.3.4 calls one of scipy's functions by its old name
     warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
     from foolbox.attacks.base import MinimizationAttack
+    from foolbox.attacks.carlini_wagner import L2CarliniWagnerAttack
     from foolbox.attacks.ddn import DDNAttack
     from foolbox.attacks.fast_minimum_norm import L1FMNAttack, LInfFMNAttack
     from foolbox.criteria import TargetedMisclassification
@@ -32,6 +34,13 @@ MEMORIES = (0.9, 0.8, 0.95, 0.7)
 """Of `clever.descend`, start by start: which one comes nearest differs from image to image."""
 
 
+class Method(StrEnum):
+    """``nearest``: every way to search, for the smallest distance. ``carlini_wagner``: theirs alone, as papers have."""
+
+    NEAREST = "nearest"
+    CARLINI_WAGNER = "carlini_wagner"
+
+
 @dataclass(frozen=True)
 class Strength:
     """How hard to try. Checked when made: `InputError`.
@@ -39,13 +48,18 @@ class Strength:
     ``steps``: of each way to search, a forward and a backward pass each. ``starts``: how often, with step sizes of 1,
     1/2, 2, 1/4 and so on times the usual ones, or with more and less memory (`MEMORIES`). ``rounds``: of random local
     search at the end, a forward pass each, for L1 and L2 where there is a defense or rounding to 8 bits.
+    With ``method=carlini_wagner`` (Carlini and Wagner 2017, L2 alone), ``starts`` is how many weights of the margin
+    its bisection tries, ``steps`` those of Adam for each, and there is no search at the end.
     """
 
     steps: int = 100
     starts: int = 1
     rounds: int = 200
+    method: Method = Method.NEAREST
 
     def __post_init__(self) -> None:
+        if self.method not in list(Method):
+            raise InputError(f"attack.method={self.method}: it must be one of {', '.join(Method)}")
         for name, least in (("steps", 1), ("starts", 1), ("rounds", 0)):
             whole(f"attack.{name}", getattr(self, name), least)
 
@@ -94,6 +108,7 @@ def smallest_distances(
     What was found is then refined (`pipeline.attack.refine`). `InputError` for what cannot be attacked.
     """
     _check(images, predicted, targets, seed)
+    check_method(strength, norm)
     with frozen(network), Compute().arithmetic():
         _check_network(network, images, targets)
         counted, labels = Counted(network).eval(), torch.tensor(targets, device=images.device)
@@ -104,6 +119,10 @@ def smallest_distances(
 
         nearest = ledger(norm)
         nearest.offer(images)
+        if strength.method is Method.CARLINI_WAGNER:
+            attack = L2CarliniWagnerAttack(strength.starts, strength.steps)
+            nearest.offer(attack.run(_victim(nearest), images, TargetedMisclassification(labels)))
+            return Found(nearest.distance, nearest.image, counted.forwards, counted.backwards)
         with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
             torch.manual_seed(seed)  # the library draws from the global generators
             for start in range(strength.starts):
@@ -144,20 +163,32 @@ class Counted(nn.Module):
 
 def _library(run: Nearest, steps: int, scale: float) -> None:
     """The library's attack for the norm of this run, and its projections."""
-    model = nn.Sequential(run.format, run.network).eval()
-    victim = PyTorchModel(model, bounds=(0, 1), device=run.originals.device)
     # Not L2FMNAttack: the projection of foolbox 3.3.4 divides a norm by itself, so there is none.
     if run.norm is Norm.L2:
         attack: MinimizationAttack = DDNAttack(steps=steps, init_epsilon=scale, gamma=0.1)
     else:
         minimum_norm = L1FMNAttack if run.norm is Norm.L1 else LInfFMNAttack
         attack = minimum_norm(steps=steps, max_stepsize=scale, gamma=0.1)
-    run.offer(attack.run(victim, run.originals, TargetedMisclassification(run.targets)))
+    run.offer(attack.run(_victim(run), run.originals, TargetedMisclassification(run.targets)))
     shrink(run)
+
+
+def _victim(run: Nearest) -> PyTorchModel:
+    """The network as the library takes it."""
+    model = nn.Sequential(run.format, run.network).eval()
+    return PyTorchModel(model, bounds=(0, 1), device=run.originals.device)
+
+
+def check_method(strength: Strength, norm: Norm) -> None:
+    """`InputError` where the method is made for another norm."""
+    if strength.method is Method.CARLINI_WAGNER and norm is not Norm.L2:
+        raise InputError(f"attack.method={strength.method} with attack.norms={norm}: it is an attack for L2 alone")
 
 
 def passes(norm: Norm, strength: Strength, defense: Transformation, *, eight_bits: bool) -> int:
     """About how many forward and backward passes the search takes for each row, forward passes alone counted half."""
+    if strength.method is Method.CARLINI_WAGNER:
+        return strength.starts * strength.steps
     staircase = _stairs(defense, eight_bits)
     thinned = (staircase is not None and norm is not Norm.LINF) * strength.rounds // 2
     descents = strength.steps * (staircase is not None and _known(staircase))

@@ -36,14 +36,14 @@ from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import Subject
 from pipeline.attack import attacks, refine
-from pipeline.attack.attacks import Found, Strength, smallest_distances
+from pipeline.attack.attacks import Found, Strength, check_method, smallest_distances
 from pipeline.attack.store import found_by
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
 from pipeline.shared.fingerprint import code, identity_of, versions
 from pipeline.shared.machine import machine
 from pipeline.shared.progress import Progress, about_cell
-from pipeline.shared.selection import Selection, described, settings_of
+from pipeline.shared.selection import Selection, described, listed, settings_of
 
 Pair = tuple[Subject, int]
 """An image and a target class."""
@@ -218,7 +218,15 @@ def checked(config: DictConfig) -> tuple[Strength, int]:
     """The settings of the attack, checked: how hard to try, and how many images at once."""
     for name in ("eight_bits", "bpda"):
         flag(f"attack.{name}", config.attack[name])
-    return Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds")}), config.attack.images
+    strength = strength_of(config)
+    for name in listed(config.attack.norms, "attack.norms"):
+        check_method(strength, Norm.named(str(name)))
+    return strength, config.attack.images
+
+
+def strength_of(config: DictConfig) -> Strength:
+    """How hard to try. `InputError` says what would be valid."""
+    return Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds", "method")})
 
 
 def _groups(subjects: list[Subject], together: int) -> Iterator[list[Pair]]:

@@ -20,8 +20,8 @@ from clever.norms import Norm
 from clever.orders import NORMS, FirstOrder, Order
 from clever.settings import Settings
 from clever.subjects import Subject, subject_of
-from pipeline.attack.attacks import Strength, passes
-from pipeline.attack.run import asked
+from pipeline.attack.attacks import passes
+from pipeline.attack.run import asked, strength_of
 from pipeline.shared.classifier import backward_of, bare, defense_of, device
 from pipeline.shared.composed import each_cell
 from pipeline.shared.durations import told
@@ -67,7 +67,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
     balls = {settings.ball(norm) for norm in norms}
     batches = n_images * per_image * len(balls) * settings.n_batches
     gradients = batches * settings.n_samples
-    strength = Strength(**{key: cell.attack[key] for key in ("steps", "starts", "rounds")})
+    strength = strength_of(cell)
     defense = defense_of(cell)
     attacked, eight_bits = asked(cell), cell.attack.eight_bits
     attacks = n_images * _targets(attacked, classes)
