@@ -255,12 +255,12 @@ def test_carlini_and_wagner_alone_come_to_within_five_percent() -> None:
     with torch.no_grad():
         check(network, images, targets, Norm.L2, found)
     truth = torch.tensor([exact(network, x, j, Norm.L2) for x, j in zip(images, targets, strict=True)])
-    assert 1 - 1e-3 <= float((found.distance / truth).min())
+    assert float((found.distance / truth).min()) >= 1 - 1e-3
     assert float((found.distance / truth).max()) <= 1.05
     assert 0 < found.backwards <= passes(Norm.L2, strength, clever.Identity(), eight_bits=False) == 9 * 300
-    with pytest.raises(clever.InputError, match="attack.method=carlini_wagner with attack.norms=L1"):
+    with pytest.raises(clever.InputError, match=r"method=carlini_wagner with attack\.norms=L1"):
         smallest_distances(network, images, predicted, targets, Norm.L1, strength, seed=0)
-    with pytest.raises(clever.InputError, match="attack.method=cw: it must be one of nearest, carlini_wagner"):
+    with pytest.raises(clever.InputError, match="cw: it must be one of nearest, carlini_wagner"):
         Strength(method="cw")
 
 

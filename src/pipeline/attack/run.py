@@ -219,8 +219,8 @@ def checked(config: DictConfig) -> tuple[Strength, int]:
     for name in ("eight_bits", "bpda"):
         flag(f"attack.{name}", config.attack[name])
     strength = strength_of(config)
-    for name in listed(config.attack.norms, "attack.norms"):
-        check_method(strength, Norm.named(str(name)))
+    for norm in listed(config.attack.norms, "attack.norms"):
+        check_method(strength, Norm.named(str(norm)))
     return strength, config.attack.images
 
 
