@@ -41,14 +41,15 @@ def run(project: Project, command: str, monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_recipe_of_a_defense(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     (command,) = written(project, section("Add a defense"))
     run(project, command, monkeypatch)
-    undefended, smoothed = (pd.read_csv(path).score for path in sorted(project.folder.glob("multirun/**/scores.csv")))
-    assert len(undefended) == len(smoothed) > 0
-    assert not undefended.equals(smoothed)
+    undefended, coarse = (pd.read_csv(path).score for path in sorted(project.folder.glob("multirun/**/scores.csv")))
+    assert len(undefended) == len(coarse) > 0
+    assert not undefended.equals(coarse)
     known: dict[str, object] = {}
-    exec((project.folder / "src/clever/median.py").read_text(), known)
-    images = torch.rand(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))
-    median = known["Median"]()(images)  # type: ignore[operator]
-    assert torch.equal(median[:, :, 2, 3], images[:, :, 1:4, 2:5].flatten(2).median(-1).values)
+    exec((project.folder / "src/clever/downscale.py").read_text(), known)
+    images = torch.rand(2, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    coarse = known["Downscale"]()(images)  # type: ignore[operator]
+    for row, column in ((2, 4), (3, 5)):
+        torch.testing.assert_close(coarse[:, :, row, column], images[:, :, 2:4, 4:6].mean((2, 3)))
 
 
 def test_the_recipe_of_an_estimator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
