@@ -35,7 +35,7 @@ from clever.checks import flag
 from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import Subject
-from pipeline.attack import attacks, refine
+from pipeline.attack import attacks, codec, refine, regions
 from pipeline.attack.attacks import Found, Strength, check_method, smallest_distances
 from pipeline.attack.store import found_by
 from pipeline.shared import artifacts
@@ -49,7 +49,22 @@ Pair = tuple[Subject, int]
 """An image and a target class."""
 
 DECIDING = (
-    *(attacks, refine, backward, bisection, bpda, compute, descent, gauge, hyperplane, jpeg_blocks, jpeg_linear, jumps),
+    *(
+        attacks,
+        codec,
+        refine,
+        regions,
+        backward,
+        bisection,
+        bpda,
+        compute,
+        descent,
+        gauge,
+        hyperplane,
+        jpeg_blocks,
+        jpeg_linear,
+        jumps,
+    ),
     *(knapsack, libjpeg, models, norms, staircase, transforms),
 )
 """The modules that decide a distance, given the network."""
