@@ -27,6 +27,7 @@ from clever import (
     libjpeg,
     models,
     norms,
+    projection,
     staircase,
     transforms,
 )
@@ -49,23 +50,9 @@ Pair = tuple[Subject, int]
 """An image and a target class."""
 
 DECIDING = (
-    *(
-        attacks,
-        codec,
-        refine,
-        regions,
-        backward,
-        bisection,
-        bpda,
-        compute,
-        descent,
-        gauge,
-        hyperplane,
-        jpeg_blocks,
-        jpeg_linear,
-        jumps,
-    ),
-    *(knapsack, libjpeg, models, norms, staircase, transforms),
+    *(attacks, codec, refine, regions),
+    *(backward, bisection, bpda, compute, descent, gauge, hyperplane, jpeg_blocks, jpeg_linear, jumps, knapsack),
+    *(libjpeg, models, norms, projection, staircase, transforms),
 )
 """The modules that decide a distance, given the network."""
 
