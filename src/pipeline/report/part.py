@@ -59,7 +59,7 @@ class Part:
             read["scores"],
             cells,
             read["findings"],
-            printed.sections(read["summary"], read["orders"], read["bounds"]),
+            printed.sections(read["summary"], read["orders"], read["bounds"], read["evidence"]),
             [
                 (figure, caption, _embedded(pictures / f"{figure}.png"))
                 for figure, caption in FIGURES.items()
@@ -145,7 +145,7 @@ class Part:
         return f"{versions}; on {'; '.join(devices)}"
 
 
-TABLES = ("scores", "cells", "summary", "orders", "bounds", "findings")
+TABLES = ("scores", "cells", "summary", "orders", "bounds", "evidence", "findings")
 
 
 def table_html(table: pd.DataFrame) -> Markup:
