@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from pipeline.aggregate import published
 from pipeline.aggregate.comparison import compare, pairs
 from pipeline.aggregate.evidence import evidence, kind
+from pipeline.aggregate.radius import curves, radii
 from pipeline.aggregate.summary import baselines, summarise
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
 from pipeline.shared import artifacts, printed
@@ -49,6 +50,10 @@ def run(config: DictConfig) -> None:
         "tables.md": printed.markdown(sections),
         "tables.tex": printed.latex(sections),
     }
+    over = curves(rows, about, {name: runs[name]["sampling"] for name in names})
+    if len(over):
+        written["radius.csv"] = over.to_csv(index=False, float_format="%.6g")
+        written["radii.csv"] = radii(over).to_csv(index=False, float_format="%.6g")
     if config.published is not None:
         ours = rows[rows.cell.isin(about.baseline)]  # each network without a defense, by the first order
         beside_theirs = published.compare(ours, published.read(str(config.published)))

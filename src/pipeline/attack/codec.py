@@ -19,6 +19,8 @@ MEMORY = 0.9
 """What the mean of the gradients keeps of its past with each step: of its surroundings a single one knows little."""
 ROUNDS = 30
 """Of search with the codec alone, a linearisation."""
+SHARE, LEAST = 0.05, 0.002
+"""By which share the distance is to shrink in a step, at first and again once it would fall below the other."""
 INSIDE = 1e-6
 """How far beyond the edge of its step a pixel ends."""
 
@@ -32,7 +34,7 @@ def trade(nearest: Nearest, codec: JPEG, steps: int, generator: Generator) -> No
     images' device.
     """
     search = _Search(nearest, codec, generator)
-    slope, share = torch.zeros_like(nearest.image), torch.full_like(nearest.distance, 0.05)
+    slope, share = torch.zeros_like(nearest.image), torch.full_like(nearest.distance, SHARE)
     best, images = search.levels, nearest.image
     for step in range(steps):
         before, at = nearest.distance, images.detach().requires_grad_()
@@ -41,7 +43,8 @@ def trade(nearest: Nearest, codec: JPEG, steps: int, generator: Generator) -> No
         slope = slope.lerp(gradient, max(1 - MEMORY, 1 / (step + 1)))
         nearer = nearest.distance < before
         best = torch.where(nearer.unsqueeze(1), search.levels, best)
-        share = torch.where(nearer, share * 1.5, share / 1.3).clamp(0.002, 0.3)
+        share = torch.where(nearer, share * 1.5, share / 1.3).clamp(max=0.3)
+        share = share.where(share > LEAST, SHARE)
         search.levels = best
         search.descend(slope, share)
         images = search.images()
