@@ -4,19 +4,21 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from clever.ascent import peak
 from clever.bpda import on_segments
 from clever.capacity import Measure
 from clever.extreme_value import EndPoint, end_points
 from clever.maxima import BatchMaxima, Site
 from clever.norms import Norm
 from clever.orders import Order
-from clever.path import path_maxima
+from clever.path import Path, path_maxima
 from clever.samplers import Sampler
 from clever.sampling import Ball, Law
 from clever.settings import Settings
@@ -40,9 +42,12 @@ class Estimate:
     high: float
     radius: float
     reach: float
+    constant: float
+    gradients: int
     end_point: EndPoint
     floored: bool
     on_path: bool
+    ascended: bool
     vanishing: bool
     diagnostics: dict[str, float]
     maxima: NDArray[np.float32]
@@ -50,6 +55,25 @@ class Estimate:
     def narrower(self, tolerance: float) -> bool:
         """Whether the interval reaches less than ``tolerance`` of the score to either side, on average."""
         return self.high == self.low or self.high - self.low <= 2 * tolerance * self.score  # equal: infinite ones too
+
+
+class Beside(NamedTuple):
+    """The largest value measured elsewhere than at the sampled points, 0 where nothing was, and what that has cost."""
+
+    floor: float = 0.0
+    path: float = 0.0
+    ascent: float = 0.0
+    gradients: int = 0
+
+    @property
+    def largest(self) -> float:
+        """Of them all."""
+        return max(self.floor, self.path, self.ascent)
+
+    def source(self, end_point: float) -> str:
+        """Where the largest is from, the first of what is equally large; "" where the end point is no smaller."""
+        found = {"": end_point, "floor": self.floor, "path": self.path, "ascent": self.ascent}
+        return max(found, key=found.__getitem__)
 
 
 def estimates(
@@ -74,10 +98,20 @@ def estimates(
         start = image.unsqueeze(0)
         of_class = measure_of(subject.classes)(start if seen is None else seen(start))[0].tolist()
         at_image = dict(zip(subject.classes, of_class, strict=True))
-    path: dict[tuple[Norm, int], list[float]] = {}
+    path: Path | None = None
     if settings.path:
         radii = {norm: ball.holds(norm, subject.dimension) for norm in norms}
-        path = path_maxima(network, image, subject, order, radii).maxima
+        path = path_maxima(network, image, subject, order, radii)
+
+    def beside(norm: Norm, label: int) -> Beside:
+        column, known = order.column(norm, settings), Beside()
+        if settings.floor:
+            known = known._replace(floor=at_image[label][column], gradients=1)
+        if path:
+            on_path = path.maxima[norm, label][column] if (norm, label) in path.maxima else 0.0
+            known = known._replace(path=on_path, gradients=known.gradients + path.gradients_of(norm, label))
+        return known
+
     made: dict[tuple[Norm, int], Estimate] = {}
     held: dict[int, list[BatchMaxima]] = {label: [] for label in subject.classes}
     unsettled = subject.classes
@@ -87,16 +121,24 @@ def estimates(
             held[label].append(more.of_target(at))
         maxima = [BatchMaxima.joined(held[label]) for label in unsettled]
         for norm in norms:
-            column = order.column(norm, settings)
-            floors = [at_image[label][column] if settings.floor else 0.0 for label in unsettled]
-            paths = [path[norm, label][column] if (norm, label) in path else 0.0 for label in unsettled]
-            of_norm = _made(subject, settings, ball, norm, order, unsettled, maxima, floors, paths)
+            known = [beside(norm, label) for label in unsettled]
+            of_norm = _made(subject, settings, ball, norm, order, unsettled, maxima, known)
             made |= {(norm, label): estimate for label, estimate in zip(unsettled, of_norm, strict=True)}
         if settings.tolerance is not None:
             narrow = settings.tolerance
             unsettled = [j for j in unsettled if not all(made[norm, j].narrower(narrow) for norm in norms)]
         if not unsettled:
             break
+    if settings.ascent:
+        labels = subject.classes
+        maxima = [BatchMaxima.joined(held[label]) for label in labels]
+        for norm in norms:
+            known = []
+            for label, of_label in zip(labels, maxima, strict=True):
+                top, other = peak(measured, site, subject, label, order, norm, settings, of_label), beside(norm, label)
+                known.append(other._replace(ascent=top.value, gradients=other.gradients + top.gradients))
+            of_norm = _made(subject, settings, ball, norm, order, labels, maxima, known)
+            made |= {(norm, label): estimate for label, estimate in zip(labels, of_norm, strict=True)}
     return made
 
 
@@ -108,25 +150,40 @@ def _made(
     order: Order,
     labels: Sequence[int],
     maxima: Sequence[BatchMaxima],
-    floors: Sequence[float],
-    paths: Sequence[float],
+    beside: Sequence[Beside],
 ) -> Iterator[Estimate]:
-    """The estimate of each label in one norm, all their laws fitted at once; none below its floor and its path."""
+    """The estimate of each label in one norm, all their laws fitted at once; none below what is known beside it."""
     in_box = settings.clip or ball.law is Law.UNIFORM_IN_BOX
     largest = np.stack([of_label.value[:, 0, order.column(norm, settings), 0] for of_label in maxima])
     points = end_points(largest, settings.estimator)
-    for label, of_label, row, point, floor, path in zip(labels, maxima, largest, points, floors, paths, strict=True):
+    for label, of_label, row, point, other in zip(labels, maxima, largest, points, beside, strict=True):
         reach = max(float(of_label.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
         radius = replace(ball, radius=min(ball.radius, reach) if in_box else ball.radius).holds(norm, subject.dimension)
         limit = radius if settings.cap else math.inf
         error = SIGMAS * point.standard_error
         ends = [point.value, point.value + error, max(point.value - error, point.sample_maximum)]
         score, low, high = (
-            order.bound(subject, label, norm, max(end, floor, path), limit) if not math.isnan(end) else math.nan
+            order.bound(subject, label, norm, max(end, other.largest), limit) if not math.isnan(end) else math.nan
             for end in ends
         )
         told = order.diagnostics(of_label, 0)
-        measured = order.bound(subject, label, norm, max(point.sample_maximum, floor, path), math.inf)
+        measured = order.bound(subject, label, norm, max(point.sample_maximum, other.largest), math.inf)
         masked = measured > VANISHING * subject.dimension ** (1 / norm.p)
-        floored, on_path = floor > max(point.value, path), path > max(point.value, floor)
-        yield Estimate(score, low, high, radius, reach, point, floored, on_path, masked, told, row)
+        constant, cost = max(point.value, other.largest), row.size * settings.n_samples + other.gradients
+        source = other.source(point.value)
+        yield Estimate(
+            score,
+            low,
+            high,
+            radius,
+            reach,
+            constant,
+            cost,
+            point,
+            source == "floor",
+            source == "path",
+            source == "ascent",
+            masked,
+            told,
+            row,
+        )

@@ -30,6 +30,12 @@ class Path:
     maxima: dict[tuple[Norm, int], list[float]]
     distances: dict[tuple[Norm, int], float]
     gradients: int
+    steps: int
+    points: int
+
+    def gradients_of(self, norm: Norm, label: int) -> int:
+        """Of this norm and target class alone."""
+        return self.steps + self.points * ((norm, label) in self.maxima)
 
 
 def path_maxima(
@@ -68,7 +74,7 @@ def path_maxima(
             maxima[norm, label] = values[:, 0].amax(0).tolist()
             distances[norm, label] = distance
             gradients += points
-    return Path(maxima, distances, gradients)
+    return Path(maxima, distances, gradients, steps, points)
 
 
 def _attacked(

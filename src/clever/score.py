@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from clever import ascent
 from clever.errors import GradientMasking, InputError
 from clever.estimates import Estimate, estimates
 from clever.extreme_value import EndPoint
@@ -38,12 +39,15 @@ class Score:
     ``segments``: whether the points lay on the segments from t(x0) to t(x), z0 + u (t(x) - z0), and not only at t(x).
     ``capped`` says that the score is ``radius`` because the bound reached beyond what was sampled; ``floored``, that
     the end point came out below what is measured at the image itself, which stands in its place (`Settings.floor`);
-    ``on_path``, that what was measured on the way to an adversarial image does (`Settings.path`);
+    ``on_path``, that what was measured on the way to an adversarial image does (`Settings.path`); ``ascended``, that
+    what ascent from the largest sampled points found does (`Settings.ascent`);
     ``vanishing``, that gradients were zero or nearly so wherever they were taken, so that the score says nothing;
     ``already_changed``, that the classifier takes the image itself for another class than ``predicted``, which can be
     with `Reference.UNDEFENDED` alone: the true distance is 0, whatever the score.
     ``target_class`` of an untargeted score is the class with the smallest score. ``margin`` and ``gradient_norm``:
-    g(x0) and ``||grad g(x0)||_q`` at the image itself, in logits (per unit of pixel space). ``maxima``: the N_b batch
+    g(x0) and ``||grad g(x0)||_q`` at the image itself, in logits (per unit of pixel space). ``constant``: the estimate
+    of L, M or K that the score is made of. ``gradients``: what that has cost for this score alone, in gradients, or
+    curvatures of second order: those at sampled points, on the path and of the ascent. ``maxima``: the N_b batch
     maxima that the end point was estimated from. ``diagnostics``: what else the order has to say, such as the cost of
     curvatures in Hessian-vector products. ``low`` and ``high``: the score for end points 1.96 standard errors above and
     below the estimated one (`EndPoint.standard_error`, which says how far to trust it), NaN where that error is not
@@ -62,6 +66,7 @@ class Score:
     capped: bool
     floored: bool
     on_path: bool
+    ascended: bool
     vanishing: bool
     already_changed: bool
     margin: float
@@ -69,6 +74,8 @@ class Score:
     radius: float
     reach: float
     segments: bool
+    constant: float
+    gradients: int
     n_batches: int
     n_samples: int
     end_point: EndPoint
@@ -114,6 +121,7 @@ def score(
     results = []
     with frozen(network), tqdm(unit="point", unit_scale=True, disable=not progress, smoothing=0) as bar:
         order.check(network, images[:1], settings)
+        ascent.check(order, network, images[:1], settings)
         found = list(subjects(network, images, targets, settings, labels))
         balls = {settings.ball(Norm.named(norm)) for norm in norms}
         per_class = len(balls) * settings.n_batches * settings.n_samples
@@ -174,6 +182,7 @@ def score_subject(
                     capped=settings.cap and chosen.score == chosen.radius,
                     floored=chosen.floored,
                     on_path=chosen.on_path,
+                    ascended=chosen.ascended,
                     vanishing=chosen.vanishing,
                     already_changed=subject.already_changed,
                     margin=subject.margins[label],
@@ -181,6 +190,8 @@ def score_subject(
                     radius=chosen.radius,
                     reach=chosen.reach,
                     segments=settings.segments or order.segments,
+                    constant=chosen.constant,
+                    gradients=chosen.gradients,
                     n_batches=len(chosen.maxima),
                     n_samples=settings.n_samples,
                     end_point=chosen.end_point,

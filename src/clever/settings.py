@@ -55,7 +55,9 @@ class Settings:
     least what is measured at the image itself, which is a point of the ball, too. ``path``: nor less than what is
     measured on the way to an adversarial image that a short attack finds within the ball (`clever.path`), so that
     no score exceeds that image's distance, behind a staircase with BPDA that of what the network sees of it, with
-    `clever.Gauge` its own. ``curvature``: what an eigenvalue counts, for the second order. ``tolerance``: with a
+    `clever.Gauge` its own. ``ascent``: nor less than what so many steps of projected gradient ascent reach from each
+    of the largest sampled points (`clever.ascent`), for networks with second derivatives (third ones, of second order);
+    0 for none. ``curvature``: what an eigenvalue counts, for the second order. ``tolerance``: with a
     number, batches are added in stages and only until the nominal 95 % interval of the score (`Score.low`,
     `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
     """
@@ -70,6 +72,7 @@ class Settings:
     floor: bool = True
     segments: bool = False
     path: bool = False
+    ascent: int = 0
     reference: Reference = Reference.DEFENDED
     random_target: RandomTarget = RandomTarget.ANY
     estimator: Estimator = Estimator.MLE_REG
@@ -87,6 +90,7 @@ class Settings:
                 raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
         for name in ("shared_points", "clip", "cap", "path", "floor", "segments"):
             flag(name, getattr(self, name))
+        whole("ascent", self.ascent, 0)
         whole("seed", self.seed, 0, 2**63 - 1)
         if not isinstance(self.radius, Mapping):
             raise InputError(f"radius is {self.radius!r}: it must name a radius for each norm, as in {{'L2': 3.0}}")

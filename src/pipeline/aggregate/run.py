@@ -10,6 +10,8 @@ from omegaconf import DictConfig
 
 from pipeline.aggregate import published
 from pipeline.aggregate.comparison import compare, pairs
+from pipeline.aggregate.evidence import evidence, kind
+from pipeline.aggregate.radius import curves, radii
 from pipeline.aggregate.summary import baselines, summarise
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
 from pipeline.shared import artifacts, printed
@@ -34,7 +36,8 @@ def run(config: DictConfig) -> None:
     comparison = compare(both, config.seed)
     rows = beside(scores, distances)
     bounds = summarise_bounds(rows, config.seed)
-    sections = printed.sections(summary, comparison, bounds)
+    worth = evidence(rows, about[about.bpda])
+    sections = printed.sections(summary, comparison, bounds, worth)
     written = {
         "scores.csv": rows.to_csv(index=False),
         "order_pairs.csv": both.to_csv(index=False),
@@ -42,10 +45,15 @@ def run(config: DictConfig) -> None:
         "summary.csv": summary.to_csv(index=False, float_format="%.6g"),
         "orders.csv": comparison.to_csv(index=False, float_format="%.6g"),
         "bounds.csv": bounds.to_csv(index=False, float_format="%.6g"),
+        "evidence.csv": worth.to_csv(index=False, float_format="%.6g"),
         "findings.csv": findings(rows).to_csv(index=False, float_format="%.6g"),
         "tables.md": printed.markdown(sections),
         "tables.tex": printed.latex(sections),
     }
+    over = curves(rows, about, {name: runs[name]["sampling"] for name in names})
+    if len(over):
+        written["radius.csv"] = over.to_csv(index=False, float_format="%.6g")
+        written["radii.csv"] = radii(over).to_csv(index=False, float_format="%.6g")
     if config.published is not None:
         ours = rows[rows.cell.isin(about.baseline)]  # each network without a defense, by the first order
         beside_theirs = published.compare(ours, published.read(str(config.published)))
@@ -68,9 +76,18 @@ def _about(told: dict[str, dict[str, Any]]) -> pd.DataFrame:
             runs[name] = run
     columns = {column: [run[column] for run in runs.values()] for column in OF_RUN}
     about = pd.DataFrame({"cell": list(runs)} | columns)
+    about["label"] = about.defense.map(_labelled)
+    about["kind"] = [kind(run["order"], run["sampling"], run.get("backward", "identity")) for run in runs.values()]
     about["defense"] = about.defense.map(json.dumps)
     about.insert(1, "baseline", about.cell.map(baselines(about)))
     return about
+
+
+def _labelled(defense: dict[str, Any]) -> str:
+    """A defense for people to read."""
+    name = str(defense["_target_"]).rpartition(".")[2]
+    settings = ", ".join(f"{key} {value}" for key, value in defense.items() if not key.startswith("_"))
+    return f"{name} ({settings})" if settings else name
 
 
 def _metrics(about: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Any]:

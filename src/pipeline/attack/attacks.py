@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from clever.bpda import Defended, Transformation
+from clever.bpda import BPDA, Defended, Transformation
 from clever.checks import whole
 from clever.compute import Compute
 from clever.descent import descend, pixelwise
@@ -18,7 +18,8 @@ from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.models import frozen, logits_of
 from clever.norms import Norm
-from clever.transforms import PNG, Chain, Identity
+from clever.transforms import JPEG, PNG, Chain, Identity, parts
+from pipeline.attack.codec import trade
 from pipeline.attack.refine import HALVINGS, Nearest, settle, shrink, thin, walk
 
 with warnings.catch_warnings():  # foolbox 3.3.4 calls one of scipy's functions by its old name
@@ -103,9 +104,10 @@ def smallest_distances(
 
     The network maps images in [0,1] to logits and is left as it was; what goes back through it are its own gradients,
     so a `Defended` one is attacked by BPDA. All rows are attacked at once. Behind a staircase whose steps are known
-    (`clever.pixelwise`) the way is `clever.descend`, by the minimiser of the gauge. Elsewhere it is an attack of the
-    library, DDN (Rony et al. 2019) for L2, FMN (Pintor et al. 2021) for L1 and Linf, then `walk` from where that ended.
-    What was found is then refined (`pipeline.attack.refine`). `InputError` for what cannot be attacked.
+    (`clever.pixelwise`) the way is `clever.descend`, by the minimiser of the gauge, and behind JPEG then
+    `pipeline.attack.codec.trade` from where that ended. Elsewhere it is an attack of the library, DDN (Rony et al.
+    2019) for L2, FMN (Pintor et al. 2021) for L1 and Linf, then `walk` from where that ended. What was found is then
+    refined (`pipeline.attack.refine`). `InputError` for what cannot be attacked.
     """
     _check(images, predicted, targets, seed)
     check_method(strength, norm)
@@ -113,6 +115,8 @@ def smallest_distances(
         _check_network(network, images, targets)
         counted, labels = Counted(network).eval(), torch.tensor(targets, device=images.device)
         staircase = _staircase(network, eight_bits)
+        codec, straight = _behind_codec(network) or (None, network)
+        straight = Counted(straight).eval()
 
         def ledger(kept: Norm) -> Nearest:
             return Nearest(counted, images, labels, kept, eight_bits=eight_bits)
@@ -127,8 +131,14 @@ def smallest_distances(
             torch.manual_seed(seed)  # the library draws from the global generators
             for start in range(strength.starts):
                 if staircase and _known(staircase):
-                    memory = MEMORIES[start % len(MEMORIES)]
-                    descend(nearest.margin, images, norm, steps=strength.steps, defense=staircase, memory=memory)
+                    memory, run = MEMORIES[start % len(MEMORIES)], ledger(norm)
+                    descend(run.margin, images, norm, steps=strength.steps, defense=staircase, memory=memory)
+                    if codec and norm is not Norm.LINF:  # whose least is half a level of every pixel, often enough
+                        settle(run, staircase)
+                        run.network = straight
+                        generator = torch.Generator(images.device).manual_seed(seed + start)
+                        trade(run, codec, strength.steps, generator)
+                    nearest.offer(run.image)
                     if not eight_bits:  # where a jump costs a whole level, its minimiser is not quite the nearest
                         continue
                 # Many small changes of pixels on steps cost L1 little once they are settled: L2's ways are tried too.
@@ -144,7 +154,8 @@ def smallest_distances(
             settle(nearest, staircase)
             if norm is not Norm.LINF:  # the largest change is what it is, whatever becomes of others
                 thin(nearest, staircase, strength.rounds, torch.Generator(images.device).manual_seed(seed))
-    return Found(nearest.distance, nearest.image, counted.forwards, counted.backwards)
+    passes = (counted.forwards + straight.forwards, counted.backwards + straight.backwards)
+    return Found(nearest.distance, nearest.image, *passes)
 
 
 class Counted(nn.Module):
@@ -192,6 +203,7 @@ def passes(norm: Norm, strength: Strength, defense: Transformation, *, eight_bit
     staircase = _stairs(defense, eight_bits)
     thinned = (staircase is not None and norm is not Norm.LINF) * strength.rounds // 2
     descents = strength.steps * (staircase is not None and _known(staircase))
+    descents *= 1 + (norm is not Norm.LINF and any(isinstance(part, JPEG) for part in parts(defense)))
     # The library's attack and a walk, for L1 on a staircase those of L2 as well.
     ways = 0 if descents and not eight_bits else 4 if norm is Norm.L1 and staircase else 2
     return (descents + ways * (strength.steps + HALVINGS)) * strength.starts + thinned
@@ -207,6 +219,16 @@ def _settled(run: Nearest, staircase: Transformation | None) -> Nearest:
 
 def _known(staircase: Transformation) -> bool:
     return not isinstance(pixelwise(staircase), Identity)
+
+
+def _behind_codec(network: nn.Module) -> tuple[JPEG, Defended] | None:
+    """JPEG and the classifier with the gradients of f at t(x), where it is behind JPEG alone and attacked by BPDA."""
+    if not isinstance(network, Defended) or not isinstance(network.transformation, BPDA):
+        return None
+    match parts(network.defense):
+        case [JPEG() as codec]:
+            return codec, Defended(network.network, codec)
+    return None
 
 
 def _staircase(network: nn.Module, eight_bits: bool) -> Transformation | None:

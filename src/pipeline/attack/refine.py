@@ -11,6 +11,7 @@ from clever.bisection import bisected
 from clever.bpda import BPDA, Transformation
 from clever.descent import pixelwise
 from clever.norms import Norm
+from clever.projection import projected
 from clever.transforms import PNG, Identity
 
 Images = Float[Tensor, "row channel height width"]
@@ -140,20 +141,6 @@ def thin(nearest: Nearest, transformation: Transformation, rounds: int, generato
         before = nearest.distance
         nearest.offer(unnoticed(nearest.originals, candidates, staircase))
         share = torch.where(nearest.distance < before, share * 1.5, share * 0.9).clamp(0.001, 0.9)
-
-
-def projected(change: Images, norm: Norm, radius: Rows) -> Images:
-    """The Euclidean projection of each row onto the ball of its radius (for L1, Duchi et al. 2008)."""
-    if norm is Norm.LINF:
-        return change.clamp(-_wide(radius), _wide(radius))
-    if norm is Norm.L2:
-        return change * _wide((radius / _positive(norm.of(change))).clamp(max=1))
-    sizes = change.flatten(1).abs()
-    largest, counts = sizes.sort(1, descending=True).values, torch.arange(1, sizes.shape[1] + 1, device=sizes.device)
-    excess = largest.cumsum(1) - radius.unsqueeze(1)
-    last = (largest * counts > excess).sum(1, keepdim=True).clamp(min=1)
-    off = (excess.gather(1, last - 1) / last).clamp(min=0)
-    return change.sign() * (sizes - off).clamp(min=0).view_as(change)
 
 
 def _bisect(nearest: Nearest, at: Callable[[Rows], Images]) -> None:

@@ -27,6 +27,7 @@ from clever import (
     libjpeg,
     models,
     norms,
+    projection,
     staircase,
     transforms,
 )
@@ -35,7 +36,7 @@ from clever.checks import flag
 from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import Subject
-from pipeline.attack import attacks, refine
+from pipeline.attack import attacks, codec, refine, regions
 from pipeline.attack.attacks import Found, Strength, check_method, smallest_distances
 from pipeline.attack.store import found_by
 from pipeline.shared import artifacts
@@ -49,8 +50,9 @@ Pair = tuple[Subject, int]
 """An image and a target class."""
 
 DECIDING = (
-    *(attacks, refine, backward, bisection, bpda, compute, descent, gauge, hyperplane, jpeg_blocks, jpeg_linear, jumps),
-    *(knapsack, libjpeg, models, norms, staircase, transforms),
+    *(attacks, codec, refine, regions),
+    *(backward, bisection, bpda, compute, descent, gauge, hyperplane, jpeg_blocks, jpeg_linear, jumps, knapsack),
+    *(libjpeg, models, norms, projection, staircase, transforms),
 )
 """The modules that decide a distance, given the network."""
 

@@ -19,6 +19,7 @@ from pipeline.figures import (
     images,
     masking,
     orders,
+    radius,
     sandwich,
     scores,
 )
@@ -29,10 +30,11 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def run(config: DictConfig) -> None:
-    """Draws scores, fits, convergence, bpda, images, orders, curves, sandwich, against, masking and adversaries.
+    """Draws scores, fits, convergence, bpda, images, orders, curves, radius, sandwich, against, masking, adversaries.
 
     ``orders`` compares first and second order on all networks that have both, ``curves`` all orders of the first
-    network; the others draw the cells of the first network and order.
+    network, ``radius`` all of its first defense, where cells differ in the radius; the others draw the cells of the
+    first network and order.
     """
     name, folder = chosen(), artifacts.figures(config)
     tables = artifacts.needed(artifacts.tables(config), "aggregate", f" experiment={name}")
@@ -43,6 +45,9 @@ def run(config: DictConfig) -> None:
     orders.draw(folder, pd.read_csv(tables / "order_pairs.csv", dtype=text))
     about = about[about.network == about.network[0]]
     curves.draw(folder, every[every.distance.notna()], about[about.bpda])
+    if (tables / "radius.csv").is_file():
+        over = pd.read_csv(tables / "radius.csv", dtype=text)
+        radius.draw(folder, over[(over.network == about.network.iloc[0]) & (over.label == about.label.iloc[0])])
     about = about[about.order == about.order.iloc[0]]
     every, summary = (table[table.cell.isin(about.cell)] for table in (every, summary))
     baseline, straight = about.cell.iloc[0], list(about[about.bpda].cell)

@@ -20,6 +20,8 @@ FIGURES = {
     "curves_L1": "The share of images whose distance is beyond ε: by scores, and by the nearest attack (L1)",
     "curves_L2": "The same in L2",
     "curves_Linf": "The same in Linf",
+    "radius": "The score over the radius of the ball, with the distance of the nearest attack and the self-consistent "
+    "radius",
     "bpda": "Scores behind each defense over the undefended score of the same image, with BPDA and without",
     "masking": "Gradient masking: scores with BPDA and without, beside the distance of adversarial images",
     "adversaries": "One image behind each defense, the nearest adversarial images found, and what was changed",
@@ -45,6 +47,7 @@ class Part:
     attacks: dict[str, dict[str, Any]]
     paper: pd.DataFrame | None
     published: pd.DataFrame | None
+    radii: pd.DataFrame | None
 
     @classmethod
     def read(cls, folder: Path, paper_numbers: str | None, *, alone: bool) -> "Part":
@@ -59,7 +62,7 @@ class Part:
             read["scores"],
             cells,
             read["findings"],
-            printed.sections(read["summary"], read["orders"], read["bounds"]),
+            printed.sections(read["summary"], read["orders"], read["bounds"], read["evidence"]),
             [
                 (figure, caption, _embedded(pictures / f"{figure}.png"))
                 for figure, caption in FIGURES.items()
@@ -68,7 +71,7 @@ class Part:
             {cell: json.loads((folder / "score" / cell / "run.json").read_text()) for cell in cells.cell},
             {cell: json.loads((folder / "attack" / cell / "run.json").read_text()) for cell in cells.cell},
             None if paper is None or paper.empty else paper,
-            pd.read_csv(published) if (published := tables / "published.csv").is_file() else None,
+            *(pd.read_csv(path) if (path := tables / f"{extra}.csv").is_file() else None for extra in EXTRA),
         )
 
     @property
@@ -145,7 +148,9 @@ class Part:
         return f"{versions}; on {'; '.join(devices)}"
 
 
-TABLES = ("scores", "cells", "summary", "orders", "bounds", "findings")
+EXTRA = ("published", "radii")
+"""Tables that only some experiments have."""
+TABLES = ("scores", "cells", "summary", "orders", "bounds", "evidence", "findings")
 
 
 def table_html(table: pd.DataFrame) -> Markup:

@@ -2,12 +2,14 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from clever import ascent
 from clever.bpda import Defended
 from clever.compute import Compute
 from clever.errors import InputError
@@ -41,7 +43,8 @@ def run(config: DictConfig) -> None:
         if not len(job.selection.rows):
             progress.say(f"{config.cell}: more shards than images, this one has nothing to do")
             return
-        job.order.check(job.sampled, job.selection.image(0).unsqueeze(0), job.selection.settings)
+        for check in (job.order.check, partial(ascent.check, job.order)):
+            check(job.sampled, job.selection.image(0).unsqueeze(0), job.selection.settings)
         share = job.accuracy()
         changed = changed_by(job.compute, job.sampled, job.selection, progress)
         scores = job.scores(progress)

@@ -8,6 +8,7 @@ import pandas as pd
 TARGETS = {"top2": "top-2", "random": "random", "least": "least likely", "untargeted": "untargeted"}
 UNITS = "[0,1]-pixel units"
 ORDERS = f"First and second order, {UNITS}"
+EVIDENCE = "What each kind of score is worth: how often the strongest attack refutes it, how tight it is, what it costs"
 ATTACKED = "CLEVER and the smallest adversarial distance found"
 NOTE = (
     "Means over images with 95 % bootstrap intervals, whose unit is the image. Ratio: geometric mean of the paired "
@@ -91,19 +92,37 @@ def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
             "median": bounds.median_ratio.map(_number),
             "at distance 0": bounds.at_zero,
             "rank correlation": ["" if np.isnan(value) else f"{value:.2f}" for value in bounds.rank_correlation],
-            "CLEVER above": [
-                f"{above:.0f} of {total:.0f}: {p:.0%} [{low:.0%}, {high:.0%}]"
-                for above, total, p, low, high in share.to_numpy()
-            ],
+            "CLEVER above": _shares(share),
             "attack found": bounds.found.map("{:.0%}".format),
         }
     )
 
 
-def sections(summary: pd.DataFrame, comparison: pd.DataFrame, bounds: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The printed tables by their titles: two a network and norm (scores, upper bounds), and the two orders."""
+def judged(evidence: pd.DataFrame) -> pd.DataFrame:
+    """Each kind of score behind each defense, numbers as text."""
+    share = evidence[["exceeding", "images", "share_exceeding", "share_exceeding_low", "share_exceeding_high"]]
+    return pd.DataFrame(
+        {
+            "network": evidence.network.map(named),
+            "defense": evidence.defense,
+            "norm": evidence.norm,
+            "score": evidence.kind.map(named),
+            "images above": _shares(share),
+            "score / distance, median": evidence.median_ratio.map(_number),
+            "at distance 0": evidence.at_zero,
+            "gradients a score": evidence.gradients.map("{:.0f}".format),
+        }
+    )
+
+
+def sections(
+    summary: pd.DataFrame, comparison: pd.DataFrame, bounds: pd.DataFrame, evidence: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """The printed tables by their titles: the kinds of scores, two a network and norm (scores, upper bounds), and the
+    two orders."""
     by = ["network", "norm"]
-    tables = {_title(key): printable(part) for key, part in summary.groupby(by, sort=False)}
+    tables = {EVIDENCE: judged(evidence)} if len(evidence) else {}
+    tables |= {_title(key): printable(part) for key, part in summary.groupby(by, sort=False)}
     tables |= {ORDERS: compared(comparison)} if len(comparison) else {}
     return tables | {f"{ATTACKED}: {_title(key)}": bounded(part) for key, part in bounds.groupby(by, sort=False)}
 
@@ -129,6 +148,13 @@ def latex(tables: dict[str, pd.DataFrame]) -> str:
         )
         for number, (title, table) in enumerate(tables.items(), 1)
     )
+
+
+def _shares(share: pd.DataFrame) -> list[str]:
+    return [
+        f"{above:.0f} of {total:.0f}: {p:.0%} [{low:.0%}, {high:.0%}]"
+        for above, total, p, low, high in share.to_numpy()
+    ]
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,78 @@
+"""What ascent adds to sampling, and what it costs: the largest gradient norm found by both, for several radii.
+
+The published softplus DenseNet of the digits on the first of its prepared images (data/prepared/digits), top-2, L2. For
+each radius and number of steps: the gain over the maximum of the sampled points, and over as many gradients spent on
+sampling alone. Example: python benchmarks/ascent.py --images 6
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from report import parser, report
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import clever
+from pipeline.shared.networks.densenet import DenseNet
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def network() -> nn.Module:
+    """The published densenet_softplus, in evaluation mode."""
+    made = DenseNet("softplus", growth_rate=8, block_config=[3, 3, 3], num_init_features=16, bn_size=2, num_classes=10)
+    made.load_state_dict(torch.load(DATA / "weights" / "densenet_softplus.pt", weights_only=True))
+    return nn.Sequential(clever.Normalize([0.5] * 3, [0.5] * 3), made).eval()
+
+
+def main() -> None:
+    """Prints the table and writes it as CSV."""
+    described = parser(__doc__)
+    described.add_argument("--images", type=int, default=6)
+    described.add_argument("--radii", nargs="+", type=float, default=[1.0, 2.0, 5.0])
+    described.add_argument("--steps", nargs="+", type=int, default=[10, 30])
+    described.add_argument("--batches", type=int, default=32)
+    described.add_argument("--samples", type=int, default=16)
+    options = described.parse_args()
+    torch.set_num_threads(1)
+    net = network()
+    images = torch.from_numpy(np.load(DATA / "prepared" / "digits" / "images.npy")[: options.images]) / 255
+
+    def constants(radius: float, batches: int, steps: int) -> tuple[Tensor, float]:
+        settings = clever.Settings(
+            n_batches=batches,
+            n_samples=options.samples,
+            radius={"L2": radius},
+            clip=True,
+            estimator="maximum",
+            ascent=steps,
+        )
+        scores = clever.score(net, images, settings, targets=["top2"], norms=["L2"], progress=False)
+        return torch.tensor([score.constant for score in scores]), float(np.mean([score.gradients for score in scores]))
+
+    rows = []
+    for radius in tqdm(options.radii):
+        sampled, cost = constants(radius, options.batches, 0)
+        for steps in options.steps:
+            climbed, total = constants(radius, options.batches, steps)
+            longer, _ = constants(radius, round(total / options.samples), 0)
+            gain = climbed / sampled
+            rows.append(
+                {
+                    "radius": radius,
+                    "steps": steps,
+                    "images": len(images),
+                    "gradients, sampling": cost,
+                    "gradients, with ascent": total,
+                    "gain over sampling, median": f"{gain.median():.3f}",
+                    "smallest": f"{gain.min():.3f}",
+                    "largest": f"{gain.max():.3f}",
+                    "gain over as many gradients of sampling, median": f"{(climbed / longer).median():.3f}",
+                }
+            )
+    report(rows, options.out)
+
+
+if __name__ == "__main__":
+    main()

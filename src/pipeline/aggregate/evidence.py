@@ -1,0 +1,58 @@
+"""Each kind of score behind each defense: how often the nearest attack refutes it, how tight it is, what it costs."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.shared.statistics import log_ratio, share_interval
+
+BY = ["network", "defense", "norm"]
+
+
+def kind(order: str, sampling: dict[str, object], backward: str) -> str:
+    """What a cell's scores are, apart from network and defense: ``gauge``, ``first_order, path`` and so on.
+
+    ``sampling``: its settings; those of runs from before path and ascent had neither. ``backward``: what BPDA went back
+    through.
+    """
+    added = [name for name in ("path", "ascent") if sampling.get(name)]
+    return ", ".join([order, *added, *([] if backward == "identity" else [backward])])
+
+
+def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """One row for each network, defense, norm and kind of score that was attacked.
+
+    ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: ``cell``, ``defense``, ``label`` (its
+    name for people), ``kind``, of cells with true gradients or BPDA. Every score is judged by the nearest image found
+    in any cell of its network and defense for the same image, norm and target class: the strongest attack, not the one
+    that made a path. The unit is the image: ``exceeding`` counts those with a score above for any target,
+    ``share_exceeding`` has its exact binomial interval. ``median_ratio``: of score over distance, over targets and
+    images at a positive and finite distance; ``at_zero``: images at distance 0. ``gradients``: of a score, in the mean.
+    """
+    known = rows[rows.distance.notna()].merge(cells[["cell", "defense", "label", "kind"]], on="cell")
+    if "gradients" not in known:  # tables from before there was this column are of sampling alone
+        known = known.assign(gradients=known.n_batches * known.n_samples)
+    same = [*BY, "id", "predicted", "target_class"]
+    known["distance"] = known.groupby(same).distance.transform("min")
+    found = []
+    for (network, _, norm, what), group in known.groupby([*BY, "kind"], sort=False):
+        above = (group.score > group.distance).groupby(group.id).any()
+        low, high = share_interval(int(above.sum()), len(above))
+        ratios = log_ratio(group.score, group.distance)
+        ratios = ratios[~np.isnan(ratios)]
+        found.append(
+            {
+                "network": network,
+                "defense": group.label.iloc[0],
+                "norm": norm,
+                "kind": what,
+                "images": len(above),
+                "exceeding": int(above.sum()),
+                "share_exceeding": above.mean(),
+                "share_exceeding_low": low,
+                "share_exceeding_high": high,
+                "median_ratio": np.exp(np.median(ratios)) if len(ratios) else np.nan,
+                "at_zero": int((group.distance == 0).groupby(group.id).any().sum()),
+                "gradients": group.gradients.mean(),
+            }
+        )
+    return pd.DataFrame(found)

@@ -1,0 +1,71 @@
+"""Scores over the radius, where cells differ in the radius of a norm and in nothing else."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clever.radius import over_radius, self_consistent
+from pipeline.shared.statistics import log_ratio, share_interval
+
+SAME = ["network", "defense", "kind", "norm", "id", "predicted", "target", "target_class"]
+"""What scores at two radii must have in common to be of one curve."""
+
+
+def curves(rows: pd.DataFrame, cells: pd.DataFrame, sampling: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """One row for each radius of each curve: ``sampled`` radius, ``score`` by the balls up to it, ``distance``.
+
+    A curve is an image, norm and target class of one network, defense and kind of score, with several radii.
+    ``sampling``: the settings of each cell. First order and gauge: of second order there is no such formula of L alone.
+    """
+    columns = [*SAME, "label", "sampled", "score", "distance"]
+    chosen = cells[cells.bpda & (cells.order != "second_order")]
+    known = rows.merge(chosen[["cell", "defense", "label", "kind"]], on="cell")
+    if "constant" not in known or known.empty:  # tables from before there was this column
+        return pd.DataFrame(columns=columns)
+    known["sampled"] = [sampling[cell]["radius"][norm] for cell, norm in zip(known.cell, known.norm, strict=True)]
+    found = []
+    for _, group in known.groupby(SAME, sort=False):
+        curve = group.drop_duplicates("sampled").sort_values("sampled")
+        if len(curve) > 1:
+            scores = over_radius(curve.margin.iloc[0], curve.sampled.to_numpy(), curve.constant.to_numpy())
+            found.append(curve.assign(score=scores)[columns])
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+
+
+def radii(over: pd.DataFrame) -> pd.DataFrame:
+    """One row for each radius of each network, defense, kind and norm, and one for the self-consistent radius (NaN).
+
+    ``exceeding``: the images with a score above the distance, with the exact binomial interval of their share;
+    ``median_ratio`` of score over distance.
+    """
+    best = over.groupby(SAME, sort=False, as_index=False).agg(
+        label=("label", "first"), score=("score", self_consistent), distance=("distance", "first")
+    )
+    found = []
+    by = ["network", "label", "kind", "norm"]
+    for part in (over, best.assign(sampled=np.nan)) if len(over) else ():
+        for (network, defense, kind, norm, radius), group in part.groupby([*by, "sampled"], sort=False, dropna=False):
+            attacked = group[group.distance.notna()]
+            if attacked.empty:
+                continue
+            above = (attacked.score > attacked.distance).groupby(attacked.id).any()
+            low, high = share_interval(int(above.sum()), len(above))
+            ratios = log_ratio(attacked.score, attacked.distance)
+            ratios = ratios[~np.isnan(ratios)]
+            found.append(
+                {
+                    "network": network,
+                    "defense": defense,
+                    "kind": kind,
+                    "norm": norm,
+                    "radius": radius,
+                    "images": len(above),
+                    "exceeding": int(above.sum()),
+                    "share_exceeding": above.mean(),
+                    "share_exceeding_low": low,
+                    "share_exceeding_high": high,
+                    "median_ratio": np.exp(np.median(ratios)) if len(ratios) else np.nan,
+                }
+            )
+    return pd.DataFrame(found)

@@ -1,0 +1,142 @@
+"""Local search behind JPEG: changes of levels are traded for others that gain as much of the margin and cost less.
+
+A gradient says what the network makes of the decoded image, and the codec itself, which costs a fortieth of a pass
+through the network, what the decoded image is: so only the network is linearised, and no rounding of the codec.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+
+from clever.descent import pixelwise
+from clever.jpeg_linear import Linear
+from clever.transforms import JPEG, steps_of
+from pipeline.attack.refine import Nearest
+from pipeline.attack.regions import Regions
+
+Levels = Int[Tensor, "row number"]
+MEMORY = 0.9
+"""What the mean of the gradients keeps of its past with each step: of its surroundings a single one knows little."""
+ROUNDS = 30
+"""Of search with the codec alone, a linearisation."""
+SHARE, LEAST = 0.05, 0.002
+"""By which share the distance is to shrink in a step, at first and again once it would fall below the other."""
+INSIDE = 1e-6
+"""How far beyond the edge of its step a pixel ends."""
+
+
+def trade(nearest: Nearest, codec: JPEG, steps: int, generator: Generator) -> None:
+    """From the nearest adversarial image known to nearer ones, a forward and a backward pass a step; L1 and L2.
+
+    Each step looks for the image with the least linearised margin among those that are nearer by a share; the share
+    grows with success and falls with failure. The linearisation is the mean of the gradients at all images so far.
+    ``nearest``: of a network whose gradients are those at t(x), by BPDA, ``codec`` being t. ``generator`` on the
+    images' device.
+    """
+    search = _Search(nearest, codec, generator)
+    slope, share = torch.zeros_like(nearest.image), torch.full_like(nearest.distance, SHARE)
+    best, images = search.levels, nearest.image
+    for step in range(steps):
+        before, at = nearest.distance, images.detach().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(nearest.margin(at).sum(), at)
+        slope = slope.lerp(gradient, max(1 - MEMORY, 1 / (step + 1)))
+        nearer = nearest.distance < before
+        best = torch.where(nearer.unsqueeze(1), search.levels, best)
+        share = torch.where(nearer, share * 1.5, share / 1.3).clamp(max=0.3)
+        share = share.where(share > LEAST, SHARE)
+        search.levels = best
+        search.descend(slope, share)
+        images = search.images()
+    nearest.offer(images)
+
+
+class _Search:
+    """``levels``: of each number, 0..255, what the codec starts from; each number lies at the nearest edge of its."""
+
+    def __init__(self, nearest: Nearest, codec: JPEG, generator: Generator) -> None:
+        self.nearest, self.codec, self.generator = nearest, codec, generator
+        self.linear = Linear(nearest.originals[0], codec.quality, codec.subsampling)
+        self.regions, self.p = Regions(self.linear), nearest.norm.p
+        edges, like = steps_of(pixelwise(codec)).boundaries.to(nearest.originals), nearest.originals
+        self.edges = torch.cat([like.new_tensor([-INSIDE]), edges, like.new_tensor([1 + INSIDE])])
+        self.originals = torch.bucketize(nearest.originals.flatten(1), edges)
+        self.levels = torch.bucketize(nearest.image.flatten(1), edges)
+        self.decoded = codec(nearest.originals)
+        self.price: Tensor | None = None
+
+    def images(self, levels: Levels | None = None) -> Tensor:
+        """The nearest ones with these levels, by default the present ones."""
+        levels = self.levels if levels is None else levels
+        x = self.nearest.originals.flatten(1)
+        moved = torch.where(
+            levels == self.originals, x, x.clamp(self.edges[levels] + INSIDE, self.edges[levels + 1] - INSIDE)
+        )
+        images: Tensor = self.nearest.format(moved.view_as(self.nearest.originals))
+        return images
+
+    def descend(self, slope: Tensor, share: Float[Tensor, " row"]) -> None:
+        """The levels with the largest gain down ``slope`` among those that are nearer by half a ``share`` at least.
+
+        Proposals are made in all regions at once and judged apart, by cost less price times gain; the price changes
+        until the cost is that of a distance smaller by the share.
+        """
+        cost, gain = self._judged(self.levels, slope)
+        start = cost.sum(1)
+        self.price = start / gain.sum(1).clamp(min=1e-6) if self.price is None else self.price
+        goal, most = (start * (1 - part).pow(self.p) for part in (share, share / 2))
+        best, best_gain = self.levels, torch.full_like(start, -torch.inf)
+        downhill = self.linear.to_coefficients(slope) * self.linear.table / 255
+        for turn in range(ROUNDS):
+            levels = self._without_some() if turn % 2 else self._across_a_step(downhill)
+            new_cost, new_gain = self._judged(levels, slope)
+            price = self.price.unsqueeze(1)
+            better = new_cost - price * new_gain < cost - price * gain
+            self.levels = torch.where(self.regions.spread(better), levels, self.levels)
+            cost, gain = self._judged(self.levels, slope)  # what crosses the borders of regions counts, too
+            total, gained = cost.sum(1), gain.sum(1)
+            kept = (total <= most) & (gained > best_gain)
+            best, best_gain = torch.where(kept.unsqueeze(1), self.levels, best), torch.where(kept, gained, best_gain)
+            self.price = self.price * (goal / total.clamp(min=1e-12)).clamp(0.25, 4).sqrt().clamp(0.85, 1.15)
+        self.levels = best
+
+    def _judged(self, levels: Levels, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """By region: cost, the p-th power of the distance, and gain, by how much the linearised margin falls."""
+        images = self.images(levels)
+        cost = (images - self.nearest.originals).flatten(1).abs().pow(self.p)
+        gain = slope * (self.decoded - self.codec(images))
+        return self.regions.sums(cost), self.regions.sums(gain.flatten(1))
+
+    def _across_a_step(self, downhill: Tensor) -> Levels:
+        """In each region one coefficient, drawn by gain over distance, is moved over its rounding boundary.
+
+        By one level of each of as many pixels as it takes, those first that count most for it, and before them those
+        that come back to the original.
+        """
+        in_steps = self.linear.encode(self.levels.to(downhill).view_as(self.decoded)) / self.linear.table
+        ahead = (0.5 + downhill.sign() * (in_steps - in_steps.round())).clamp(1e-3, 1)
+        odds = (downhill.abs() / (ahead * self.linear.table)).clamp(min=1e-12)
+        chosen = self.regions.largest(odds.log() - self._uniform(odds).log().neg().log())  # Gumbel: in proportion
+        towards = torch.zeros_like(odds).scatter(1, chosen, -downhill.sign().gather(1, chosen))
+        with torch.enable_grad():
+            at = torch.zeros_like(self.decoded).requires_grad_()
+            (response,) = torch.autograd.grad((self.linear.encode(at) * towards).sum(), at)
+        weights, change = response.flatten(1), self.levels - self.originals
+        direction = weights.sign().long()
+        possible = (self.levels + direction).clamp(0, 255) != self.levels
+        weights = weights.abs() * possible
+        ease = 4.0 ** -(change * direction).sign() * (0.5 + self._uniform(weights))
+        needed = (ahead * self.linear.table).gather(1, chosen)
+        taken = self.regions.first(weights * ease, weights, needed * (1 + self._uniform(needed) / 2) + 0.02)
+        return torch.where(taken & possible, self.levels + direction, self.levels)
+
+    def _without_some(self) -> Levels:
+        """In each region a random share of the pixels, from 1/250 to 3/5, comes back by a level."""
+        few = torch.empty(len(self.levels), self.regions.count, device=self.levels.device, dtype=self.decoded.dtype)
+        share = self.regions.spread(5 * self._uniform(few) - 5.5).exp()
+        return self.levels - torch.where(self._uniform(share) < share, (self.levels - self.originals).sign(), 0)
+
+    def _uniform(self, like: Tensor) -> Tensor:
+        """From just above 0 to just below 1."""
+        drawn = torch.rand(like.shape, generator=self.generator, device=like.device, dtype=like.dtype)
+        return drawn.clamp(1e-9, 1 - 1e-7)

@@ -1,0 +1,60 @@
+"""The score over the radius of the ball, beside the distance of the nearest adversarial image."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from clever.radius import self_consistent
+from pipeline.figures.style import COLOURS, figure, plain_numbers
+
+EXAMPLES = 3
+"""Images beside the mean of them all."""
+
+
+def draw(folder: Path, over: pd.DataFrame) -> None:
+    """A row of panels a norm and kind: example images by their distance, then the mean over images and target classes.
+
+    The small numbers: how many scores are above the distance.
+
+    ``over``: the rows of tables/radius.csv, of one network and defense. Without any, nothing is drawn.
+    """
+    attacked = over[over.distance.notna() & np.isfinite(over.distance)]
+    rows = list(attacked.groupby(["norm", "kind"], sort=False))
+    if not rows:
+        return
+    with figure(folder, "radius", width=2.3 * (EXAMPLES + 1) + 0.5, height=2.3 * len(rows) + 0.6) as drawn:
+        grid = drawn.subplots(len(rows), EXAMPLES + 1, squeeze=False, sharex="row", sharey="row")
+        for panels, ((norm, kind), part) in zip(grid, rows, strict=True):
+            curves = [curve for _, curve in part.groupby(["id", "target_class"], sort=False)]
+            curves.sort(key=lambda curve: curve.distance.iloc[0])
+            places = np.linspace(0, len(curves) - 1, min(EXAMPLES, len(curves))).round().astype(int)
+            for axes, place in zip(panels, places, strict=False):
+                curve = curves[place]
+                _panel(axes, curve.sampled, curve.score, curve.distance.iloc[0], self_consistent(curve.score))
+                axes.set_title(f"image {curve.id.iloc[0]}", fontsize=8)
+            for axes in panels[len(places) : EXAMPLES]:
+                axes.set_axis_off()
+            best = np.array([self_consistent(curve.score) for curve in curves])
+            distance = np.array([curve.distance.iloc[0] for curve in curves])
+            means = part.groupby("sampled").score.mean()
+            _panel(panels[-1], means.index, means, distance.mean(), best.mean())
+            for radius, above in (part.score > part.distance).groupby(part.sampled).sum().items():
+                at = (radius, means[radius])
+                panels[-1].annotate(int(above), at, (0, 4), textcoords="offset points", ha="center", fontsize=7)
+            panels[-1].set_title(f"mean of {len(curves)}; self-consistent: {(best > distance).sum()} above", fontsize=8)
+            panels[0].set_ylabel(f"{kind.replace('_', ' ')}, {norm} norm\n([0,1] pixel units)")
+            panels[0].set(xscale="log", yscale="log")
+            plain_numbers(panels[0].xaxis, panels[0].yaxis)
+        for axes in grid[-1]:
+            axes.set_xlabel("radius R of the ball")
+        drawn.legend(*grid[0, -1].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+
+
+def _panel(axes: Axes, sampled: ArrayLike, score: ArrayLike, distance: float, best: float) -> None:
+    axes.plot(sampled, score, color=COLOURS[1], marker="o", ms=3, label="min(g / L(R), R)")
+    axes.plot(sampled, sampled, color="#B0B0B0", lw=0.8, label="R")
+    axes.axhline(distance, color=COLOURS[2], lw=1.2, ls="--", label="smallest distance found")
+    axes.axhline(best, color=COLOURS[3], lw=0.8, ls=":", label="self-consistent radius")

@@ -1,0 +1,72 @@
+"""The table of kinds of scores, on rows that can be worked out by hand."""
+
+import pandas as pd
+import pytest
+
+from pipeline.aggregate.evidence import evidence, kind
+from pipeline.shared import printed
+from pipeline.shared.statistics import share_interval
+
+CELLS = pd.DataFrame(
+    {
+        "cell": ["plain", "gauge"],
+        "defense": "{jpeg}",
+        "label": "JPEG",
+        "kind": ["first_order", "gauge, path"],
+    }
+)
+
+
+def rows(**changes: object) -> pd.DataFrame:
+    """Three images, two targets; the attack of one cell found what that of the other did not."""
+    table = pd.DataFrame(
+        [
+            {
+                "cell": cell,
+                "id": f"i{image}",
+                "target": target,
+                "target_class": at,
+                "score": score,
+                "distance": distance,
+            }
+            for cell, scores, distances in (
+                ("plain", [2, 2, 2, 1, 1, 1], [1, 4, 4, 4, 2, 9]),
+                ("gauge", [1, 1, 1, 1, 1, 1], [2, 2, 4, 4, 2, 0]),
+            )
+            for (image, target, at), score, distance in zip(
+                [(i, t, at) for i in range(3) for at, t in enumerate(("top2", "least"))], scores, distances, strict=True
+            )
+        ]
+    )
+    return table.assign(network="net", norm="L2", predicted=7, n_batches=5, n_samples=4, gradients=30).assign(**changes)
+
+
+def test_the_strongest_attack_of_all_cells_judges_every_score() -> None:
+    found = evidence(rows(), CELLS).set_index("kind")
+    plain, gauge = found.loc["first_order"], found.loc["gauge, path"]
+    # nearest of both cells: 1, 2 | 4, 4 | 2, 0: image 0 refutes plain's 2, image 2 is adversarial as it is
+    assert (plain.images, plain.exceeding, plain.at_zero) == (3, 2, 1)
+    assert (gauge.images, gauge.exceeding, gauge.at_zero) == (3, 1, 1)
+    assert plain.median_ratio == pytest.approx(0.5)  # of 2, 1, 1/2, 1/4, 1/2
+    assert gauge.median_ratio == pytest.approx(0.5)  # of 1, 1/2, 1/4, 1/4, 1/2
+    assert (plain.share_exceeding_low, plain.share_exceeding_high) == share_interval(2, 3)
+    assert plain.gradients == 30
+
+
+def test_what_was_not_attacked_is_not_judged_and_old_tables_cost_their_samples() -> None:
+    table = rows().drop(columns="gradients")
+    table.loc[table.cell == "gauge", "distance"] = float("nan")
+    (only,) = evidence(table, CELLS).itertuples()
+    assert (only.kind, only.gradients, only.exceeding) == ("first_order", 20, 1)
+
+
+def test_a_kind_is_named_by_what_was_added() -> None:
+    assert kind("gauge", {"path": True, "ascent": 0}, "identity") == "gauge, path"
+    assert kind("first_order", {}, "identity") == "first_order"
+    assert kind("second_order", {"ascent": 5}, "Smooth()") == "second_order, ascent, Smooth()"
+
+
+def test_it_is_printed() -> None:
+    shown = printed.judged(evidence(rows(), CELLS))
+    assert list(shown.score) == ["first order", "gauge, path"]
+    assert shown["images above"][0].startswith("2 of 3: 67% [")
