@@ -1,5 +1,6 @@
 """Upper bounds for CLEVER: the smallest adversarial distances that targeted minimum-distance attacks find."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from copy import copy
@@ -18,7 +19,8 @@ from clever.errors import InputError
 from clever.models import frozen, logits_of
 from clever.norms import Norm
 from clever.transforms import PNG, Chain, Identity
-from pipeline.attack.refine import HALVINGS, Nearest, settle, shrink, thin, walk
+from pipeline.attack.chance import UNSEEN, Chance, Eot, Fresh, Jury, randomness
+from pipeline.attack.refine import HALVINGS, OUTWARD, Nearest, further, settle, shrink, thin, walk
 
 with warnings.catch_warnings():  # foolbox 3.3.4 calls one of scipy's functions by its old name
     warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
@@ -55,12 +57,16 @@ class Found:
     """The nearest adversarial image that was found for each row.
 
     ``distance``: to the original, in [0,1]-pixel units and the norm asked for; infinite where nothing was found.
-    ``images``: the adversarial ones, the original where nothing was found. ``forwards`` and ``backwards``: the passes
-    through the network that the search has cost each row.
+    ``images``: the adversarial ones, the original where nothing was found. ``rate``: behind a random defense, the share
+    of the fresh draws that success is counted by (`Chance`) which take the image for the target class; ``unseen``, of
+    as many others, which nothing of the search depends on. NaN where nothing is random or found. ``forwards`` and
+    ``backwards``: the passes through the network that the search has cost each row, each draw's one, at most.
     """
 
     distance: Float[Tensor, " row"]
     images: Float[Tensor, "row channel height width"]
+    rate: Float[Tensor, " row"]
+    unseen: Float[Tensor, " row"]
     forwards: int
     backwards: int
 
@@ -80,12 +86,14 @@ def smallest_distances(
     *,
     seed: int,
     eight_bits: bool = False,
+    chance: Chance = Chance(),  # noqa: B008 (frozen)
 ) -> Found:
     """How near to each image the attacks found one that ``network`` takes for the target class.
 
     Guarantee: a finite distance is that of an image in [0,1], with ``eight_bits`` rounded to 8 bits, which the network,
     its transformation included, took for the target class: no less than the true smallest distance, however much more.
-    It is 0 where the network takes the original for the target class. The same arguments give the same result.
+    It is 0 where the network takes the original for the target class. The same arguments give the same result. Behind a
+    random defense the network is the mean over its own draws, and the image has convinced fresh ones, too (`Chance`).
 
     The network maps images in [0,1] to logits and is left as it was; what goes back through it are its own gradients,
     so a `Defended` one is attacked by BPDA. All rows are attacked at once. Behind a staircase whose steps are known
@@ -98,9 +106,10 @@ def smallest_distances(
         _check_network(network, images, targets)
         counted, labels = Counted(network).eval(), torch.tensor(targets, device=images.device)
         staircase = _staircase(network, eight_bits)
+        gradients, jury, unseen = _random(network, counted, chance)
 
         def ledger(kept: Norm) -> Nearest:
-            return Nearest(counted, images, labels, kept, eight_bits=eight_bits)
+            return Nearest(counted, images, labels, kept, eight_bits=eight_bits, searched=gradients, jury=jury)
 
         nearest = ledger(norm)
         nearest.offer(images)
@@ -125,26 +134,42 @@ def smallest_distances(
             settle(nearest, staircase)
             if norm is not Norm.LINF:  # the largest change is what it is, whatever becomes of others
                 thin(nearest, staircase, strength.rounds, torch.Generator(images.device).manual_seed(seed))
-    return Found(nearest.distance, nearest.image, counted.forwards, counted.backwards)
+        elsewhere = nearest.rate  # NaN
+        if unseen:
+            elsewhere = unseen.rate(nearest.image, labels).where(nearest.distance.isfinite(), math.nan)
+    forwards, backwards = (sum(getattr(part, of) for part in {counted, gradients}) for of in ("forwards", "backwards"))
+    forwards += jury.forwards if jury else 0
+    return Found(nearest.distance, nearest.image, nearest.rate, elsewhere, forwards, backwards)
+
+
+def _random(network: nn.Module, counted: "Counted", chance: Chance) -> tuple["Counted", Jury | None, Jury | None]:
+    """What the search differentiates, whom it must convince, and who is asked in the end."""
+    transformation = randomness(network)
+    if transformation is None or not isinstance(network, Defended):
+        return counted, None, None
+    fresh = Eot.named(chance.eot) is Eot.FRESH
+    searched = Counted(Fresh(network, transformation), counted.draws).eval() if fresh else counted
+    return searched, Jury(network, transformation, chance), Jury(network, transformation, chance, UNSEEN)
 
 
 class Counted(nn.Module):
-    """A network with its passes counted: a backward pass for every forward pass whose input asks for gradients."""
+    """A network with its passes counted, as many as its mean has draws: backward ones where the input asks for it."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, draws: int | None = None) -> None:
         super().__init__()
         self.network, self.forwards, self.backwards = network, 0, 0
+        self.draws = draws or _draws(network.defense if isinstance(network, Defended) else Identity())
 
     def forward(self, images: Float[Tensor, "row channel height width"]) -> Float[Tensor, "row class"]:
         """The network's logits."""
-        self.forwards += 1
-        self.backwards += images.requires_grad
+        self.forwards += self.draws
+        self.backwards += self.draws * images.requires_grad
         return self.network(images)  # type: ignore[no-any-return]
 
 
 def _library(run: Nearest, steps: int, scale: float) -> None:
     """The library's attack for the norm of this run, and its projections."""
-    model = nn.Sequential(run.format, run.network).eval()
+    model = nn.Sequential(run.format, run.searched).eval()
     victim = PyTorchModel(model, bounds=(0, 1), device=run.originals.device)
     # Not L2FMNAttack: the projection of foolbox 3.3.4 divides a norm by itself, so there is none.
     if run.norm is Norm.L2:
@@ -152,18 +177,36 @@ def _library(run: Nearest, steps: int, scale: float) -> None:
     else:
         minimum_norm = L1FMNAttack if run.norm is Norm.L1 else LInfFMNAttack
         attack = minimum_norm(steps=steps, max_stepsize=scale, gamma=0.1)
-    run.offer(attack.run(victim, run.originals, TargetedMisclassification(run.targets)))
+    found = attack.run(victim, run.originals, TargetedMisclassification(run.targets))
+    run.offer(found)
+    if run.jury:
+        further(run, found)
     shrink(run)
 
 
-def passes(norm: Norm, strength: Strength, defense: Transformation, *, eight_bits: bool) -> int:
-    """About how many forward and backward passes the search takes for each row, forward passes alone counted half."""
+def passes(
+    norm: Norm,
+    strength: Strength,
+    defense: Transformation,
+    *,
+    eight_bits: bool,
+    chance: Chance = Chance(),  # noqa: B008 (frozen)
+) -> int:
+    """About how many forward and backward passes the search takes for each row, forward passes alone counted half.
+
+    A pass is one over all draws of a mean; that fresh draws judge every image on the way is counted, which is the most.
+    """
     staircase = _stairs(defense, eight_bits)
     thinned = (staircase is not None and norm is not Norm.LINF) * strength.rounds // 2
     descents = strength.steps * (staircase is not None and _known(staircase))
     # The library's attack and a walk, for L1 on a staircase those of L2 as well.
     ways = 0 if descents and not eight_bits else 4 if norm is Norm.L1 and staircase else 2
-    return (descents + ways * (strength.steps + HALVINGS)) * strength.starts + thinned
+    alone = (descents + ways * (strength.steps + HALVINGS)) * strength.starts + thinned
+    if randomness(Defended(nn.Identity(), defense)) is None:
+        return alone
+    judged = (ways // 2 * (strength.steps + len(OUTWARD)) + ways * 2 * HALVINGS) * strength.starts + 2 * thinned
+    again = strength.steps * (ways // 2) * strength.starts if Eot.named(chance.eot) is Eot.FRESH else 0
+    return alone + (judged * chance.draws // _draws(defense) + again) // 2
 
 
 def _settled(run: Nearest, staircase: Transformation | None) -> Nearest:
@@ -172,6 +215,10 @@ def _settled(run: Nearest, staircase: Transformation | None) -> Nearest:
         settle(settled, staircase)
         shrink(settled)
     return settled
+
+
+def _draws(defense: Transformation) -> int:
+    return defense.draws if isinstance(defense, Expectation) else 1
 
 
 def _known(staircase: Transformation) -> bool:

@@ -18,6 +18,8 @@ from clever import (
     bpda,
     compute,
     descent,
+    draws,
+    ensemble,
     gauge,
     hyperplane,
     jpeg_blocks,
@@ -25,9 +27,15 @@ from clever import (
     jumps,
     knapsack,
     libjpeg,
+    median,
     models,
+    noise,
     norms,
+    quilting,
+    seams,
+    separable,
     staircase,
+    total_variation,
     transforms,
 )
 from clever.bpda import Defended
@@ -35,8 +43,9 @@ from clever.checks import flag
 from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import Subject
-from pipeline.attack import attacks, refine
+from pipeline.attack import attacks, chance, refine
 from pipeline.attack.attacks import Found, Strength, smallest_distances
+from pipeline.attack.chance import Chance, randomness
 from pipeline.attack.store import found_by
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
@@ -49,8 +58,9 @@ Pair = tuple[Subject, int]
 """An image and a target class."""
 
 DECIDING = (
-    *(attacks, refine, backward, bisection, bpda, compute, descent, gauge, hyperplane, jpeg_blocks, jpeg_linear, jumps),
-    *(knapsack, libjpeg, models, norms, staircase, transforms),
+    *(attacks, chance, refine, backward, bisection, bpda, compute, descent, draws, ensemble, gauge, hyperplane),
+    *(jpeg_blocks, jpeg_linear, jumps, knapsack, libjpeg, median, models, noise, norms, quilting, seams, separable),
+    *(staircase, total_variation, transforms),
 )
 """The modules that decide a distance, given the network."""
 
@@ -89,7 +99,8 @@ def run(config: DictConfig) -> None:
 class Job:
     """One cell, or one shard of it, with everything checked that can be before long work; then what was found.
 
-    ``smallest``: the distance by image, target class and norm. ``examples``: the adversarial images of the first image,
+    ``smallest``: the distance by image, target class and norm; ``rates``, behind a random defense, those of its image
+    (`Found`). ``examples``: the adversarial images of the first image,
     by target class and norm. ``passes``: forward and backward passes of all attacks, those of the store included.
     """
 
@@ -97,18 +108,20 @@ class Job:
     selection: Selection
     network: Defended
     strength: Strength
+    chance: Chance
     together: int
     smallest: dict[tuple[int, int, Norm], float] = field(default_factory=dict)
+    rates: dict[tuple[int, int, Norm], dict[str, float]] = field(default_factory=dict)
     examples: dict[tuple[int, Norm], Tensor] = field(default_factory=dict)
     passes: int = 0
 
     @classmethod
     def of(cls, config: DictConfig) -> "Job":
         """`InputError` says what would be valid."""
-        strength, together = checked(config)
+        strength, chance, together = checked(config)
         config = asked(config)
         selection = Selection.of(config, together)
-        return cls(config, selection, attacked_of(config, selection.network), strength, together)
+        return cls(config, selection, attacked_of(config, selection.network), strength, chance, together)
 
     def progress(self) -> Progress:
         """What counts the attacks of this job."""
@@ -149,16 +162,20 @@ class Job:
                 self.strength,
                 seed=self.selection.settings.seed,
                 eight_bits=self.config.attack.eight_bits,
+                chance=self.chance,
             )
 
         return found_by(artifacts.store(self.config), decided, attack)
 
     def _keep(self, pairs: list[Pair], norm: Norm, found: Found) -> None:
         self.passes += found.forwards + found.backwards
-        for (subject, target), distance, image in zip(pairs, found.distance, found.images, strict=True):
-            self.smallest[subject.index, target, norm] = float(distance)
+        random = randomness(self.network) is not None
+        for row, (subject, target) in enumerate(pairs):
+            self.smallest[subject.index, target, norm] = float(found.distance[row])
+            rates = {"rate": float(found.rate[row]), "rate_unseen": float(found.unseen[row])}
+            self.rates[subject.index, target, norm] = rates if random else {}
             if subject is self.selection.subjects[0]:
-                self.examples[target, norm] = image
+                self.examples[target, norm] = found.images[row]
 
     def table(self) -> pd.DataFrame:
         """A row an image, target and norm: the nearest over the classes of the target."""
@@ -168,8 +185,9 @@ class Job:
                 for target, classes in subject.targets.items():
                     label = min(classes, key=lambda j: self.smallest[subject.index, j, norm])
                     row = {"predicted": subject.predicted, "target": target, "target_class": label, "norm": str(norm)}
-                    distance = {"distance": self.smallest[subject.index, label, norm]}
-                    rows.append(self.selection.known(self.config, subject) | row | distance)
+                    of_class = (subject.index, label, norm)
+                    found = {"distance": self.smallest[of_class]} | self.rates[of_class]
+                    rows.append(self.selection.known(self.config, subject) | row | found)
         return pd.DataFrame(rows)
 
     def write(self, table: pd.DataFrame) -> None:
@@ -197,8 +215,10 @@ def attacked_of(config: DictConfig, network: Defended) -> Defended:
 
 def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
     """All that decides the distances of a cell, given images, target classes and norm."""
+    strength, chance, _ = checked(config)
     return identity_of(network, described(config)) | {
-        "strength": repr(checked(config)[0]),
+        "strength": repr(strength),
+        "chance": repr(chance) if randomness(network) else "",
         "eight_bits": config.attack.eight_bits,
         "seed": settings_of(config).seed,
         "device": device(config).type,
@@ -214,11 +234,17 @@ def told_by(config: DictConfig, network: Defended) -> dict[str, object]:
     return decided_by(config, network) | {"stage": "attack", "settings": repr(classes)}
 
 
-def checked(config: DictConfig) -> tuple[Strength, int]:
-    """The settings of the attack, checked: how hard to try, and how many images at once."""
+def checked(config: DictConfig) -> tuple[Strength, Chance, int]:
+    """The settings of the attack, checked: how hard to try, what counts behind chance, how many images at once."""
     for name in ("eight_bits", "bpda"):
         flag(f"attack.{name}", config.attack[name])
-    return Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds")}), config.attack.images
+    strength = Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds")})
+    return strength, chance_of(config), config.attack.images
+
+
+def chance_of(config: DictConfig) -> Chance:
+    """When an image is adversarial for a random defense."""
+    return Chance(**{name: config.attack[name] for name in ("eot", "draws", "threshold")})
 
 
 def _groups(subjects: list[Subject], together: int) -> Iterator[list[Pair]]:
