@@ -10,9 +10,12 @@ from omegaconf import DictConfig
 
 from pipeline.aggregate import published
 from pipeline.aggregate.comparison import compare, pairs
+from pipeline.aggregate.defenses import gains_and_costs
+from pipeline.aggregate.draws import against_draws
+from pipeline.aggregate.networks import agreement, beside_each_other
 from pipeline.aggregate.summary import baselines, summarise
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
-from pipeline.shared import artifacts, printed
+from pipeline.shared import artifacts, extras, printed
 from pipeline.shared.experiment import cells, experiment
 
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
@@ -34,7 +37,13 @@ def run(config: DictConfig) -> None:
     comparison = compare(both, config.seed)
     rows = beside(scores, distances)
     bounds = summarise_bounds(rows, config.seed)
-    sections = printed.sections(summary, comparison, bounds)
+    tables = {
+        "defenses": gains_and_costs(summary, bounds, about, {name: _gradient(run) for name, run in runs.items()}),
+        "draws": against_draws(rows, about),
+        "networks": beside_each_other(rows, about, config.seed),
+        "agreement": agreement(rows, about, config.seed),
+    }
+    sections = printed.sections(summary, comparison, bounds) | extras.sections(tables)
     written = {
         "scores.csv": rows.to_csv(index=False),
         "order_pairs.csv": both.to_csv(index=False),
@@ -45,6 +54,9 @@ def run(config: DictConfig) -> None:
         "findings.csv": findings(rows).to_csv(index=False, float_format="%.6g"),
         "tables.md": printed.markdown(sections),
         "tables.tex": printed.latex(sections),
+    }
+    written |= {
+        f"{name}.csv": table.to_csv(index=False, float_format="%.6g") for name, table in tables.items() if len(table)
     }
     if config.published is not None:
         ours = rows[rows.cell.isin(about.baseline)]  # each network without a defense, by the first order
@@ -71,6 +83,12 @@ def _about(told: dict[str, dict[str, Any]]) -> pd.DataFrame:
     about["defense"] = about.defense.map(json.dumps)
     about.insert(1, "baseline", about.cell.map(baselines(about)))
     return about
+
+
+def _gradient(run: dict[str, Any]) -> float:
+    """Milliseconds of one, by all runs that sampled for the cell; NaN where none told."""
+    taken = run["of_all_runs"]
+    return 1000 * taken["sampling"] / taken["work"] if "sampling" in taken else np.nan
 
 
 def _metrics(about: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 TARGETS = {"top2": "top-2", "random": "random", "least": "least likely", "untargeted": "untargeted"}
 UNITS = "[0,1]-pixel units"
+RATES = {"rate": "rate", "rate_unseen": "rate, unseen draws"}
 ORDERS = f"First and second order, {UNITS}"
 ATTACKED = "CLEVER and the smallest adversarial distance found"
 NOTE = (
@@ -17,8 +18,9 @@ NOTE = (
     "that are adversarial as they are. Capped: share of scores equal to the radius. Floored: share whose end point "
     "came out below the value at the image itself, which is used then. Fallen back: share of scores whose end point"
     " is the sample maximum. Gain: the same of second over first order. CLEVER above: scores that exceed the "
-    "distance of an adversarial image, with the exact binomial interval. Every score is an estimate of a lower "
-    "bound, not a guarantee."
+    "distance of an adversarial image, with the exact binomial interval. Rate: behind a random defense, the mean "
+    "share of fresh draws that take the adversarial image for the target class, of those that success was counted by "
+    "and of as many that the attack had not seen. Every score is an estimate of a lower bound, not a guarantee."
 )
 
 
@@ -38,13 +40,13 @@ def printable(part: pd.DataFrame) -> pd.DataFrame:
         {
             "cell": part.cell.map(named),
             "target": part.target.map(of_target),
-            "mean": [_with_interval(*row) for row in part[["mean", "mean_low", "mean_high"]].to_numpy()],
-            "median": part["median"].map(_number),
-            "minimum": part.minimum.map(_number),
-            "ratio": [_with_interval(*row) for row in part[["ratio", "ratio_low", "ratio_high"]].to_numpy()],
+            "mean": [with_interval(*row) for row in part[["mean", "mean_low", "mean_high"]].to_numpy()],
+            "median": part["median"].map(number),
+            "minimum": part.minimum.map(number),
+            "ratio": [with_interval(*row) for row in part[["ratio", "ratio_low", "ratio_high"]].to_numpy()],
             "pairs": part.pairs,
             "ratio, all": [
-                _with_interval(*row) for row in part[["ratio_all", "ratio_all_low", "ratio_all_high"]].to_numpy()
+                with_interval(*row) for row in part[["ratio_all", "ratio_all_low", "ratio_all_high"]].to_numpy()
             ],
             "other target": part.changed_target,
             "other class": part.changed_class,
@@ -64,12 +66,12 @@ def compared(comparison: pd.DataFrame) -> pd.DataFrame:
             "cell": comparison.cell.map(named),
             "norm": comparison.norm,
             "target": comparison.target.map(of_target),
-            "first order": comparison["first"].map(_number),
-            "second order": comparison.second.map(_number),
-            "gain": [_with_interval(*row) for row in comparison[["gain", "gain_low", "gain_high"]].to_numpy()],
+            "first order": comparison["first"].map(number),
+            "second order": comparison.second.map(number),
+            "gain": [with_interval(*row) for row in comparison[["gain", "gain_low", "gain_high"]].to_numpy()],
             "second larger": comparison.share_larger.map("{:.0%}".format),
             "second capped": comparison.share_capped.map("{:.0%}".format),
-            "products a point": comparison["products"].map(_number),
+            "products a point": comparison["products"].map(number),
             "not converged": comparison.unconverged.map("{:.1%}".format),
             "images": comparison.images,
         }
@@ -83,12 +85,12 @@ def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
         {
             "cell": bounds.cell.map(named),
             "target": bounds.target.map(of_target),
-            "CLEVER": bounds.score.map(_number),
-            "smallest distance": bounds.distance.map(_number),
+            "CLEVER": bounds.score.map(number),
+            "smallest distance": bounds.distance.map(number),
             "CLEVER / distance": [
-                _with_interval(*row) for row in bounds[["ratio", "ratio_low", "ratio_high"]].to_numpy()
+                with_interval(*row) for row in bounds[["ratio", "ratio_low", "ratio_high"]].to_numpy()
             ],
-            "median": bounds.median_ratio.map(_number),
+            "median": bounds.median_ratio.map(number),
             "at distance 0": bounds.at_zero,
             "rank correlation": ["" if np.isnan(value) else f"{value:.2f}" for value in bounds.rank_correlation],
             "CLEVER above": [
@@ -97,6 +99,7 @@ def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
             ],
             "attack found": bounds.found.map("{:.0%}".format),
         }
+        | {title: bounds[of].map(percentage) for of, title in RATES.items() if of in bounds}
     )
 
 
@@ -131,9 +134,16 @@ def latex(tables: dict[str, pd.DataFrame]) -> str:
     )
 
 
-def _number(value: float) -> str:
+def percentage(value: float) -> str:
+    """A percentage, empty where there is none."""
+    return "" if np.isnan(value) else f"{value:.0%}"
+
+
+def number(value: float) -> str:
+    """Three digits."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def _with_interval(value: float, low: float, high: float) -> str:
-    return f"{_number(value)} [{_number(low)}, {_number(high)}]" if not np.isnan(low) else _number(value)
+def with_interval(value: float, low: float, high: float) -> str:
+    """A number and its interval, where it has one."""
+    return f"{number(value)} [{number(low)}, {number(high)}]" if not np.isnan(low) else number(value)
