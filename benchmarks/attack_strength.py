@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 import clever
 from clever.models import frozen, logits_of
-from pipeline.attack.attacks import Strength, smallest_distances
+from pipeline.attack.attacks import smallest_distances
+from pipeline.attack.strength import Strength
 
 
 def change(distance: Tensor, before: Tensor | None) -> str:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 import clever
 from clever.models import frozen
 from clever.norms import Norm
-from pipeline.attack.attacks import Found, Method, Strength, passes, smallest_distances
+from pipeline.attack.attacks import Found, passes, smallest_distances
 from pipeline.attack.refine import unnoticed
+from pipeline.attack.strength import Method, Strength
 
 STRENGTH = Strength()
 WEAK = Strength(steps=15, rounds=0)

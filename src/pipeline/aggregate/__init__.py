@@ -3,6 +3,7 @@
 Files in: results/<experiment>/score/ and attack/. Files out, in results/<experiment>/tables/: scores.csv (every score
 with its distance), cells.csv, summary.csv, order_pairs.csv and orders.csv (second beside first order), bounds.csv
 (scores beside distances), evidence.csv (each kind of score by defense), findings.csv (scores above the distance),
-tables.md and tables.tex, radius.csv and radii.csv where cells differ in the radius, and published.csv where an
-experiment names a published table; and metrics.json.
+tables.md and tables.tex, and metrics.json. Where there is what they are about: published.csv (a published table beside
+ours), radius.csv and radii.csv (cells that differ in the radius), defenses.csv (random ones), draws.csv (scores by the
+number of draws), networks.csv and agreement.csv (several networks beside each other).
 """

@@ -10,11 +10,14 @@ from omegaconf import DictConfig
 
 from pipeline.aggregate import published
 from pipeline.aggregate.comparison import compare, pairs
+from pipeline.aggregate.defenses import gains_and_costs
+from pipeline.aggregate.draws import against_draws
 from pipeline.aggregate.evidence import evidence, kind
+from pipeline.aggregate.networks import agreement, beside_each_other
 from pipeline.aggregate.radius import curves, radii
 from pipeline.aggregate.summary import baselines, summarise
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
-from pipeline.shared import artifacts, printed
+from pipeline.shared import artifacts, extras, printed
 from pipeline.shared.experiment import cells, experiment
 
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
@@ -37,7 +40,13 @@ def run(config: DictConfig) -> None:
     rows = beside(scores, distances)
     bounds = summarise_bounds(rows, config.seed)
     worth = evidence(rows, about[about.bpda])
-    sections = printed.sections(summary, comparison, bounds, worth)
+    tables = {
+        "defenses": gains_and_costs(summary, bounds, about, {name: _gradient(run) for name, run in runs.items()}),
+        "draws": against_draws(rows, about),
+        "networks": beside_each_other(rows, about, config.seed),
+        "agreement": agreement(rows, about, config.seed),
+    }
+    sections = printed.sections(summary, comparison, bounds, worth) | extras.sections(tables)
     written = {
         "scores.csv": rows.to_csv(index=False),
         "order_pairs.csv": both.to_csv(index=False),
@@ -54,6 +63,9 @@ def run(config: DictConfig) -> None:
     if len(over):
         written["radius.csv"] = over.to_csv(index=False, float_format="%.6g")
         written["radii.csv"] = radii(over).to_csv(index=False, float_format="%.6g")
+    written |= {
+        f"{name}.csv": table.to_csv(index=False, float_format="%.6g") for name, table in tables.items() if len(table)
+    }
     if config.published is not None:
         ours = rows[rows.cell.isin(about.baseline)]  # each network without a defense, by the first order
         beside_theirs = published.compare(ours, published.read(str(config.published)))
@@ -88,6 +100,12 @@ def _labelled(defense: dict[str, Any]) -> str:
     name = str(defense["_target_"]).rpartition(".")[2]
     settings = ", ".join(f"{key} {value}" for key, value in defense.items() if not key.startswith("_"))
     return f"{name} ({settings})" if settings else name
+
+
+def _gradient(run: dict[str, Any]) -> float:
+    """Milliseconds of one, by all runs that sampled for the cell; NaN where none told."""
+    taken = run["of_all_runs"]
+    return 1000 * taken["sampling"] / taken["work"] if "sampling" in taken else np.nan
 
 
 def _metrics(about: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from pipeline.shared.statistics import interval, log_ratio, share_interval
 
 KEY = ["cell", "id", "predicted", "norm", "target"]
 """What a score and a distance must have in common to be compared."""
+RATES = ["rate", "rate_unseen"]
+"""Of an adversarial image behind a random defense, among fresh draws (`pipeline.attack.attacks.Found`)."""
 SORT = ["cell", "norm", "target"]
 """What is attacked for all images or for none."""
 
@@ -19,8 +21,10 @@ def beside(scores: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFrame:
 
     A score above the distance is an estimate that the network itself refutes. The distance is NaN where there was no
     attack (``attack.targets``, ``attack.norms``); `InputError` for a score without one beside others that have one.
+    Where any defense is random, the rates of the adversarial images are there, too.
     """
-    known = scores.merge(distances[[*KEY, "distance"]], on=KEY, how="left", validate="one_to_one")
+    rates = [name for name in RATES if name in distances]
+    known = scores.merge(distances[[*KEY, "distance", *rates]], on=KEY, how="left", validate="one_to_one")
     attacked = scores[SORT].apply(tuple, axis=1).isin(set(distances[SORT].itertuples(index=False, name=None)))
     if not attacked.any():
         raise InputError("no score has an adversarial distance: attack.targets and attack.norms are of those scored")
@@ -38,7 +42,8 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     ``found``: share of images with an adversarial image; over these: ``score`` and ``distance``, means; ``ratio``, the
     geometric mean of score over distance with its interval, and ``median_ratio``; ``rank_correlation`` (Spearman).
     ``at_zero``: images that are adversarial as they are, at distance 0, of which no ratio speaks. ``exceeding``: how
-    many scores of ``images`` are above the distance, ``share_exceeding`` with its exact binomial interval.
+    many scores of ``images`` are above the distance, ``share_exceeding`` with its exact binomial interval. ``rate``,
+    ``rate_unseen``: means, where any defense is random.
     """
     summary = []
     for (network, cell, norm, target), group in rows[rows.distance.notna()].groupby(GROUP, sort=False):
@@ -69,6 +74,7 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "share_exceeding": exceeding / len(group),
                 "share_exceeding_low": share_low,
                 "share_exceeding_high": share_high,
+                **{name: found[name].mean() for name in RATES if name in found},
             }
         )
     return pd.DataFrame(summary)

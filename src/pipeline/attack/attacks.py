@@ -1,10 +1,10 @@
 """Upper bounds for CLEVER: the smallest adversarial distances that targeted minimum-distance attacks find."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,8 +19,10 @@ from clever.errors import InputError
 from clever.models import frozen, logits_of
 from clever.norms import Norm
 from clever.transforms import JPEG, PNG, Chain, Identity, parts
+from pipeline.attack.chance import UNSEEN, Chance, Eot, Fresh, Jury, randomness
 from pipeline.attack.codec import trade
-from pipeline.attack.refine import HALVINGS, Nearest, settle, shrink, thin, walk
+from pipeline.attack.refine import HALVINGS, OUTWARD, Nearest, further, settle, shrink, thin, walk
+from pipeline.attack.strength import Method, Strength, check_method
 
 with warnings.catch_warnings():  # foolbox 3.3.4 calls one of scipy's functions by its old name
     warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
@@ -35,47 +37,21 @@ MEMORIES = (0.9, 0.8, 0.95, 0.7)
 """Of `clever.descend`, start by start: which one comes nearest differs from image to image."""
 
 
-class Method(StrEnum):
-    """``nearest``: every way to search, for the smallest distance. ``carlini_wagner``: theirs alone, as papers have."""
-
-    NEAREST = "nearest"
-    CARLINI_WAGNER = "carlini_wagner"
-
-
-@dataclass(frozen=True)
-class Strength:
-    """How hard to try. Checked when made: `InputError`.
-
-    ``steps``: of each way to search, a forward and a backward pass each. ``starts``: how often, with step sizes of 1,
-    1/2, 2, 1/4 and so on times the usual ones, or with more and less memory (`MEMORIES`). ``rounds``: of random local
-    search at the end, a forward pass each, for L1 and L2 where there is a defense or rounding to 8 bits.
-    With ``method=carlini_wagner`` (Carlini and Wagner 2017, L2 alone), ``starts`` is how many weights of the margin
-    its bisection tries, ``steps`` those of Adam for each, and there is no search at the end.
-    """
-
-    steps: int = 100
-    starts: int = 1
-    rounds: int = 200
-    method: Method = Method.NEAREST
-
-    def __post_init__(self) -> None:
-        if self.method not in list(Method):
-            raise InputError(f"attack.method={self.method}: it must be one of {', '.join(Method)}")
-        for name, least in (("steps", 1), ("starts", 1), ("rounds", 0)):
-            whole(f"attack.{name}", getattr(self, name), least)
-
-
 @dataclass(frozen=True)
 class Found:
     """The nearest adversarial image that was found for each row.
 
     ``distance``: to the original, in [0,1]-pixel units and the norm asked for; infinite where nothing was found.
-    ``images``: the adversarial ones, the original where nothing was found. ``forwards`` and ``backwards``: the passes
-    through the network that the search has cost each row.
+    ``images``: the adversarial ones, the original where nothing was found. ``rate``: behind a random defense, the share
+    of the fresh draws that success is counted by (`Chance`) which take the image for the target class; ``unseen``, of
+    as many others, which nothing of the search depends on. NaN where nothing is random or found. ``forwards`` and
+    ``backwards``: the passes through the network that the search has cost each row, each draw's one, at most.
     """
 
     distance: Float[Tensor, " row"]
     images: Float[Tensor, "row channel height width"]
+    rate: Float[Tensor, " row"]
+    unseen: Float[Tensor, " row"]
     forwards: int
     backwards: int
 
@@ -95,12 +71,14 @@ def smallest_distances(
     *,
     seed: int,
     eight_bits: bool = False,
+    chance: Chance = Chance(),  # noqa: B008 (frozen)
 ) -> Found:
     """How near to each image the attacks found one that ``network`` takes for the target class.
 
     Guarantee: a finite distance is that of an image in [0,1], with ``eight_bits`` rounded to 8 bits, which the network,
     its transformation included, took for the target class: no less than the true smallest distance, however much more.
-    It is 0 where the network takes the original for the target class. The same arguments give the same result.
+    It is 0 where the network takes the original for the target class. The same arguments give the same result. Behind a
+    random defense the network is the mean over its own draws, and the image has convinced fresh ones, too (`Chance`).
 
     The network maps images in [0,1] to logits and is left as it was; what goes back through it are its own gradients,
     so a `Defended` one is attacked by BPDA. All rows are attacked at once. Behind a staircase whose steps are known
@@ -117,25 +95,26 @@ def smallest_distances(
         staircase = _staircase(network, eight_bits)
         codec, straight = _behind_codec(network) or (None, network)
         straight = Counted(straight).eval()
+        gradients, jury, unseen = _random(network, counted, chance)
 
         def ledger(kept: Norm) -> Nearest:
-            return Nearest(counted, images, labels, kept, eight_bits=eight_bits)
+            return Nearest(counted, images, labels, kept, eight_bits=eight_bits, searched=gradients, jury=jury)
 
         nearest = ledger(norm)
         nearest.offer(images)
-        if strength.method is Method.CARLINI_WAGNER:
+        alone = strength.method is Method.CARLINI_WAGNER
+        if alone:
             attack = L2CarliniWagnerAttack(strength.starts, strength.steps)
             nearest.offer(attack.run(_victim(nearest), images, TargetedMisclassification(labels)))
-            return Found(nearest.distance, nearest.image, counted.forwards, counted.backwards)
         with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
             torch.manual_seed(seed)  # the library draws from the global generators
-            for start in range(strength.starts):
+            for start in range(0 if alone else strength.starts):
                 if staircase and _known(staircase):
                     memory, run = MEMORIES[start % len(MEMORIES)], ledger(norm)
                     descend(run.margin, images, norm, steps=strength.steps, defense=staircase, memory=memory)
                     if codec and norm is not Norm.LINF:  # whose least is half a level of every pixel, often enough
                         settle(run, staircase)
-                        run.network = straight
+                        run.network = run.searched = straight
                         generator = torch.Generator(images.device).manual_seed(seed + start)
                         trade(run, codec, strength.steps, generator)
                     nearest.offer(run.image)
@@ -150,25 +129,41 @@ def smallest_distances(
                     walk(run, strength.steps, 2 * scale)
                     shrink(run)
                     nearest.offer(_settled(run, staircase).image)
-        if staircase:
+        if staircase and not alone:
             settle(nearest, staircase)
             if norm is not Norm.LINF:  # the largest change is what it is, whatever becomes of others
                 thin(nearest, staircase, strength.rounds, torch.Generator(images.device).manual_seed(seed))
-    passes = (counted.forwards + straight.forwards, counted.backwards + straight.backwards)
-    return Found(nearest.distance, nearest.image, *passes)
+        elsewhere = nearest.rate  # NaN
+        if unseen:
+            elsewhere = unseen.rate(nearest.image, labels).where(nearest.distance.isfinite(), math.nan)
+    asked = {counted, gradients, straight}
+    forwards, backwards = (sum(getattr(part, of) for part in asked) for of in ("forwards", "backwards"))
+    forwards += jury.forwards if jury else 0
+    return Found(nearest.distance, nearest.image, nearest.rate, elsewhere, forwards, backwards)
+
+
+def _random(network: nn.Module, counted: "Counted", chance: Chance) -> tuple["Counted", Jury | None, Jury | None]:
+    """What the search differentiates, whom it must convince, and who is asked in the end."""
+    transformation = randomness(network)
+    if transformation is None or not isinstance(network, Defended):
+        return counted, None, None
+    fresh = Eot.named(chance.eot) is Eot.FRESH
+    searched = Counted(Fresh(network, transformation), counted.draws).eval() if fresh else counted
+    return searched, Jury(network, transformation, chance), Jury(network, transformation, chance, UNSEEN)
 
 
 class Counted(nn.Module):
-    """A network with its passes counted: a backward pass for every forward pass whose input asks for gradients."""
+    """A network with its passes counted, as many as its mean has draws: backward ones where the input asks for it."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, draws: int | None = None) -> None:
         super().__init__()
         self.network, self.forwards, self.backwards = network, 0, 0
+        self.draws = draws or _draws(network.defense if isinstance(network, Defended) else Identity())
 
     def forward(self, images: Float[Tensor, "row channel height width"]) -> Float[Tensor, "row class"]:
         """The network's logits."""
-        self.forwards += 1
-        self.backwards += images.requires_grad
+        self.forwards += self.draws
+        self.backwards += self.draws * images.requires_grad
         return self.network(images)  # type: ignore[no-any-return]
 
 
@@ -180,24 +175,31 @@ def _library(run: Nearest, steps: int, scale: float) -> None:
     else:
         minimum_norm = L1FMNAttack if run.norm is Norm.L1 else LInfFMNAttack
         attack = minimum_norm(steps=steps, max_stepsize=scale, gamma=0.1)
-    run.offer(attack.run(_victim(run), run.originals, TargetedMisclassification(run.targets)))
+    found = attack.run(_victim(run), run.originals, TargetedMisclassification(run.targets))
+    run.offer(found)
+    if run.jury:
+        further(run, found)
     shrink(run)
 
 
 def _victim(run: Nearest) -> PyTorchModel:
     """The network as the library takes it."""
-    model = nn.Sequential(run.format, run.network).eval()
+    model = nn.Sequential(run.format, run.searched).eval()
     return PyTorchModel(model, bounds=(0, 1), device=run.originals.device)
 
 
-def check_method(strength: Strength, norm: Norm) -> None:
-    """`InputError` where the method is made for another norm."""
-    if strength.method is Method.CARLINI_WAGNER and norm is not Norm.L2:
-        raise InputError(f"attack.method={strength.method} with attack.norms={norm}: it is an attack for L2 alone")
+def passes(
+    norm: Norm,
+    strength: Strength,
+    defense: Transformation,
+    *,
+    eight_bits: bool,
+    chance: Chance = Chance(),  # noqa: B008 (frozen)
+) -> int:
+    """About how many forward and backward passes the search takes for each row, forward passes alone counted half.
 
-
-def passes(norm: Norm, strength: Strength, defense: Transformation, *, eight_bits: bool) -> int:
-    """About how many forward and backward passes the search takes for each row, forward passes alone counted half."""
+    A pass is one over all draws of a mean; that fresh draws judge every image on the way is counted, which is the most.
+    """
     if strength.method is Method.CARLINI_WAGNER:
         return strength.starts * strength.steps
     staircase = _stairs(defense, eight_bits)
@@ -206,7 +208,12 @@ def passes(norm: Norm, strength: Strength, defense: Transformation, *, eight_bit
     descents *= 1 + (norm is not Norm.LINF and any(isinstance(part, JPEG) for part in parts(defense)))
     # The library's attack and a walk, for L1 on a staircase those of L2 as well.
     ways = 0 if descents and not eight_bits else 4 if norm is Norm.L1 and staircase else 2
-    return (descents + ways * (strength.steps + HALVINGS)) * strength.starts + thinned
+    alone = (descents + ways * (strength.steps + HALVINGS)) * strength.starts + thinned
+    if randomness(Defended(nn.Identity(), defense)) is None:
+        return alone
+    judged = (ways // 2 * (strength.steps + len(OUTWARD)) + ways * 2 * HALVINGS) * strength.starts + 2 * thinned
+    again = strength.steps * (ways // 2) * strength.starts if Eot.named(chance.eot) is Eot.FRESH else 0
+    return alone + (judged * chance.draws // _draws(defense) + again) // 2
 
 
 def _settled(run: Nearest, staircase: Transformation | None) -> Nearest:
@@ -215,6 +222,10 @@ def _settled(run: Nearest, staircase: Transformation | None) -> Nearest:
         settle(settled, staircase)
         shrink(settled)
     return settled
+
+
+def _draws(defense: Transformation) -> int:
+    return defense.draws if isinstance(defense, Expectation) else 1
 
 
 def _known(staircase: Transformation) -> bool:

@@ -13,6 +13,7 @@ from clever.descent import pixelwise
 from clever.norms import Norm
 from clever.projection import projected
 from clever.transforms import PNG, Identity
+from pipeline.attack.chance import Jury
 
 Images = Float[Tensor, "row channel height width"]
 Rows = Float[Tensor, " row"]
@@ -20,20 +21,37 @@ Rows = Float[Tensor, " row"]
 HALVINGS = 12
 """Of a bisection: what it finds is exact to a 4000th of where it started."""
 
+OUTWARD = (1.02, 1.05, 1.1, 1.2, 1.5, 2.0)
+"""Times the change."""
+
 
 class Nearest:
     """The nearest adversarial image of each row so far, ``image``, and its ``distance``; at first the original and inf.
 
     Guarantee: an image is kept only if it lies in [0,1], is rounded to 8 bits where that is asked for, and the network
-    took this very image for the target class, all its logits being finite. ``distance`` is in the norm and in
-    [0,1]-pixel units. The network must be `clever.models.frozen`.
+    took this very image for the target class, all its logits being finite; with a ``jury``, only if that is convinced,
+    too, by the ``rate`` of its draws that do. ``distance`` is in the norm and in [0,1]-pixel units. ``searched``: the
+    network that the search differentiates, by default the one that decides. Both must be `clever.models.frozen`.
     """
 
-    def __init__(self, network: nn.Module, originals: Images, targets: Tensor, norm: Norm, *, eight_bits: bool) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        originals: Images,
+        targets: Tensor,
+        norm: Norm,
+        *,
+        eight_bits: bool,
+        searched: nn.Module | None = None,
+        jury: Jury | None = None,
+    ) -> None:
         self.network, self.originals, self.targets, self.norm = network, originals, targets, norm
+        self.searched, self.jury = searched or network, jury
         self.format = BPDA(PNG() if eight_bits else Identity())
         self.image = originals.clone()
         self.distance = originals.new_full((len(originals),), math.inf)
+        self.rate = originals.new_full((len(originals),), math.nan)
+        self.convinced = torch.ones_like(targets, dtype=torch.bool)
 
     @property
     def change(self) -> Images:
@@ -48,15 +66,29 @@ class Nearest:
         # NaN is in no range, and argmax would take it for the largest logit.
         sound = values.isfinite().all(1) & images.isfinite().flatten(1).all(1)
         adversarial: Tensor = sound & (values.argmax(1) == self.targets)
+        rate = torch.full_like(self.rate, math.nan)
+        if self.jury and bool(adversarial.any()):
+            rate[adversarial] = self.jury.rate(images[adversarial], self.targets[adversarial])
+            adversarial = adversarial & self.jury.convinced(rate)
+        self.convinced = adversarial | torch.tensor(self.jury is None, device=rate.device)
         distance = self.norm.of(images - self.originals)
         nearer = adversarial & (distance < self.distance)
         self.image = torch.where(_wide(nearer), images, self.image)
         self.distance = torch.where(nearer, distance, self.distance)
+        self.rate = torch.where(nearer, rate, self.rate)
         return logits, adversarial
 
     def margin(self, images: Images) -> Rows:
-        """By how much the largest other logit exceeds the target's, negative where adversarial; keeps as `judged`."""
-        columns, (logits, _) = self.targets.unsqueeze(1), self.judged(images)
+        """By how much the largest other logit exceeds the target's, negative where adversarial; keeps as `judged`.
+
+        ``convinced`` says of which of these images a jury is.
+        """
+        if self.searched is self.network:
+            logits, _ = self.judged(images)
+        else:
+            self.offer(images.detach())
+            logits = self.searched(self.format(images.clamp(0, 1)))
+        columns = self.targets.unsqueeze(1)
         others: Rows = logits.scatter(1, columns, -math.inf).amax(1)
         return others - logits.gather(1, columns).squeeze(1)
 
@@ -81,7 +113,7 @@ def walk(nearest: Nearest, steps: int, scale: float) -> None:
         with torch.enable_grad():
             margin = nearest.margin(images)
             (gradient,) = torch.autograd.grad(margin.sum(), images)
-        adversarial = margin.detach() < 0
+        adversarial = (margin.detach() < 0) & nearest.convinced
         change, away = images.detach() - nearest.originals, margin.detach().abs()
         found, length = nearest.distance.isfinite(), _positive(Norm.L2.of(gradient))
         first = (nearest.norm.of(change) + away / _positive(nearest.norm.dual.of(gradient))) * 1.02
@@ -91,6 +123,12 @@ def walk(nearest: Nearest, steps: int, scale: float) -> None:
         reach = torch.where(found, Norm.L2.of(nearest.change), Norm.L2.of(change) + away / length)
         change = change - _wide(scale * (0.01 + 0.99 * decay) * reach / length) * gradient
         change = projected(change, nearest.norm, radius)
+
+
+def further(nearest: Nearest, images: Images) -> None:
+    """The same ways beyond these images: at the boundary of the mean, half of a random network's draws are against."""
+    for factor in OUTWARD:
+        nearest.offer(nearest.originals + factor * (images - nearest.originals))
 
 
 def shrink(nearest: Nearest) -> None:

@@ -18,6 +18,8 @@ from clever import (
     bpda,
     compute,
     descent,
+    draws,
+    ensemble,
     gauge,
     hyperplane,
     jpeg_blocks,
@@ -25,10 +27,16 @@ from clever import (
     jumps,
     knapsack,
     libjpeg,
+    median,
     models,
+    noise,
     norms,
     projection,
+    quilting,
+    seams,
+    separable,
     staircase,
+    total_variation,
     transforms,
 )
 from clever.bpda import Defended
@@ -36,9 +44,11 @@ from clever.checks import flag
 from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import Subject
-from pipeline.attack import attacks, codec, refine, regions
-from pipeline.attack.attacks import Found, Strength, check_method, smallest_distances
+from pipeline.attack import attacks, chance, codec, refine, regions, strength
+from pipeline.attack.attacks import Found, smallest_distances
+from pipeline.attack.chance import Chance, randomness
 from pipeline.attack.store import found_by
+from pipeline.attack.strength import Strength, check_method
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
 from pipeline.shared.fingerprint import code, identity_of, versions
@@ -50,9 +60,10 @@ Pair = tuple[Subject, int]
 """An image and a target class."""
 
 DECIDING = (
-    *(attacks, codec, refine, regions),
-    *(backward, bisection, bpda, compute, descent, gauge, hyperplane, jpeg_blocks, jpeg_linear, jumps, knapsack),
-    *(libjpeg, models, norms, projection, staircase, transforms),
+    *(attacks, chance, codec, refine, regions, strength),
+    *(backward, bisection, bpda, compute, descent, draws, ensemble, gauge, hyperplane, jpeg_blocks, jpeg_linear, jumps),
+    *(knapsack, libjpeg, median, models, noise, norms, projection, quilting, seams, separable, staircase),
+    *(total_variation, transforms),
 )
 """The modules that decide a distance, given the network."""
 
@@ -91,7 +102,8 @@ def run(config: DictConfig) -> None:
 class Job:
     """One cell, or one shard of it, with everything checked that can be before long work; then what was found.
 
-    ``smallest``: the distance by image, target class and norm. ``examples``: the adversarial images of the first image,
+    ``smallest``: the distance by image, target class and norm; ``rates``, behind a random defense, those of its image
+    (`Found`). ``examples``: the adversarial images of the first image,
     by target class and norm. ``passes``: forward and backward passes of all attacks, those of the store included.
     """
 
@@ -99,18 +111,20 @@ class Job:
     selection: Selection
     network: Defended
     strength: Strength
+    chance: Chance
     together: int
     smallest: dict[tuple[int, int, Norm], float] = field(default_factory=dict)
+    rates: dict[tuple[int, int, Norm], dict[str, float]] = field(default_factory=dict)
     examples: dict[tuple[int, Norm], Tensor] = field(default_factory=dict)
     passes: int = 0
 
     @classmethod
     def of(cls, config: DictConfig) -> "Job":
         """`InputError` says what would be valid."""
-        strength, together = checked(config)
+        strength, chance, together = checked(config)
         config = asked(config)
         selection = Selection.of(config, together)
-        return cls(config, selection, attacked_of(config, selection.network), strength, together)
+        return cls(config, selection, attacked_of(config, selection.network), strength, chance, together)
 
     def progress(self) -> Progress:
         """What counts the attacks of this job."""
@@ -151,16 +165,20 @@ class Job:
                 self.strength,
                 seed=self.selection.settings.seed,
                 eight_bits=self.config.attack.eight_bits,
+                chance=self.chance,
             )
 
         return found_by(artifacts.store(self.config), decided, attack)
 
     def _keep(self, pairs: list[Pair], norm: Norm, found: Found) -> None:
         self.passes += found.forwards + found.backwards
-        for (subject, target), distance, image in zip(pairs, found.distance, found.images, strict=True):
-            self.smallest[subject.index, target, norm] = float(distance)
+        random = randomness(self.network) is not None
+        for row, (subject, target) in enumerate(pairs):
+            self.smallest[subject.index, target, norm] = float(found.distance[row])
+            rates = {"rate": float(found.rate[row]), "rate_unseen": float(found.unseen[row])}
+            self.rates[subject.index, target, norm] = rates if random else {}
             if subject is self.selection.subjects[0]:
-                self.examples[target, norm] = image
+                self.examples[target, norm] = found.images[row]
 
     def table(self) -> pd.DataFrame:
         """A row an image, target and norm: the nearest over the classes of the target."""
@@ -170,8 +188,9 @@ class Job:
                 for target, classes in subject.targets.items():
                     label = min(classes, key=lambda j: self.smallest[subject.index, j, norm])
                     row = {"predicted": subject.predicted, "target": target, "target_class": label, "norm": str(norm)}
-                    distance = {"distance": self.smallest[subject.index, label, norm]}
-                    rows.append(self.selection.known(self.config, subject) | row | distance)
+                    of_class = (subject.index, label, norm)
+                    found = {"distance": self.smallest[of_class]} | self.rates[of_class]
+                    rows.append(self.selection.known(self.config, subject) | row | found)
         return pd.DataFrame(rows)
 
     def write(self, table: pd.DataFrame) -> None:
@@ -199,8 +218,10 @@ def attacked_of(config: DictConfig, network: Defended) -> Defended:
 
 def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
     """All that decides the distances of a cell, given images, target classes and norm."""
+    strength, chance, _ = checked(config)
     return identity_of(network, described(config)) | {
-        "strength": repr(checked(config)[0]),
+        "strength": repr(strength),
+        "chance": repr(chance) if randomness(network) else "",
         "eight_bits": config.attack.eight_bits,
         "seed": settings_of(config).seed,
         "device": device(config).type,
@@ -216,19 +237,24 @@ def told_by(config: DictConfig, network: Defended) -> dict[str, object]:
     return decided_by(config, network) | {"stage": "attack", "settings": repr(classes)}
 
 
-def checked(config: DictConfig) -> tuple[Strength, int]:
-    """The settings of the attack, checked: how hard to try, and how many images at once."""
+def checked(config: DictConfig) -> tuple[Strength, Chance, int]:
+    """The settings of the attack, checked: how hard to try, what counts behind chance, how many images at once."""
     for name in ("eight_bits", "bpda"):
         flag(f"attack.{name}", config.attack[name])
-    strength = strength_of(config)
+    hard = strength_of(config)
     for norm in listed(config.attack.norms, "attack.norms"):
-        check_method(strength, Norm.named(str(norm)))
-    return strength, config.attack.images
+        check_method(hard, Norm.named(str(norm)))
+    return hard, chance_of(config), config.attack.images
 
 
 def strength_of(config: DictConfig) -> Strength:
     """How hard to try. `InputError` says what would be valid."""
     return Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds", "method")})
+
+
+def chance_of(config: DictConfig) -> Chance:
+    """When an image is adversarial for a random defense."""
+    return Chance(**{name: config.attack[name] for name in ("eot", "draws", "threshold")})
 
 
 def _groups(subjects: list[Subject], together: int) -> Iterator[list[Pair]]:

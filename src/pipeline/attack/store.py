@@ -15,8 +15,8 @@ def found_by(store: Path, decided_by: dict[str, object], attack: Callable[[], Fo
     path = store / "attacks" / name[:2] / f"{name[2:]}.npz"
     arrays = kept.read(path, name) if path.exists() else None
     if arrays is not None:
-        distance, images = (torch.from_numpy(arrays[of]) for of in ("distance", "images"))
-        return Found(distance, images, int(arrays["forwards"]), int(arrays["backwards"])), True
+        tensors = {of: torch.from_numpy(arrays[of]) for of in ("distance", "images", "rate", "unseen")}
+        return Found(**tensors, forwards=int(arrays["forwards"]), backwards=int(arrays["backwards"])), True
     found = attack()
     kept.keep(path, name, {of: value.cpu() if torch.is_tensor(value) else value for of, value in vars(found).items()})
     return found, False

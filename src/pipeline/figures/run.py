@@ -15,9 +15,11 @@ from pipeline.figures import (
     bpda,
     convergence,
     curves,
+    draws,
     fits,
     images,
     masking,
+    networks,
     orders,
     radius,
     sandwich,
@@ -32,9 +34,9 @@ Arrays = dict[str, NDArray[Any]]
 def run(config: DictConfig) -> None:
     """Draws scores, fits, convergence, bpda, images, orders, curves, radius, sandwich, against, masking, adversaries.
 
-    ``orders`` compares first and second order on all networks that have both, ``curves`` all orders of the first
-    network, ``radius`` all of its first defense, where cells differ in the radius; the others draw the cells of the
-    first network and order.
+    And, where the stage aggregate left their tables, radius, networks and draws. ``orders`` compares first and second
+    order on all networks that have both, ``networks`` all networks, ``curves`` all orders of the first network,
+    ``radius`` all of its first defense; the others draw the cells of the first network and order.
     """
     name, folder = chosen(), artifacts.figures(config)
     tables = artifacts.needed(artifacts.tables(config), "aggregate", f" experiment={name}")
@@ -43,6 +45,10 @@ def run(config: DictConfig) -> None:
     summary = pd.read_csv(tables / "summary.csv", dtype=text)
     about = pd.read_csv(tables / "cells.csv", dtype={"cell": str})
     orders.draw(folder, pd.read_csv(tables / "order_pairs.csv", dtype=text))
+    if (tables / "networks.csv").is_file():
+        networks.draw(folder, *(pd.read_csv(tables / f"{of}.csv", dtype=text) for of in ("networks", "agreement")))
+    if (tables / "draws.csv").is_file():
+        draws.draw(folder, pd.read_csv(tables / "draws.csv", dtype=text))
     about = about[about.network == about.network[0]]
     curves.draw(folder, every[every.distance.notna()], about[about.bpda])
     if (tables / "radius.csv").is_file():

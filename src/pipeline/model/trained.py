@@ -16,7 +16,9 @@ from clever.choice import Choice
 from clever.compute import Compute, Computed
 from clever.errors import InputError
 from clever.models import Normalize, any_logits_of
+from pipeline.model import hardening as hardenings
 from pipeline.model import optimisers, training
+from pipeline.model.hardening import Hardened, Perturbation
 from pipeline.model.training import Recipe, probabilities, train
 from pipeline.shared import kept
 from pipeline.shared.classifier import sha256_of
@@ -48,7 +50,10 @@ class Distillation:
 
 
 class Trained:
-    """By a `Recipe`, of which the further settings are; the store keeps the weights, and until then the last epoch."""
+    """By a `Recipe`, of which the further settings are; the store keeps the weights, and until then the last epoch.
+
+    ``hardening``: the perturbation that the network is trained against; None, and it sees the images as they are.
+    """
 
     def __init__(
         self,
@@ -56,10 +61,11 @@ class Trained:
         initial: str,
         distillation: dict[str, Any] | None,
         compute: dict[str, Any],
+        hardening: Perturbation | None = None,
         **recipe: Any,
     ) -> None:
         self.recipe, self.compute = Recipe(**recipe), Compute(**compute)
-        self.initial = Initial.named(initial)
+        self.initial, self.hardening = Initial.named(initial), hardening
         self.distillation = None if distillation is None else Distillation(**distillation)
 
     def state(self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path) -> State:
@@ -69,7 +75,7 @@ class Trained:
                 "weights=trained, but the data set offers no training images: choose weights=torchvision or "
                 "weights=file weights.path=... weights.sha256=..."
             )
-        course = Course(normalize, training, store / "weights", self.compute)
+        course = Course(normalize, training, store / "weights", self.compute, self.hardening)
         if self.initial is Initial.GLOROT:
             glorot(network, self.recipe.seed)
         if self.distillation is None:
@@ -92,6 +98,7 @@ class Course:
     training: Path
     store: Path
     compute: Compute
+    hardening: Perturbation | None = None
 
     def take(self, network: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None = None) -> None:
         """Fills the network with the weights that it gets from the recipe, labels or a teacher."""
@@ -105,6 +112,8 @@ class Course:
             "network": fingerprint(network),
             "images": sha256_of(self.training),
         }
+        if self.hardening:
+            decided_by |= {"hardening": repr(self.hardening), "hardening_code": code(hardenings)}
         name = kept.name_of(decided_by)
         path = self.store / f"{name}.npz"
         arrays = kept.read(path, name) if path.exists() else None
@@ -128,7 +137,8 @@ class Course:
         if teacher:
             labels = probabilities(nn.Sequential(self.normalize, teacher), images, recipe.temperature)
         computed = self.compute.applied(complete)
-        train(computed, images, labels, recipe, last, told)
+        trained = Hardened(computed, self.hardening) if self.hardening else computed
+        train(trained, images, labels, recipe, last, told)
         if isinstance(computed, Computed):  # a copy
             complete.load_state_dict(computed.network.state_dict())
 

@@ -21,7 +21,7 @@ from clever.orders import NORMS, FirstOrder, Order
 from clever.settings import Settings
 from clever.subjects import Subject, subject_of
 from pipeline.attack.attacks import passes
-from pipeline.attack.run import asked, strength_of
+from pipeline.attack.run import asked, chance_of, strength_of
 from pipeline.shared.classifier import backward_of, bare, defense_of, device
 from pipeline.shared.composed import each_cell
 from pipeline.shared.durations import told
@@ -86,7 +86,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attacks
-        * sum(passes(norm, strength, defense, eight_bits=eight_bits) for norm in of_norms)
+        * sum(passes(norm, strength, defense, eight_bits=eight_bits, chance=chance_of(cell)) for norm in of_norms)
         / passes_per_second,
         "attack bytes": attacks * len(of_norms) * math.prod(_shape(cell)) * 4,
     }

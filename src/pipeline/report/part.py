@@ -11,7 +11,7 @@ import yaml
 from markupsafe import Markup
 
 from pipeline.report.paper_numbers import beside_ours
-from pipeline.shared import artifacts, printed
+from pipeline.shared import artifacts, extras, printed
 
 FIGURES = {
     "sandwich": "CLEVER below, the smallest adversarial distance found above, image by image",
@@ -26,6 +26,8 @@ FIGURES = {
     "masking": "Gradient masking: scores with BPDA and without, beside the distance of adversarial images",
     "adversaries": "One image behind each defense, the nearest adversarial images found, and what was changed",
     "orders": "Second order beside first order, on networks with two derivatives",
+    "networks": "Networks beside each other: CLEVER, and the smallest adversarial distance found",
+    "draws": "Scores of a random network by the number of draws",
     "fits": "The reverse Weibull law fitted to the batch maxima of example images",
     "convergence": "How the score settles as the number of batches grows",
     "images": "Images behind each defense",
@@ -62,7 +64,8 @@ class Part:
             read["scores"],
             cells,
             read["findings"],
-            printed.sections(read["summary"], read["orders"], read["bounds"], read["evidence"]),
+            printed.sections(read["summary"], read["orders"], read["bounds"], read["evidence"])
+            | extras.sections(_extras(tables)),
             [
                 (figure, caption, _embedded(pictures / f"{figure}.png"))
                 for figure, caption in FIGURES.items()
@@ -156,6 +159,12 @@ TABLES = ("scores", "cells", "summary", "orders", "bounds", "evidence", "finding
 def table_html(table: pd.DataFrame) -> Markup:
     """A table for the page."""
     return Markup(table.to_html(index=False, border=0, na_rep="", float_format=lambda number: f"{number:.4g}"))
+
+
+def _extras(tables: Path) -> dict[str, pd.DataFrame]:
+    """The tables that this experiment has and others have not."""
+    there = {name: tables / f"{name}.csv" for name in extras.EXTRAS}
+    return {name: pd.read_csv(path, dtype={"target": str}) for name, path in there.items() if path.is_file()}
 
 
 def _machine(run: dict[str, Any]) -> str:

@@ -125,6 +125,7 @@ class Job:
             self.config.chunk_points,
             compute=progress.compute,
             find=progress.find,
+            spend=progress.spend,
         )
         left = progress.left
         for subject in selection.subjects:

@@ -1,6 +1,7 @@
 """The store of batch maxima: what sampling costs, kept for every run that needs the same numbers again."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,7 +22,8 @@ class Store:
     batches is written as soon as it is computed: a kill loses the chunk under way, and any number of processes share a
     store.
 
-    ``compute`` and ``find`` hear of points (each counted once a target) as they are computed or read.
+    ``compute`` and ``find`` hear of points (each counted once a target) as they are computed or read, ``spend`` of the
+    seconds that computing took.
     """
 
     def __init__(
@@ -32,10 +34,11 @@ class Store:
         *,
         compute: Callable[[int], object],
         find: Callable[[int], object],
+        spend: Callable[[float], object] = float,
     ) -> None:
         whole("chunk_points", chunk_points, 1)
         self.path, self.decided_by, self.chunk_points = path, decided_by, chunk_points
-        self.compute, self.find = compute, find
+        self.compute, self.find, self.spend = compute, find, spend
         self.capacity: Capacity | None = None
         self.shelf = Shelf(path)
 
@@ -50,7 +53,10 @@ class Store:
             self.find(site.n_samples * (len(chunk) * len(targets) - lacking))
             for run, some in missing:
                 self.capacity = self.capacity or Capacity.of(measure_of(targets[:1]), site.centre)
-                shelf.add(run, some, batch_maxima(measure_of(some), site, run, self.capacity, self.compute))
+                began = time.perf_counter()
+                maxima = batch_maxima(measure_of(some), site, run, self.capacity, self.compute)
+                self.spend(time.perf_counter() - began)
+                shelf.add(run, some, maxima)
         shelf.join(targets, batches)
         return shelf.maxima(targets, batches)
 

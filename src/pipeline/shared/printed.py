@@ -7,6 +7,7 @@ import pandas as pd
 
 TARGETS = {"top2": "top-2", "random": "random", "least": "least likely", "untargeted": "untargeted"}
 UNITS = "[0,1]-pixel units"
+RATES = {"rate": "rate", "rate_unseen": "rate, unseen draws"}
 ORDERS = f"First and second order, {UNITS}"
 EVIDENCE = "What each kind of score is worth: how often the strongest attack refutes it, how tight it is, what it costs"
 ATTACKED = "CLEVER and the smallest adversarial distance found"
@@ -18,8 +19,9 @@ NOTE = (
     "that are adversarial as they are. Capped: share of scores equal to the radius. Floored: share whose end point "
     "came out below the value at the image itself, which is used then. Fallen back: share of scores whose end point"
     " is the sample maximum. Gain: the same of second over first order. CLEVER above: scores that exceed the "
-    "distance of an adversarial image, with the exact binomial interval. Every score is an estimate of a lower "
-    "bound, not a guarantee."
+    "distance of an adversarial image, with the exact binomial interval. Rate: behind a random defense, the mean "
+    "share of fresh draws that take the adversarial image for the target class, of those that success was counted by "
+    "and of as many that the attack had not seen. Every score is an estimate of a lower bound, not a guarantee."
 )
 
 
@@ -39,13 +41,13 @@ def printable(part: pd.DataFrame) -> pd.DataFrame:
         {
             "cell": part.cell.map(named),
             "target": part.target.map(of_target),
-            "mean": [_with_interval(*row) for row in part[["mean", "mean_low", "mean_high"]].to_numpy()],
-            "median": part["median"].map(_number),
-            "minimum": part.minimum.map(_number),
-            "ratio": [_with_interval(*row) for row in part[["ratio", "ratio_low", "ratio_high"]].to_numpy()],
+            "mean": [with_interval(*row) for row in part[["mean", "mean_low", "mean_high"]].to_numpy()],
+            "median": part["median"].map(number),
+            "minimum": part.minimum.map(number),
+            "ratio": [with_interval(*row) for row in part[["ratio", "ratio_low", "ratio_high"]].to_numpy()],
             "pairs": part.pairs,
             "ratio, all": [
-                _with_interval(*row) for row in part[["ratio_all", "ratio_all_low", "ratio_all_high"]].to_numpy()
+                with_interval(*row) for row in part[["ratio_all", "ratio_all_low", "ratio_all_high"]].to_numpy()
             ],
             "other target": part.changed_target,
             "other class": part.changed_class,
@@ -65,12 +67,12 @@ def compared(comparison: pd.DataFrame) -> pd.DataFrame:
             "cell": comparison.cell.map(named),
             "norm": comparison.norm,
             "target": comparison.target.map(of_target),
-            "first order": comparison["first"].map(_number),
-            "second order": comparison.second.map(_number),
-            "gain": [_with_interval(*row) for row in comparison[["gain", "gain_low", "gain_high"]].to_numpy()],
+            "first order": comparison["first"].map(number),
+            "second order": comparison.second.map(number),
+            "gain": [with_interval(*row) for row in comparison[["gain", "gain_low", "gain_high"]].to_numpy()],
             "second larger": comparison.share_larger.map("{:.0%}".format),
             "second capped": comparison.share_capped.map("{:.0%}".format),
-            "products a point": comparison["products"].map(_number),
+            "products a point": comparison["products"].map(number),
             "not converged": comparison.unconverged.map("{:.1%}".format),
             "images": comparison.images,
         }
@@ -84,17 +86,18 @@ def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
         {
             "cell": bounds.cell.map(named),
             "target": bounds.target.map(of_target),
-            "CLEVER": bounds.score.map(_number),
-            "smallest distance": bounds.distance.map(_number),
+            "CLEVER": bounds.score.map(number),
+            "smallest distance": bounds.distance.map(number),
             "CLEVER / distance": [
-                _with_interval(*row) for row in bounds[["ratio", "ratio_low", "ratio_high"]].to_numpy()
+                with_interval(*row) for row in bounds[["ratio", "ratio_low", "ratio_high"]].to_numpy()
             ],
-            "median": bounds.median_ratio.map(_number),
+            "median": bounds.median_ratio.map(number),
             "at distance 0": bounds.at_zero,
             "rank correlation": ["" if np.isnan(value) else f"{value:.2f}" for value in bounds.rank_correlation],
             "CLEVER above": _shares(share),
             "attack found": bounds.found.map("{:.0%}".format),
         }
+        | {title: bounds[of].map(percentage) for of, title in RATES.items() if of in bounds}
     )
 
 
@@ -108,7 +111,7 @@ def judged(evidence: pd.DataFrame) -> pd.DataFrame:
             "norm": evidence.norm,
             "score": evidence.kind.map(named),
             "images above": _shares(share),
-            "score / distance, median": evidence.median_ratio.map(_number),
+            "score / distance, median": evidence.median_ratio.map(number),
             "at distance 0": evidence.at_zero,
             "gradients a score": evidence.gradients.map("{:.0f}".format),
         }
@@ -157,9 +160,16 @@ def _shares(share: pd.DataFrame) -> list[str]:
     ]
 
 
-def _number(value: float) -> str:
+def percentage(value: float) -> str:
+    """A percentage, empty where there is none."""
+    return "" if np.isnan(value) else f"{value:.0%}"
+
+
+def number(value: float) -> str:
+    """Three digits."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def _with_interval(value: float, low: float, high: float) -> str:
-    return f"{_number(value)} [{_number(low)}, {_number(high)}]" if not np.isnan(low) else _number(value)
+def with_interval(value: float, low: float, high: float) -> str:
+    """A number and its interval, where it has one."""
+    return f"{number(value)} [{number(low)}, {number(high)}]" if not np.isnan(low) else number(value)

@@ -35,8 +35,9 @@ class Report:
     """What one process last told of its work on one cell.
 
     ``images``: of the cell. ``shard``, ``shards``, ``together``: which of them are this process's. ``done``: how many
-    of these are finished, in their order. ``work``: points or attacks computed, in ``seconds``; ``per_image``: what an
-    image takes. ``born``: when the process began; ``ended``: how, or nothing yet. Times are seconds since 1970.
+    of these are finished, in their order. ``work``: points or attacks computed, in ``seconds``, of which ``sampling``
+    are those at the points; ``per_image``: what an image takes. ``born``: when the process began; ``ended``: how, or
+    nothing yet. Times are seconds since 1970.
     """
 
     images: int
@@ -53,6 +54,7 @@ class Report:
     done: int = 0
     work: int = 0
     seconds: float = 0.0
+    sampling: float = 0.0
     ended: str = ""
 
     @property
@@ -118,6 +120,10 @@ class Progress:
         self.report.work += work
         self._done(work)
 
+    def spend(self, seconds: float) -> None:
+        """So many more seconds of the network at the points."""
+        self.report.sampling += seconds
+
     def find(self, work: int) -> None:
         """So much more was in the store."""
         self.from_store += work
@@ -136,13 +142,16 @@ class Progress:
         """What all processes that have told of this cell in the store have computed, interrupted ones and this one too.
 
         ``work``: points or attacks; ``seconds``: of the processes that computed some, added up, to their last report,
-        so that of a killed one up to 10 are missing. Cells that share all their work share the numbers; what the run
-        of another cell left in the store is not in them.
+        so that of a killed one up to 10 are missing; ``sampling``: those at the points alone. Cells that share all
+        their work share the numbers; what the run of another cell left in the store is not in them.
         """
         self._write()
         heard = [report for report in reports(self.path.parent) if report.work]
-        seconds = sum(report.seconds for report in heard)
-        return {"work": sum(report.work for report in heard), "seconds": round(seconds, 1), "processes": len(heard)}
+        work, seconds, sampling = (
+            sum(getattr(report, of) for report in heard) for of in ("work", "seconds", "sampling")
+        )
+        told = {"work": work, "seconds": round(seconds, 1), "processes": len(heard)}
+        return told | ({"sampling": round(sampling, 3)} if sampling else {})
 
     def say(self, message: str) -> None:
         """A line for the terminal, through the sweep's one writer where there is one."""

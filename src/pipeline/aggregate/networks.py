@@ -1,0 +1,113 @@
+"""Networks beside each other: does CLEVER order them as attacks do?"""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from pipeline.shared.statistics import interval
+
+KEY = ["id", "norm", "target"]
+"""What all networks must have a score and a distance of: the target class may be another one for each."""
+
+
+def beside_each_other(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """One row for each norm, target, kind of score and network that was scored and attacked; empty for one network.
+
+    A ``kind`` is what the networks' cells have in common: their names without the network's. ``images``: those of which
+    all networks of the kind have a score and a finite distance, both positive. Over these, ``score`` and ``distance``
+    are geometric means with their intervals. ``accuracy``: of the network's cell.
+    """
+    summary, kinds = [], _names(cells)
+    accuracy = {
+        (network, kinds[cell]): right
+        for cell, network, right in zip(cells.cell, cells.network, cells.accuracy, strict=True)
+    }
+    for (kind, norm, target), scores, distances in _kinds(rows, cells):
+        usable = _positive(scores) & _positive(distances)
+        for network in scores.columns if usable.any() else ():
+            of_network = {"network": network, "kind": kind, "norm": norm, "target": target, "images": int(usable.sum())}
+            of_network["accuracy"] = accuracy[network, kind]
+            for name, table in (("score", scores), ("distance", distances)):
+                logs = np.log(table.loc[usable, network].to_numpy())
+                low, high = np.exp(interval(logs, seed))
+                of_network |= {name: np.exp(logs.mean()), f"{name}_low": low, f"{name}_high": high}
+            summary.append(of_network)
+    return pd.DataFrame(summary)
+
+
+def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """One row for each norm, target and kind of score (`beside_each_other`).
+
+    ``by_score``, ``by_attack``: the networks from the least to the most robust, by the geometric mean of scores and of
+    distances. ``tau``: Kendall's rank correlation (b, for ties) of the networks' scores with their distances, image by
+    image, its mean over ``images`` with its interval; an image without it (all scores equal) is left out. ``same``:
+    the share of the images with tau 1. ``tau_within``: that of the images' scores with their distances, of one network
+    at a time, its mean over the networks.
+    """
+    table, found = beside_each_other(rows, cells, seed), []
+    for (kind, norm, target), scores, distances in _kinds(rows, cells):
+        means = table[(table.kind == kind) & (table.norm == norm) & (table.target == target)] if len(table) else table
+        if means.empty:
+            continue
+        taus = np.array([_tau(scores.loc[image], distances.loc[image]) for image in scores.index])
+        taus = taus[~np.isnan(taus)]
+        low, high = interval(taus, seed) if len(taus) else (np.nan, np.nan)
+        found.append(
+            {
+                "kind": kind,
+                "norm": norm,
+                "target": target,
+                "by_score": " < ".join(means.sort_values("score", kind="stable").network),
+                "by_attack": " < ".join(means.sort_values("distance", kind="stable").network),
+                "images": len(taus),
+                "tau": taus.mean() if len(taus) else np.nan,
+                "tau_low": low,
+                "tau_high": high,
+                "same": (taus > 1 - 1e-9).mean() if len(taus) else np.nan,
+                "tau_within": np.nanmean([_tau(scores[name], distances[name]) for name in scores.columns]),
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def _kinds(rows: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame, pd.DataFrame]]:
+    """For each kind, norm and target of several networks: scores and distances, a row an image, a column a network."""
+    kinds = _names(cells)
+    attacked = rows[rows.distance.notna()].assign(kind=lambda table: table.cell.map(kinds))
+    found = []
+    for kind_, norm, target in product(*(attacked[of].unique() for of in ("kind", "norm", "target"))):
+        part = attacked[(attacked.kind == kind_) & (attacked.norm == norm) & (attacked.target == target)]
+        scores, distances = (
+            part.pivot_table(index="id", columns="network", values=of, sort=False).dropna()
+            for of in ("score", "distance")
+        )
+        if scores.shape[1] > 1 and len(scores):
+            found.append(((kind_, norm, target), scores, distances.loc[scores.index]))
+    return found
+
+
+def _names(cells: pd.DataFrame) -> dict[str, str]:
+    """The kind of each cell: its name without its network's, and of those left without any what the others are not."""
+    kinds = {
+        str(cell): "-".join(part for part in str(cell).split("-") if part != network)
+        for cell, network in zip(cells.cell, cells.network, strict=True)
+    }
+    switched = next((kind.removeprefix("no_") for kind in kinds.values() if kind.startswith("no_")), None)
+    orders = dict(zip(cells.cell, cells.order, strict=True))
+    return {cell: kind or switched or str(orders[cell]) for cell, kind in kinds.items()}
+
+
+def _positive(table: pd.DataFrame) -> NDArray[np.bool_]:
+    values = table.to_numpy(np.float64)
+    usable: NDArray[np.bool_] = (np.isfinite(values) & (values > 0)).all(axis=1)
+    return usable
+
+
+def _tau(scores: "pd.Series[float]", distances: "pd.Series[float]") -> float:
+    """Kendall's, b; NaN where either does not vary."""
+    if min(scores.nunique(), distances.nunique()) < 2:
+        return np.nan
+    return float(kendalltau(scores.to_numpy(), distances.to_numpy()).statistic)

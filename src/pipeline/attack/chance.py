@@ -1,0 +1,106 @@
+"""Random defenses under attack: over which draws gradients are averaged, and how success is counted."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from clever.bpda import BPDA, Defended, transformed
+from clever.checks import is_number, whole
+from clever.choice import Choice
+from clever.draws import Random
+from clever.ensemble import TOGETHER, Expectation
+from clever.errors import InputError
+
+Images = Float[Tensor, "row channel height width"]
+
+JUDGES, UNSEEN, STEPS = 1_000_000, 2_000_000, 3_000_000
+"""The first draw of those that count success, of those that nothing of the search depends on, and of fresh gradients:
+so far up that a cell's own draws are none of them, and the same for all cells with one random transformation."""
+
+
+class Eot(Choice):
+    """Which draws the attack's gradients are averaged over (expectation over transformation, Athalye et al. 2018).
+
+    ``same``: those of the classifier attacked. ``fresh``: as many others, new ones at every step.
+    """
+
+    SAME = "same"
+    FRESH = "fresh"
+
+
+@dataclass(frozen=True)
+class Chance:
+    """When an image counts as adversarial for a random defense: more than the share ``threshold`` of ``draws`` fresh
+    draws, each a classifier by itself, take it for the target class. One half: the majority. ``eot``: `Eot`.
+    `InputError` for no draws and a threshold outside [0, 1).
+    """
+
+    eot: str = Eot.SAME
+    draws: int = 50
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        Eot.named(self.eot)
+        whole("attack.draws", self.draws, 1, UNSEEN - JUDGES)
+        if not is_number(self.threshold) or not 0 <= self.threshold < 1:
+            raise InputError(
+                f"attack.threshold is {self.threshold!r}: it must be a share from 0 up and less than 1, of which an "
+                "adversarial image must have more"
+            )
+
+
+def randomness(network: nn.Module) -> Random | None:
+    """The random transformation of which the network shows some draws, or one; None where nothing is random."""
+    defense = network.defense if isinstance(network, Defended) else None
+    if isinstance(defense, Expectation):
+        return defense.transformation
+    return defense if isinstance(defense, Random) and defense.drawn(0) != defense.drawn(1) else None
+
+
+class Jury:
+    """Fresh draws of a random defense, from the draw ``first`` on, that judge images one by one.
+
+    ``forwards``: the passes of each row that they have taken.
+    """
+
+    def __init__(self, network: Defended, transformation: Random, chance: Chance, first: int = JUDGES) -> None:
+        self.network, self.chance, self.forwards = network.network, chance, 0
+        self.views = [transformation.drawn(first + index) for index in range(chance.draws)]
+
+    def rate(self, images: Images, targets: Tensor) -> Float[Tensor, " row"]:
+        """The share of the draws whose classifier takes each image for its target class, with finite logits."""
+        votes = images.new_zeros(len(images))
+        with torch.no_grad():
+            for start in range(0, len(self.views), TOGETHER):
+                views = self.views[start : start + TOGETHER]
+                logits = self.network(torch.cat([transformed(images, view) for view in views]))
+                right: Bool[Tensor, " view"] = logits.isfinite().all(1) & (
+                    logits.argmax(1) == targets.repeat(len(views))
+                )
+                votes += right.view(len(views), -1).sum(0)
+        self.forwards += len(self.views)
+        return votes / len(self.views)
+
+    def convinced(self, rate: Float[Tensor, " row"]) -> Bool[Tensor, " row"]:
+        """Whether that is enough."""
+        return rate > self.chance.threshold
+
+
+class Fresh(nn.Module):
+    """The classifier behind a random defense, each time over draws that it has never shown before."""
+
+    def __init__(self, network: Defended, transformation: Random) -> None:
+        super().__init__()
+        defense = network.defense
+        self.classifier, self.turn = network, 0
+        self.expectation = defense if isinstance(defense, Expectation) else Expectation(transformation, draws=1)
+
+    def forward(self, images: Images) -> Float[Tensor, "row class"]:
+        """Logits over the next draws, with the derivative that the classifier itself has."""
+        network, draws = self.classifier, self.expectation.draws
+        defense = replace(self.expectation, first=STEPS + self.turn * draws)
+        self.turn += 1
+        bpda = isinstance(network.transformation, BPDA)
+        return Defended(network.network, defense, bpda=bpda, backward=network.backward)(images)  # type: ignore[no-any-return]

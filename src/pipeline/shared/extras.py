@@ -1,0 +1,97 @@
+"""The tables that some experiments have and others have not, as text: their file's name, title and columns."""
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from pipeline.shared.printed import UNITS, named, number, of_target, percentage, with_interval
+
+
+def defenses(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `pipeline.aggregate.defenses`."""
+    return pd.DataFrame(
+        {
+            "cell": table.cell.map(named),
+            "norm": table.norm,
+            "target": table.target.map(of_target),
+            "right on": table.accuracy.map("{:.1%}".format),
+            "CLEVER": table["mean"].map(number),
+            "ratio": [with_interval(*row) for row in table[["ratio", "ratio_low", "ratio_high"]].to_numpy()],
+            "pairs": table.pairs,
+            "smallest distance": table.distance.map(number),
+            "attack found": table.found.map(percentage),
+            "rate": table.rate.map(percentage),
+            "rate, unseen draws": table.rate_unseen.map(percentage),
+            "ms a gradient": table.gradient.map(number),
+        }
+    )
+
+
+def draws(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `pipeline.aggregate.draws`."""
+    return pd.DataFrame(
+        {
+            "network": table.network.map(named),
+            "defense": table.defense.map(named),
+            "norm": table.norm,
+            "target": table.target.map(of_target),
+            "score": table.way.map({"expectation": "of the mean over", "worst": "worst of single draws"}),
+            "draws": table.draws,
+            "mean": table["mean"].map(number),
+            "spread": table.spread.map(number),
+            "smallest": table.low.map(number),
+            "largest": table.high.map(number),
+            "sets of draws": table.sets,
+            "images": table.images,
+        }
+    )
+
+
+def networks(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `pipeline.aggregate.networks.beside_each_other`."""
+    return pd.DataFrame(
+        {
+            "network": table.network.map(named),
+            "right on": table.accuracy.map("{:.1%}".format),
+            "score": table.kind.map(named),
+            "norm": table.norm,
+            "target": table.target.map(of_target),
+            "CLEVER": [with_interval(*row) for row in table[["score", "score_low", "score_high"]].to_numpy()],
+            "smallest distance": [
+                with_interval(*row) for row in table[["distance", "distance_low", "distance_high"]].to_numpy()
+            ],
+            "images": table.images,
+        }
+    )
+
+
+def agreement(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `pipeline.aggregate.networks.agreement`."""
+    return pd.DataFrame(
+        {
+            "score": table.kind.map(named),
+            "norm": table.norm,
+            "target": table.target.map(of_target),
+            "by CLEVER": table.by_score.map(named),
+            "by attacks": table.by_attack.map(named),
+            "Kendall's tau": [with_interval(*row) for row in table[["tau", "tau_low", "tau_high"]].to_numpy()],
+            "same order": table.same.map(percentage),
+            "images": table.images,
+            "tau within a network": table.tau_within.map(number),
+        }
+    )
+
+
+EXTRAS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
+    "defenses": (f"What each defense gives and costs, {UNITS}", defenses),
+    "draws": (f"Scores by the number of draws, {UNITS}", draws),
+    "networks": (f"Networks beside each other, geometric means, {UNITS}", networks),
+    "agreement": ("Order of the networks: by CLEVER, and by attacks, image by image", agreement),
+}
+"""By the name of the file."""
+
+
+def sections(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Those that are there and not empty, by their titles, as `pipeline.shared.printed.sections`."""
+    there = [name for name in EXTRAS if name in tables and len(tables[name])]
+    return {EXTRAS[name][0]: EXTRAS[name][1](tables[name]) for name in there}
