@@ -93,8 +93,9 @@ def closure(*modules: str) -> set[Path]:
 
 
 def named_by(group: str) -> set[str]:
-    """The pipeline's modules that a group of the configuration names with _target_."""
+    """The pipeline's modules that a group of the configuration names with _target_, but for those of a training."""
     texts = (path.read_text() for path in (ROOT / "conf" / group).rglob("*.yaml"))
+    texts = (re.sub(r"^hardening:\n(?: .*\n)*", "", text, flags=re.MULTILINE) for text in texts)
     return {name for text in texts for name in re.findall(r"_target_: (pipeline[\w.]+)\.\w+$", text, re.MULTILINE)}
 
 
