@@ -11,7 +11,7 @@ CELLS = pd.DataFrame(
     {
         "cell": ["plain", "gauge"],
         "defense": "{jpeg}",
-        "label": "JPEG",
+        "transformation": "JPEG",
         "kind": ["first_order", "gauge, path"],
     }
 )
@@ -38,7 +38,9 @@ def rows(**changes: object) -> pd.DataFrame:
             )
         ]
     )
-    return table.assign(network="net", norm="L2", predicted=7, n_batches=5, n_samples=4, gradients=30).assign(**changes)
+    return table.assign(network="net", norm="L2", predicted=7, label=7, n_batches=5, n_samples=4, gradients=30).assign(
+        **changes
+    )
 
 
 def test_the_strongest_attack_of_all_cells_judges_every_score() -> None:

@@ -40,3 +40,18 @@ def test_a_score_on_the_path_is_below_the_distance(defense: object) -> None:
     assert all(one.score <= other.score for one, other in zip(held, free, strict=True))
     assert [score.on_path for score in held] == [one.score < other.score for one, other in zip(held, free, strict=True)]
     assert not any(score.on_path for score in free)
+
+
+def test_behind_jpeg_there_is_a_path_too() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(8 * 16 * 16, 4)]
+    network = clever.Defended(nn.Sequential(*layers).requires_grad_(False), clever.JPEG())
+    images = clever.PNG()(torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1)))
+    few = clever.Settings(n_batches=1, n_samples=2, radius={"L2": 2.0}, estimator="maximum")
+    found = [
+        path_maxima(network, images[subject.index], subject, clever.Gauge(), {Norm.L2: 2.0})
+        for subject in subjects(network, images, ["top2"], few)
+    ]
+    assert all(path.maxima for path in found)
+    distances = torch.tensor([distance for path in found for distance in path.distances.values()])
+    assert float(distances.median()) < 0.6

@@ -36,7 +36,7 @@ CELLS = pd.DataFrame(
     {
         "cell": ["L2_1", "L2_2", "second"],
         "defense": "{}",
-        "label": "Identity",
+        "transformation": "Identity",
         "kind": ["first_order", "first_order", "second_order"],
         "order": ["first_order", "first_order", "second_order"],
         "bpda": True,
@@ -56,7 +56,7 @@ def rows() -> pd.DataFrame:
             "distance": [0.8, 0.9, 0.8, 0.9, 0.8],
         }
     )
-    return table.assign(network="net", norm="L2", predicted=0, target="top2", target_class=1)
+    return table.assign(network="net", norm="L2", predicted=0, label=5, target="top2", target_class=1)
 
 
 def test_cells_of_several_radii_make_a_curve_and_a_table() -> None:

@@ -29,7 +29,7 @@ def over_radius(margin: float, radii: Numbers, constants: Numbers) -> Numbers:
 def self_consistent(scores: Numbers) -> float:
     """The largest score over the radius, at about the R where g / L(R) = R.
 
-    Below it R is the bound, beyond it g / L(R). The tightest score, and the least
-    reliable: the smaller the ball, the more of its steepest places samples miss.
+    Below it R is the bound, beyond it g / L(R). The tightest score, and the least reliable: the smaller the ball, the
+    more of its steepest places samples miss.
     """
     return float(np.max(scores))

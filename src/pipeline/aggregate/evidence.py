@@ -19,22 +19,22 @@ def kind(order: str, sampling: dict[str, object], backward: str) -> str:
 
 
 def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """One row for each network, defense, norm and kind of score that was attacked.
+    """One row for each network, defense, norm and cell that was attacked, ``kind`` the kind of its scores.
 
-    ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: ``cell``, ``defense``, ``label`` (its
-    name for people), ``kind``, of cells with true gradients or BPDA. Every score is judged by the nearest image found
-    in any cell of its network and defense for the same image, norm and target class: the strongest attack, not the one
-    that made a path. The unit is the image: ``exceeding`` counts those with a score above for any target,
+    ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: ``cell``, ``defense``, ``transformation``
+    (its name for people), ``kind``, of cells with true gradients or BPDA. Every score is judged by the nearest image
+    found in any cell of its network and defense for the same image, norm and target class: the strongest attack, not
+    the one that made a path. The unit is the image: ``exceeding`` counts those with a score above for any target,
     ``share_exceeding`` has its exact binomial interval. ``median_ratio``: of score over distance, over targets and
     images at a positive and finite distance; ``at_zero``: images at distance 0. ``gradients``: of a score, in the mean.
     """
-    known = rows[rows.distance.notna()].merge(cells[["cell", "defense", "label", "kind"]], on="cell")
+    known = rows[rows.distance.notna()].merge(cells[["cell", "defense", "transformation", "kind"]], on="cell")
     if "gradients" not in known:  # tables from before there was this column are of sampling alone
         known = known.assign(gradients=known.n_batches * known.n_samples)
     same = [*BY, "id", "predicted", "target_class"]
     known["distance"] = known.groupby(same).distance.transform("min")
     found = []
-    for (network, _, norm, what), group in known.groupby([*BY, "kind"], sort=False):
+    for (network, _, norm, cell), group in known.groupby([*BY, "cell"], sort=False):
         above = (group.score > group.distance).groupby(group.id).any()
         low, high = share_interval(int(above.sum()), len(above))
         ratios = log_ratio(group.score, group.distance)
@@ -42,9 +42,10 @@ def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
         found.append(
             {
                 "network": network,
-                "defense": group.label.iloc[0],
+                "defense": group.transformation.iloc[0],
                 "norm": norm,
-                "kind": what,
+                "kind": group.kind.iloc[0],
+                "cell": cell,
                 "images": len(above),
                 "exceeding": int(above.sum()),
                 "share_exceeding": above.mean(),

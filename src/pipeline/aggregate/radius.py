@@ -18,9 +18,9 @@ def curves(rows: pd.DataFrame, cells: pd.DataFrame, sampling: dict[str, dict[str
     A curve is an image, norm and target class of one network, defense and kind of score, with several radii.
     ``sampling``: the settings of each cell. First order and gauge: of second order there is no such formula of L alone.
     """
-    columns = [*SAME, "label", "sampled", "score", "distance"]
+    columns = [*SAME, "transformation", "sampled", "score", "distance"]
     chosen = cells[cells.bpda & (cells.order != "second_order")]
-    known = rows.merge(chosen[["cell", "defense", "label", "kind"]], on="cell")
+    known = rows.merge(chosen[["cell", "defense", "transformation", "kind"]], on="cell")
     if "constant" not in known or known.empty:  # tables from before there was this column
         return pd.DataFrame(columns=columns)
     known["sampled"] = [sampling[cell]["radius"][norm] for cell, norm in zip(known.cell, known.norm, strict=True)]
@@ -40,10 +40,10 @@ def radii(over: pd.DataFrame) -> pd.DataFrame:
     ``median_ratio`` of score over distance.
     """
     best = over.groupby(SAME, sort=False, as_index=False).agg(
-        label=("label", "first"), score=("score", self_consistent), distance=("distance", "first")
+        transformation=("transformation", "first"), score=("score", self_consistent), distance=("distance", "first")
     )
     found = []
-    by = ["network", "label", "kind", "norm"]
+    by = ["network", "transformation", "kind", "norm"]
     for part in (over, best.assign(sampled=np.nan)) if len(over) else ():
         for (network, defense, kind, norm, radius), group in part.groupby([*by, "sampled"], sort=False, dropna=False):
             attacked = group[group.distance.notna()]

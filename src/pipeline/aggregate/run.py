@@ -88,7 +88,7 @@ def _about(told: dict[str, dict[str, Any]]) -> pd.DataFrame:
             runs[name] = run
     columns = {column: [run[column] for run in runs.values()] for column in OF_RUN}
     about = pd.DataFrame({"cell": list(runs)} | columns)
-    about["label"] = about.defense.map(_labelled)
+    about["transformation"] = about.defense.map(_labelled)
     about["kind"] = [kind(run["order"], run["sampling"], run.get("backward", "identity")) for run in runs.values()]
     about["defense"] = about.defense.map(json.dumps)
     about.insert(1, "baseline", about.cell.map(baselines(about)))

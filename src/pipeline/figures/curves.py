@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.style import COLOURS, figure, plain_numbers
+from pipeline.figures.style import COLOURS, colour, figure, plain_numbers
 from pipeline.shared.printed import named
 
 DASHES = ("-", "--", "-.", ":")
@@ -29,9 +29,7 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
                 for place, cell in enumerate(of_defense.cell):
                     scores = of_norm[of_norm.cell == cell].groupby("id").score.min()
                     kind = _kind(cell, of_defense.order.iloc[place])
-                    axes.ecdf(
-                        scores, complementary=True, color=COLOURS[1 + place * 2], ls=DASHES[place % 4], label=kind
-                    )
+                    axes.ecdf(scores, complementary=True, color=colour(1 + place * 2), ls=DASHES[place % 4], label=kind)
                 axes.set_title(named(of_defense.cell.iloc[0].partition("-")[0]), fontsize=9)
                 axes.set_xlabel(f"ε, {norm} norm\n([0,1] pixel units)")
             values = of_norm[["score", "distance"]].to_numpy()

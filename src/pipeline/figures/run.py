@@ -53,7 +53,10 @@ def run(config: DictConfig) -> None:
     curves.draw(folder, every[every.distance.notna()], about[about.bpda])
     if (tables / "radius.csv").is_file():
         over = pd.read_csv(tables / "radius.csv", dtype=text)
-        radius.draw(folder, over[(over.network == about.network.iloc[0]) & (over.label == about.label.iloc[0])])
+        radius.draw(
+            folder,
+            over[(over.network == about.network.iloc[0]) & (over.transformation == about.transformation.iloc[0])],
+        )
     about = about[about.order == about.order.iloc[0]]
     every, summary = (table[table.cell.isin(about.cell)] for table in (every, summary))
     baseline, straight = about.cell.iloc[0], list(about[about.bpda].cell)
