@@ -21,7 +21,7 @@ Rows = Float[Tensor, " row"]
 HALVINGS = 12
 """Of a bisection: what it finds is exact to a 4000th of where it started."""
 
-OUTWARD = (1.02, 1.05, 1.1, 1.2, 1.5, 2.0)
+OUTWARD = (1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0)
 """Times the change."""
 
 
@@ -126,8 +126,12 @@ def walk(nearest: Nearest, steps: int, scale: float) -> None:
 
 
 def further(nearest: Nearest, images: Images) -> None:
-    """The same ways beyond these images: at the boundary of the mean, half of a random network's draws are against."""
+    """Beyond these images on the same ways, until something is found: at the boundary of the mean, half of a random
+    network's draws are against.
+    """
     for factor in OUTWARD:
+        if bool(nearest.distance.isfinite().all()):
+            break
         nearest.offer(nearest.originals + factor * (images - nearest.originals))
 
 

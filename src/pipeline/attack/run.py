@@ -39,11 +39,17 @@ from clever import (
     total_variation,
     transforms,
 )
-from clever.bpda import Defended
+from clever.bpda import Defended, Transformation
 from clever.checks import flag
+from clever.ensemble import Expectation
+from clever.errors import InputError
+from clever.median import Median
 from clever.models import frozen
+from clever.noise import Noise
 from clever.norms import Norm
+from clever.separable import Crop, GaussianBlur, ResizePad
 from clever.subjects import Subject
+from clever.transforms import parts
 from pipeline.attack import attacks, chance, codec, refine, regions, strength
 from pipeline.attack.attacks import Found, smallest_distances
 from pipeline.attack.chance import Chance, randomness
@@ -66,6 +72,11 @@ DECIDING = (
     *(total_variation, transforms),
 )
 """The modules that decide a distance, given the network."""
+
+
+AUTO = "auto"
+"""Of ``attack.bpda``: BPDA for all defenses that are not `derivable`."""
+DERIVABLE = (GaussianBlur, Crop, ResizePad, Noise, Median)
 
 
 def run(config: DictConfig) -> None:
@@ -212,8 +223,18 @@ def asked(config: DictConfig) -> DictConfig:
 
 def attacked_of(config: DictConfig, network: Defended) -> Defended:
     """The classifier attacked: the same one whatever the cell's scores go back through."""
-    substitute = backward_of(config.attack.backward, network.defense) if config.attack.bpda else None
-    return Defended(network.network, network.defense, bpda=config.attack.bpda, backward=substitute)
+    bpda = not derivable(network.defense) if config.attack.bpda == AUTO else config.attack.bpda
+    substitute = backward_of(config.attack.backward, network.defense) if bpda else None
+    return Defended(network.network, network.defense, bpda=bpda, backward=substitute)
+
+
+def derivable(defense: Transformation) -> bool:
+    """Whether the defense is known to have a derivative that leads somewhere and costs little: then it is the better
+    one to attack with, above all where pixels are moved, of which the identity knows nothing.
+    """
+    if isinstance(defense, Expectation):
+        return derivable(defense.transformation)
+    return bool(parts(defense)) and all(isinstance(part, DERIVABLE) for part in parts(defense))
 
 
 def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
@@ -239,8 +260,9 @@ def told_by(config: DictConfig, network: Defended) -> dict[str, object]:
 
 def checked(config: DictConfig) -> tuple[Strength, Chance, int]:
     """The settings of the attack, checked: how hard to try, what counts behind chance, how many images at once."""
-    for name in ("eight_bits", "bpda"):
-        flag(f"attack.{name}", config.attack[name])
+    flag("attack.eight_bits", config.attack.eight_bits)
+    if config.attack.bpda not in (True, False, AUTO):
+        raise InputError(f"attack.bpda is {config.attack.bpda!r}: it must be true, false or {AUTO}")
     hard = strength_of(config)
     for norm in listed(config.attack.norms, "attack.norms"):
         check_method(hard, Norm.named(str(norm)))
