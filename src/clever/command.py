@@ -129,7 +129,7 @@ def _named(name: str) -> nn.Module:
         there = ", ".join(sorted(known for known, value in vars(found).items() if callable(value) and known[0] != "_"))
         raise InputError(f"--model {name}: {module} has no {attribute}; it has {there or 'nothing to call'}")
     network = getattr(found, attribute)
-    network = network if isinstance(network, nn.Module) else network()
+    network = network() if callable(network) and not isinstance(network, nn.Module) else network
     if not isinstance(network, nn.Module):
         raise InputError(f"--model {name} gives a {type(network).__name__}: it must be or make a torch.nn.Module")
     return network
