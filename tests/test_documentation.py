@@ -21,11 +21,6 @@ CHECKS = re.compile(r"raise InputError|raise NotFinite|\b(?:whole|flag|_?check|c
 """What refuses input."""
 TAKES_IMAGES = re.compile(r"images: |\bImages\b|\bradius: |channel height width|Settings\(")
 """Whoever takes images or a radius says in which units."""
-OWED: set[str] = {
-    *("BitDepth", "Chain", "FirstOrder", "Identity", "JPEG", "PNG", "Quantize"),  # units, or what they refuse
-    *("Ball", "paper", "pixelwise", "reference_code"),
-}
-"""Names whose docstrings leave something out. A name whose docstrings no longer do is to be taken out of here."""
 
 
 def members(value: object) -> Iterator[tuple[str, object]]:
@@ -66,7 +61,7 @@ def test_docstrings_say_what_is_refused_and_in_which_units_images_are(name: str)
         missing.append("InputError: what is refused")
     if TAKES_IMAGES.search(does(value)) and not re.search(r"\[0,1\]|pixel", said(value)):
         missing.append("units: [0,1] pixels")
-    assert bool(missing) == (name in OWED), f"{name}: {missing or 'nothing is missing any more'}"
+    assert not missing, f"{name}: {missing}"
 
 
 def test_the_reference_has_every_public_name() -> None:

@@ -16,6 +16,7 @@ import pytest
 import torch
 import torchvision
 
+from clever import record
 from conftest import TINY, Project, stored_points
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, train
@@ -193,6 +194,12 @@ def test_what_a_run_writes(project: Project) -> None:
     assert np.allclose(np.load(project.folder / "run" / "maxima.npy").max(1), table.end_point_sample_maximum)
     assert set(table.cell) == {"jpeg"}
     assert (table.predicted == table.label).all()
+    told = json.loads((project.folder / "run" / "scores.json").read_text())
+    assert [one["score"] for one in told["scores"]] == pytest.approx(list(table.score))
+    assert [one["name"] for one in told["scores"]] == list(table.id)
+    assert told["run"]["network"]["name"] == "small_densenet"
+    assert told["run"]["defense"].startswith("JPEG(quality=30")
+    pytest.importorskip("jsonschema").Draft202012Validator(record.schema()).validate(told)
     assert re.search(r"100%.*\d+/\d+", shown.stderr.replace("\r", "\n"))
 
 

@@ -235,7 +235,7 @@ class Cut(nn.Module):
         (lambda n, x: (Cut(), x, {}), "do not depend on the input"),
         (lambda n, x: (nn.Flatten(0), x, {}), r"returns \(108,\) for 1 images"),
         (lambda n, x: (n, x * 255, {}), r"in \[0,1\], with normalisation inside"),
-        (lambda n, x: (n, (x * 255).byte(), {}), r"in \[0,1\]"),
+        (lambda n, x: (n, (x * 255).int(), {}), r"int32: they must be floating-point numbers in \[0,1\], or uint8"),
         (lambda n, x: (n, x, {"targets": [7]}), "classes 0 to 6"),
         (lambda n, x: (n, x, {"targets": ["top3"]}), "unknown target 'top3': it must be one of top2, random, least"),
         (lambda n, x: (n, x, {"targets": []}), "no target"),

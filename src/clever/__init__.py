@@ -6,12 +6,13 @@
     settings = clever.paper(n_batches=50, n_samples=256)
     scores = clever.score(network, images, settings)
     second = clever.score(smooth_network, images, settings, order=clever.SecondOrder())    # twice differentiable only
-    table = pandas.DataFrame(score.row() for score in scores)
+    scores.to_csv("scores.csv"), scores.to_json("scores.json"), scores.to_frame(), scores.plot()
 
 Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a network that wants other numbers. Every
 score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee.
 """
 
+from clever.adapters import from_art, from_foolbox
 from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
@@ -31,7 +32,9 @@ from clever.orders import FirstOrder
 from clever.power_iteration import PowerIteration
 from clever.quilting import PatchBank, Quilting
 from clever.sampling import Ball, Law
-from clever.score import Score, score
+from clever.score import Score
+from clever.scores import Scores
+from clever.scoring import score
 from clever.second_order import SecondOrder
 from clever.separable import Crop, GaussianBlur, ResizePad
 from clever.settings import Reference, Settings, paper, reference_code
@@ -82,6 +85,7 @@ __all__ = [
     "ResizePad",
     "Rounding",
     "Score",
+    "Scores",
     "SecondOrder",
     "Seeded",
     "Settings",
@@ -90,6 +94,8 @@ __all__ = [
     "TVMinimization",
     "descend",
     "end_points",
+    "from_art",
+    "from_foolbox",
     "minimiser",
     "paper",
     "pixelwise",

@@ -79,7 +79,8 @@ def descend(
 def pixelwise(defense: Transformation) -> Transformation:
     """The pixelwise staircase p that a defense t begins with: t(x) depends on p(x) alone. Of JPEG, rounding to 8 bits.
 
-    The identity where it begins with none whose ``steps`` are known.
+    It maps images in [0,1] of any shape, pixel by pixel. The identity where t begins with none whose ``steps`` are
+    known; nothing is refused.
     """
     begun: list[Transformation] = []
     for part in parts(defense):

@@ -66,6 +66,9 @@ class FirstOrder:
     Defined for every network that autograd differentiates; of a `Defended` network with BPDA, CLEVER-BPDA, which is no
     estimate of a lower bound: the gradient is that of f at t(x), so that what is estimated is min(g / max ||grad f||),
     how far from t(x0) what f *sees* has to move, not how far the input has to (`clever.Gauge`).
+
+    The bound is min(g(x0) / L, R), in the norm whose dual is taken and in [0,1]-pixel units (Weng et al. 2018, arXiv
+    1801.10578, theorem 3.2): no perturbation below it changes the class if L is the true maximum, which is estimated.
     """
 
     @property

@@ -36,7 +36,10 @@ class Law(Choice):
 
 @dataclass(frozen=True)
 class Ball:
-    """The set of x with ||x - x0||_p <= radius, radius in [0,1]-pixel units, and the law of points in it."""
+    """The set of x with ||x - x0||_p <= radius, radius in [0,1]-pixel units, and the law of points in it.
+
+    `InputError` for a radius that is not positive and finite.
+    """
 
     norm: Norm
     radius: float

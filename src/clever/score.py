@@ -26,7 +26,7 @@ TARGETS: tuple[str | int, ...] = ("top2", "random", "least")
 NORMS: tuple[str, ...] = ("L1", "L2", "Linf")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Score:
     """One estimated lower bound of the distance to the nearest image that the network takes for the target class.
 
@@ -52,9 +52,14 @@ class Score:
     curvatures in Hessian-vector products. ``low`` and ``high``: the score for end points 1.96 standard errors above and
     below the estimated one (`EndPoint.standard_error`, which says how far to trust it), NaN where that error is not
     known.
+
+    ``image_index``: which of the images given; ``image``: the sha256 of its values; ``label``: its true class, None
+    where that was not told; ``predicted``: the class that is defended.
     """
 
+    image_index: int
     image: str
+    label: int | None
     predicted: int
     target: str
     target_class: int
@@ -83,14 +88,35 @@ class Score:
     maxima: NDArray[np.float32] = field(repr=False, compare=False)
 
     def row(self) -> dict[str, object]:
-        """A flat dictionary for a row of a pandas table, without the maxima; the end point's fields carry a prefix."""
-        flat = {name: value for name, value in vars(self).items() if name not in ("end_point", "diagnostics", "maxima")}
+        """A flat dictionary for a row of a table, without the maxima; the end point's fields carry a prefix.
+
+        ``label`` is in it only where it is known.
+        """
+        nested = ("end_point", "diagnostics", "maxima", *(["label"] if self.label is None else []))
+        flat = {name: value for name, value in vars(self).items() if name not in nested}
         point = vars(self.end_point)
         fit = {f"end_point_{name}" if name != "value" else "end_point": item for name, item in point.items()}
         return flat | fit | self.diagnostics
 
+    @property
+    def remarks(self) -> str:
+        """What keeps the number from being read as it is: capped, floored, ...; empty where nothing does."""
+        named = ("capped", "floored", "on_path", "vanishing", "already_changed")
+        return ", ".join(name.replace("_", " ") for name in named if getattr(self, name))
 
-def score(
+    @property
+    def interval(self) -> str:
+        """``low`` to ``high``, empty where they are not known."""
+        return f"{self.low:.3g} to {self.high:.3g}" if self.low == self.low else ""
+
+    def __repr__(self) -> str:
+        label = "" if self.label is None else f", label {self.label}"
+        interval, remarks = f" ({self.interval})" * bool(self.interval), f", {self.remarks}" * bool(self.remarks)
+        what = f"image {self.image_index}{label}: class {self.predicted} to {self.target_class} ({self.target})"
+        return f"<Score {what}, {self.norm} {self.score:.4g}{interval}{remarks}>"
+
+
+def scores_of(
     network: nn.Module,
     images: Float[Tensor, "image channel height width"] | Float[Tensor, "channel height width"],
     settings: Settings,
@@ -101,18 +127,7 @@ def score(
     labels: Sequence[int] | None = None,
     progress: bool = True,
 ) -> list[Score]:
-    """CLEVER of each image, target and norm (Weng et al. 2018, algorithm 1; of a `Defended` network, CLEVER-BPDA).
-
-    What is estimated is a lower bound of the distance to an adversarial image, but for a `Defended` network with BPDA
-    in first order: there it is one of the distance from t(x0) to what f must see (`Defended`).
-
-    ``network`` maps images in [0,1] to logits and may be any module, on any device, the images' own. ``targets``:
-    "top2", "random", "least", "untargeted" or class numbers. The predicted class is the one defended; with ``labels``,
-    the true classes, misclassified images are left out, as the papers do. ``order``: `FirstOrder` or `SecondOrder`. The
-    same arguments give the same numbers, and those of an image do not depend on which others there are. `InputError`
-    for what cannot be scored, before anything is sampled; `NotFinite` where NaN or infinity turns up in sampling.
-    `GradientMasking` is a warning, once a call.
-    """
+    """`clever.score` for images that are a tensor of the network's kind, on its device."""
     if not norms:
         raise InputError(f"no norm: choose from {', '.join(NORMS)}")
     images = images if images.ndim == 4 else images.unsqueeze(0)
@@ -141,7 +156,7 @@ def score(
             "clever.BPDA, whose backward pass is not zero; a network that ends in a saturated softmax or sigmoid "
             "should give its logits",
             GradientMasking,
-            stacklevel=2,
+            stacklevel=3,
         )
     return results
 
@@ -170,7 +185,9 @@ def score_subject(
             chosen = made[norm, label]
             results.append(
                 Score(
+                    image_index=subject.index,
                     image=subject.name,
+                    label=subject.label,
                     predicted=subject.predicted,
                     target=target,
                     target_class=label,

@@ -121,7 +121,11 @@ class Settings:
 
 
 def paper(**changes: Any) -> Settings:
-    """The setting of Weng et al. 2018 (ICLR): 500 batches of 1024 points uniform in a ball of radius 5, capped."""
+    """The setting of Weng et al. 2018 (ICLR, arXiv 1801.10578): 500 batches of 1024 points uniform in a ball, capped.
+
+    Its radius is 5 in every norm, in [0,1]-pixel units. ``changes``: other values of fields of `Settings`; `InputError`
+    for what that refuses.
+    """
     chosen: dict[str, Any] = dict(
         n_batches=500, n_samples=1024, radius=dict.fromkeys(Norm, 5.0), floor=False, estimator=Estimator.MLE
     )
@@ -129,7 +133,11 @@ def paper(**changes: Any) -> Settings:
 
 
 def reference_code(**changes: Any) -> Settings:
-    """What the authors' published program does where it differs from the papers."""
+    """What the authors' published program does where it differs from the papers (arXiv 1810.08640 and its code).
+
+    Points of one L2 ball of radius 3, clipped to [0,1], serve all norms; scores are not capped; the undefended network
+    names the classes. ``changes``: other values of fields of `Settings`; `InputError` for what that refuses.
+    """
     chosen: dict[str, Any] = dict(
         n_batches=500,
         n_samples=1024,

@@ -25,7 +25,8 @@ class Subject:
     ``index``: its place among the images given. ``name``: `image_name`. ``dimension``: of its numbers, as a point.
     ``gradients``: for each target class ``||grad g(x0)||_q`` in each norm q, in logits per unit of [0,1] pixel space.
     ``already_changed``: the classifier that is scored takes the image itself for another class than ``predicted``,
-    which the undefended one (`Reference`) named. The image itself stays where it is: of 50,000, the subjects are small.
+    which the undefended one (`Reference`) named. ``label``: its true class, where that was told. The image itself stays
+    where it is: of 50,000, the subjects are small.
     """
 
     index: int
@@ -36,6 +37,7 @@ class Subject:
     margins: dict[int, float]
     gradients: dict[int, dict[Norm, float]]
     already_changed: bool = False
+    label: int | None = None
 
     @property
     def classes(self) -> list[int]:
@@ -103,7 +105,7 @@ def subject_of(
         raise NotFinite(f"the derivative of the network is NaN or infinite at image {index} itself")
     gradients = {chosen: dict(zip(Norm, values, strict=True)) for chosen, values in zip(margins, norms, strict=True)}
     changed = classifier is not network and int(logits_of(network, image.unsqueeze(0), index)[0].argmax()) != predicted
-    return Subject(index, name, image.numel(), predicted, classes, margins, gradients, changed)
+    return Subject(index, name, image.numel(), predicted, classes, margins, gradients, changed, label)
 
 
 def image_name(image: Float[Tensor, "channel height width"]) -> str:

@@ -44,7 +44,7 @@ class Rounding(Choice):
 
 @dataclass(frozen=True)
 class Identity:
-    """No defense: t(x) = x."""
+    """No defense: t(x) = x, for images of any shape; outside [0,1], too."""
 
     def __call__(self, images: Images) -> Images:
         return images
@@ -52,7 +52,11 @@ class Identity:
 
 @dataclass(frozen=True)
 class Quantize:
-    """Rounding to ``levels`` evenly spaced values from 0 to 1: the staircase of Goodfellow (arXiv 1804.07870)."""
+    """Rounding to the nearest of n = ``levels`` values from 0 to 1: t(x) = round((n - 1) x) / (n - 1), pixel by pixel.
+
+    The staircase of Goodfellow (arXiv 1804.07870). Images of any shape, clipped to [0,1]. `InputError` for levels that
+    are not a whole number from 2 to 256.
+    """
 
     levels: int = 16
 
@@ -70,7 +74,10 @@ class Quantize:
 
 @dataclass(frozen=True)
 class PNG:
-    """Rounding to 8 bits, which is all that writing and reading a lossless file does."""
+    """Rounding to 8 bits, t(x) = round(255 x) / 255: all that writing and reading a lossless file does.
+
+    Images of any shape, clipped to [0,1].
+    """
 
     def __call__(self, images: Images) -> Images:
         return Quantize(256)(images)
@@ -85,7 +92,8 @@ class BitDepth:
     """The ``bits`` high bits of the 8 of a pixel.
 
     ``round`` takes the nearest of 2^bits evenly spaced levels from 0 to 1 (Xu et al. 2018, feature squeezing).
-    ``truncate`` is the authors' code: floor(255 x) with its low bits set to zero, over 255 (`Rounding`).
+    ``truncate`` is the authors' code: floor(255 x) with its low bits set to zero, over 255 (`Rounding`). Images of any
+    shape, clipped to [0,1]. `InputError` for bits that are not a whole number from 1 to 8, and for an unknown rounding.
     """
 
     bits: int = 3
@@ -133,10 +141,12 @@ SMALL = 48 * 48
 
 @dataclass(frozen=True)
 class JPEG:
-    """Compression as a file would be written and read.
+    """Compression as a file would be written and read (ITU-T T.81, as libjpeg computes it).
 
-    ``to_uint8`` says how [0,1] becomes 8 bits before the codec; the authors' code truncates (`Rounding`). Grey images
-    (one channel) and RGB images are possible, on any device. ``codec``: `Codec`.
+    Images (batch, channel, height, width) in [0,1], clipped to it; grey (one channel) or RGB, on any device.
+    ``quality``: libjpeg's scale of its standard tables, 1 to 100. ``subsampling`` of the two chroma channels: "4:4:4",
+    "4:2:2" or "4:2:0". ``to_uint8`` says how [0,1] becomes 8 bits before the codec; the authors' code truncates
+    (`Rounding`). ``codec``: `Codec`. `InputError` for other values of these, and for images of other channels.
     """
 
     quality: int = 75
@@ -166,7 +176,11 @@ class JPEG:
 
 @dataclass(frozen=True)
 class Chain:
-    """Several transformations, the first applied first."""
+    """Several transformations, the first applied first: t(x) = t_n(... t_1(x)), for images (batch, channel, height,
+    width) in [0,1].
+
+    `InputError` for none, and for an `Expectation` among them, which is no map of images.
+    """
 
     transformations: Sequence[Transformation]
 

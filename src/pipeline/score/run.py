@@ -9,7 +9,7 @@ import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from clever import ascent
+from clever import ascent, record
 from clever.bpda import Defended
 from clever.compute import Compute
 from clever.errors import InputError
@@ -25,14 +25,14 @@ from pipeline.shared.classifier import about_network, device
 from pipeline.shared.fingerprint import identity_of, of_order, versions
 from pipeline.shared.machine import machine
 from pipeline.shared.progress import Progress, about_cell
-from pipeline.shared.selection import Selection, described, settings_of
+from pipeline.shared.selection import Selection, described, listed, settings_of
 
 EXAMPLES = 5
 """Scored images that are kept as they are and behind the defense, for a figure."""
 
 
 def run(config: DictConfig) -> None:
-    """Writes scores.csv (a row an image, target and norm), maxima.npy, examples.npz and run.json.
+    """Writes scores.csv (a row an image, target and norm), scores.json, maxima.npy, examples.npz and run.json.
 
     A row of maxima.npy are the N_b maxima of a score, NaN at the end where a tolerance made do with fewer.
     """
@@ -154,6 +154,8 @@ class Job:
         for row, (_, score) in zip(maxima, scores, strict=True):
             row[: score.n_batches] = score.maxima
         artifacts.write_atomically(folder / "maxima.npy", lambda file: np.save(file, maxima))
+        named = [self._told_of(subject) | record.of_score(score) for subject, score in scores]
+        artifacts.write_json(folder / "scores.json", record.document(named, self._run(len(selection.subjects))))
         first = [subject.index for subject in selection.subjects[:EXAMPLES]]
         images = selection.prepared.images(first).to(selection.device)
         examples = {
@@ -165,6 +167,24 @@ class Job:
         artifacts.write_atomically(
             folder / "examples.npz", lambda file: np.savez_compressed(file, allow_pickle=False, **examples)
         )
+
+    def _told_of(self, subject: Subject) -> dict[str, object]:
+        """What the image is called, beside what `clever.record` says of its score."""
+        return {"name": self.selection.known(self.config, subject)["id"]}
+
+    def _run(self, count: int) -> dict[str, object]:
+        """How the scores came about, as `clever.record` describes it."""
+        selection = self.selection
+        example = selection.image(0).unsqueeze(0)
+        targets = listed(self.config.targets, "targets")
+        run = record.run_of(self.sampled, example, selection.settings, targets, selection.norms, self.order)
+        compute = {name: str(choice) for name, choice in vars(self.compute).items()}
+        return run | {
+            "images": {"count": count, "shape": list(example.shape[1:])},
+            "cell": self.config.cell,
+            "network": {**run["network"], "name": self.config.model.name},  # type: ignore[dict-item]
+            "compute": compute,
+        }
 
     def about(self, scores: list[tuple[Subject, Score]]) -> dict[str, object]:
         """What was run."""

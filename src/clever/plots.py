@@ -1,0 +1,72 @@
+"""Pictures of scores: those of many images, and the law that one score rests on. They need matplotlib."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.stats import weibull_max
+
+from clever.extras import extra
+from clever.norms import Norm
+from clever.score import Score
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00")
+"""Okabe and Ito's, told apart by the colour-blind; the markers tell them apart in grey."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DUAL = {Norm.L1: "L∞", Norm.L2: "L2", Norm.LINF: "L1"}
+
+
+def scores(found: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
+    """Score over image, a panel a norm, a marker a target; hollow where the score is capped.
+
+    Bars are the nominal 95 % interval, where it is known.
+    """
+    pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
+    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((s.norm, s.target) for s in found), strict=True))
+    places = {index: place for place, index in enumerate(dict.fromkeys(score.image_index for score in found))}
+    figure, panels = pyplot.subplots(
+        1, len(norms), figsize=(3.4 * len(norms), 2.8), squeeze=False, layout="constrained"
+    )
+    for panel, norm in zip(panels[0], norms, strict=True):
+        for k, target in enumerate(targets):
+            here = [s for s in found if (s.norm, s.target) == (norm, target) and np.isfinite(s.score)]
+            shift = 0.12 * (k - (len(targets) - 1) / 2)
+            for score in here:
+                known = np.isfinite(score.low) and np.isfinite(score.high)
+                low, high = (max(0, score.score - score.low), max(0, score.high - score.score)) if known else (0, 0)
+                panel.errorbar(
+                    places[score.image_index] + shift, score.score, [[low], [high]], capsize=2, lw=1, ls="",
+                    marker=MARKERS[k % 6], color=COLOURS[k % 6], mfc="none" if score.capped else None, ms=5,
+                )  # fmt: skip
+            panel.plot([], [], ls="", marker=MARKERS[k % 6], color=COLOURS[k % 6], label=target)
+        panel.set_xticks(list(places.values()), [names[index] if names else str(index) for index in places])
+        panel.tick_params(axis="x", rotation=45 if names else 0)
+        panel.set_xlabel("image")
+        panel.set_ylabel(f"{norm} score (pixel units)")
+        panel.set_ylim(bottom=0)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
+    drawn: Figure = figure
+    return drawn
+
+
+def fit(score: Score, axes: "Axes | None" = None) -> "Axes":
+    """The batch maxima as a histogram, the reverse Weibull density fitted to them, and the estimated end point."""
+    pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
+    axes = pyplot.subplots(figsize=(4.2, 2.8), layout="constrained")[1] if axes is None else axes
+    assert axes is not None
+    point, maxima = score.end_point, score.maxima.astype(np.float64)
+    equal = point.degenerate
+    axes.hist(maxima, bins=1 if equal else "auto", density=True, color="#C8C8C8", edgecolor="#707070", label="maxima")
+    if np.isfinite(point.shape):
+        x = np.linspace(maxima.min(), point.value, 400, endpoint=False)
+        axes.plot(x, weibull_max(point.shape, point.value, point.scale).pdf(x), color=COLOURS[0], label="fit")
+    axes.axvline(point.value, color=COLOURS[1], ls="--", label="end point")
+    axes.set_xlabel(f"{DUAL[Norm.named(score.norm)]} norm of ∇g" if score.order == "first_order" else "batch maxima")
+    axes.set_ylabel("density")
+    axes.set_title(f"image {score.image_index}, {score.norm} score {score.score:.3g}", fontsize="medium")
+    axes.legend(frameon=False, fontsize="small", loc="upper left")
+    return axes
