@@ -1,11 +1,19 @@
 """Figures of images, as they come out."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
 from PIL import Image
+from torch import nn
 
-from pipeline.figures import adversaries, images
+import clever
+from pipeline.figures import adversaries, convergence, curves, fits, images
 
 
 def colourless(path: Path) -> bool:
@@ -21,3 +29,47 @@ def test_grey_images_are_drawn_in_grey(tmp_path: Path) -> None:
     adversaries.draw(tmp_path, {"identity": found}, {"identity": "an image"}, "top2")
     assert colourless(tmp_path / "images.png")
     assert colourless(tmp_path / "adversaries.png")
+
+
+@pytest.fixture(scope="module")
+def drawn_figures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Figure]]:
+    """Fits, convergence and the curves of three norms, still open."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(48, 20), nn.Tanh(), nn.Linear(20, 5))
+    settings = clever.paper(n_batches=20, n_samples=8, radius={"L1": 9.0, "L2": 2.0, "Linf": 0.2})
+    found = clever.score(network, torch.rand(3, 3, 4, 4), settings, targets=["top2"], progress=False)
+    maxima = np.stack([score.maxima for score in found])
+    table = found.to_frame().assign(id=[f"image-{score.image_index}" for score in found], cell="identity")
+    table["distance"] = 2 * table.score
+    cells = pd.DataFrame([{"cell": "identity", "defense": "identity", "order": "first order"}])
+    folder, kept = tmp_path_factory.mktemp("figures"), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plt, "close", kept.append)
+        fits.draw(folder, table, maxima)
+        convergence.draw(folder, table, maxima, "mle")
+        curves.draw(folder, table, cells)
+    yield kept
+    plt.close("all")
+
+
+def test_no_text_lies_on_what_is_drawn(drawn_figures: list[Figure]) -> None:
+    assert len(drawn_figures) == 2 + 3
+    for figure in drawn_figures:
+        figure.canvas.draw()
+        texts = [legend.get_window_extent() for legend in figure.legends]
+        for axes in figure.axes:
+            assert axes.get_legend() is None
+            texts += [
+                text.get_window_extent() for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts)
+            ]
+        drawn = [axes.get_window_extent().shrunk(0.99, 0.99) for axes in figure.axes]
+        assert not [text for text in texts for box in drawn if text.width and text.overlaps(box)]
+        assert not [1 for a in texts for b in texts if a is not b and a.width and b.width and a.overlaps(b)]
+
+
+def test_lines_of_a_panel_are_told_apart_without_colour(drawn_figures: list[Figure]) -> None:
+    for figure in drawn_figures:
+        for axes in figure.axes:
+            named = [line for line in axes.lines if not line.get_label().startswith("_")]
+            assert len(named) > 1
+            assert len({(line.get_linestyle(), line.get_marker()) for line in named}) == len(named)

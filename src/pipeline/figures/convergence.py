@@ -29,13 +29,15 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
             ):
                 ends = np.array([[point.value for point in end_points(sample[:, :n], method)] for n in sizes])
                 low, middle, high = np.quantile(full / ends, [0.25, 0.5, 0.75], axis=1)
-                axes.plot(sizes, middle, color=colour(index + 1), marker="os"[index], ms=3, label=label)
+                axes.plot(
+                    sizes, middle, color=colour(index + 1), marker="os"[index], ls=("-", "--")[index], ms=3, label=label
+                )
                 axes.fill_between(sizes, low, high, color=colour(index + 1), alpha=0.2, lw=0)
             axes.axhline(1, color="black", lw=0.6)
             axes.set_xscale("log")
             axes.set_xticks(sizes[::3], [str(size) for size in sizes[::3]])
             axes.minorticks_off()
-            axes.set_title(f"{norm} norm", fontsize=9)
+            axes.set_title(f"{norm} norm")
             axes.set_xlabel("number of batches N_b")
         drawn.axes[0].set_ylabel(f"score from N_b batches over score\nfrom all {total} (median, quartiles)")
-        drawn.axes[0].legend(frameon=False, fontsize=8)
+        drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)

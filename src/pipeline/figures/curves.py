@@ -8,7 +8,8 @@ import pandas as pd
 from pipeline.figures.style import COLOURS, colour, figure, plain_numbers
 from pipeline.shared.printed import named
 
-DASHES = ("-", "--", "-.", ":")
+DASHES = ("--", "-.", ":", (0, (1, 1)))
+"""Of the scores, told apart from the distance and from each other where there is no colour."""
 
 
 def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
@@ -30,7 +31,7 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
                     scores = of_norm[of_norm.cell == cell].groupby("id").score.min()
                     kind = _kind(cell, of_defense.order.iloc[place])
                     axes.ecdf(scores, complementary=True, color=colour(1 + place * 2), ls=DASHES[place % 4], label=kind)
-                axes.set_title(named(of_defense.cell.iloc[0].partition("-")[0]), fontsize=9)
+                axes.set_title(named(of_defense.cell.iloc[0].partition("-")[0]))
                 axes.set_xlabel(f"ε, {norm} norm\n([0,1] pixel units)")
             values = of_norm[["score", "distance"]].to_numpy()
             shown = values[np.isfinite(values) & (values > 0)]
@@ -40,7 +41,7 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
                 for axes in panels:
                     plain_numbers(axes.xaxis)
             panels[0].set_ylabel("share of images beyond ε")
-            drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+            drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
 
 
 def _kind(cell: str, order: str) -> str:

@@ -18,7 +18,7 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> Non
     scores = scores.reset_index(drop=True)
     first = scores[scores.target == scores.target.iloc[0]]
     images, norms = list(first.id.unique()[:EXAMPLES]), list(first.norm.unique())
-    with figure(folder, "fits", width=3.0 * len(norms), height=2.3 * len(images)) as drawn:
+    with figure(folder, "fits", width=3.0 * len(norms), height=2.5 * len(images)) as drawn:
         grid = drawn.subplots(len(images), len(norms), squeeze=False)
         for (i, image), (j, norm) in ((a, b) for a in enumerate(images) for b in enumerate(norms)):
             row = first[(first.id == image) & (first.norm == norm)].iloc[0]
@@ -41,21 +41,21 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> Non
             right = row.end_point + 0.15 * (row.end_point - smallest)
             if row.end_point_high > row.end_point_low:
                 until = min(row.end_point_high, right)
-                axes.axvspan(row.end_point_low, until, color=COLOURS[2], alpha=0.15, lw=0, label="95 % interval")
+                band = {"facecolor": "#F9E6D9", "edgecolor": "#E0B090", "hatch": "////", "lw": 0, "zorder": 0}
+                axes.axvspan(row.end_point_low, until, **band, label="95 % interval")
             axes.axvline(row.end_point_sample_maximum, color="black", ls=":", label="sample maximum")
             axes.axvline(row.end_point, color=COLOURS[2], ls="--", label="estimated end point")
             if right > smallest:
                 axes.set_xlim(right=right)
             axes.set_title(
-                f"{image}, class {row.predicted} to {row.target_class}, {norm} score {row.score:.3g}\n{_fit(row)}",
-                fontsize=7,
+                f"{image}, class {row.predicted} to {row.target_class}\n{norm} score {row.score:.3g}\n{_fit(row)}"
             )
             dual = {"L1": "L∞", "L2": "L2", "Linf": "L1"}[norm]
-            axes.set_xlabel(f"{dual} norm of ∇g (logits per pixel unit)", fontsize=7)
-            axes.set_ylabel("density", fontsize=7)
+            axes.set_xlabel(f"{dual} norm of ∇g (logits per pixel unit)")
+            axes.set_ylabel("density")
         parts = [axes.get_legend_handles_labels() for axes in grid.flat]
         named = {label: handle for handles, labels in parts for handle, label in zip(handles, labels, strict=True)}
-        drawn.legend(named.values(), named.keys(), loc="outside upper center", ncols=5, frameon=False, fontsize=8)
+        drawn.legend(named.values(), named.keys(), loc="outside upper center", ncols=5)
 
 
 def _fit(row: "pd.Series[Any]") -> str:

@@ -70,10 +70,25 @@ def picture(axes: Axes, image: NDArray[np.floating]) -> None:
     axes.set_yticks([])
 
 
+STYLE = {
+    "font.size": 9,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "pdf.fonttype": 42,
+}
+"""Of every figure."""
+
+
 @contextmanager
 def figure(folder: Path, name: str, *, width: float, height: float) -> Iterator[Figure]:
     """A figure of that size in inches, saved as PDF and PNG when the block ends; the same figure, the same bytes."""
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42}):
+    with mpl.rc_context(STYLE):
         drawn = plt.figure(figsize=(width, height), layout="constrained")
         try:
             yield drawn
