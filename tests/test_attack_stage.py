@@ -103,7 +103,10 @@ def test_a_sweep_attacks_one_defense_after_another(project: Project) -> None:
         ("attack.images=0", "attack.images is 0: it must be a whole number from 1 to"),
         ("attack.eight_bits=1", "attack.eight_bits is 1: it must be true or false"),
         ("attack.backward=straight", "backward is 'straight': it must be one of identity, smooth, smooth_jpeg"),
-        ("attack.step=3", "unknown setting attack.step: attack has backward, bpda, draws, eight_bits, eot, images, norms"),
+        (
+            "attack.step=3",
+            "unknown setting attack.step: attack has backward, bpda, draws, eight_bits, eot, images, norms",
+        ),
         ("norms=[L7]", "unknown norm 'L7'"),
     ],
 )
