@@ -67,7 +67,7 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
                 "tau_low": low,
                 "tau_high": high,
                 "same": (taus > 1 - 1e-9).mean() if len(taus) else np.nan,
-                "tau_within": np.nanmean([_tau(scores[name], distances[name]) for name in scores.columns]),
+                "tau_within": pd.Series([_tau(scores[name], distances[name]) for name in scores]).mean(),
             }
         )
     return pd.DataFrame(found)

@@ -5,6 +5,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+
+from clever.checks import flag
 from clever.errors import InputError
 from pipeline.prepare.choice import choose
 from pipeline.prepare.labelled import Labelled, by_folders, by_table, class_names
@@ -18,7 +23,8 @@ class Folder:
 
     ``classes``: their order, as a list or a file with a name a line; without it sorted. ``ids``, a list of ids, takes
     the place of ``n_images`` chosen by seed; an id is the path below the root without suffix, or the file's name alone
-    where no other has it. ``size``, ``channels``, ``resize``: see `Square`.
+    where no other has it. ``train_on_rest``: the images that are not chosen serve as those to train on, and to take
+    patches from, though the folder may be of a test set. ``size``, ``channels``, ``resize``: see `Square`.
     """
 
     def __init__(
@@ -32,7 +38,10 @@ class Folder:
         size: int,
         channels: int,
         resize: bool | str,
+        train_on_rest: bool = False,
     ) -> None:
+        flag("data.train_on_rest", train_on_rest)
+        self.train_on_rest = train_on_rest
         self.root, self.ids = Path(root).expanduser().absolute(), ids
         self.labels = None if labels is None else Path(labels).expanduser()
         self.classes = class_names(classes)
@@ -42,15 +51,25 @@ class Folder:
     def candidates(self, seed: int) -> Iterator[Candidate]:
         """Every image of the folder in an order chosen by seed, or those of the list of ids."""
         found = self._entries()
-        chosen = choose(found, None if self.ids is None else _full(self.ids, found), seed)
+        chosen = self._chosen(found, seed)
         if len(chosen) < self.n_images:
             raise InputError(f"data.n_images is {self.n_images}, but {self.root} holds {len(found)} images")
         for entry in chosen:
             yield Candidate(entry.id, entry.label, entry.class_name, entry.source, partial(self._load, entry))
 
-    def training(self, seed: int) -> None:
-        """Nothing says which images of a folder are there to train on."""
-        return
+    def training(self, seed: int) -> tuple[UInt8[np.ndarray, "image channel height width"], NDArray[np.int64]] | None:
+        """The images that are none of the first ``n_images`` candidates, with ``train_on_rest``; else None."""
+        if not self.train_on_rest:
+            return None
+        found = self._entries()
+        chosen = {entry.id for entry in self._chosen(found, seed)[: self.n_images]}
+        rest = [entry for entry in found if entry.id not in chosen]
+        if not rest:
+            raise InputError(f"data.train_on_rest is true, but all {len(found)} images of {self.root} are chosen")
+        return np.stack([self._load(entry) for entry in rest]), np.array([entry.label for entry in rest])
+
+    def _chosen(self, found: list[Labelled], seed: int) -> list[Labelled]:
+        return choose(found, None if self.ids is None else _full(self.ids, found), seed)
 
     def _entries(self) -> list[Labelled]:
         if not self.root.is_dir():
