@@ -9,8 +9,10 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from pipeline.aggregate import published
+from pipeline.aggregate.calibration import calibrate, values
 from pipeline.aggregate.comparison import compare, pairs
 from pipeline.aggregate.summary import baselines, summarise
+from pipeline.aggregate.truth import answered, beside_truth
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
 from pipeline.shared import artifacts, printed
 from pipeline.shared.experiment import cells, experiment
@@ -34,7 +36,8 @@ def run(config: DictConfig) -> None:
     comparison = compare(both, config.seed)
     rows = beside(scores, distances)
     bounds = summarise_bounds(rows, config.seed)
-    sections = printed.sections(summary, comparison, bounds)
+    calibration = calibrate(values(rows, about), config.seed)
+    sections = printed.sections(summary, comparison, bounds, calibration)
     written = {
         "scores.csv": rows.to_csv(index=False),
         "order_pairs.csv": both.to_csv(index=False),
@@ -42,10 +45,17 @@ def run(config: DictConfig) -> None:
         "summary.csv": summary.to_csv(index=False, float_format="%.6g"),
         "orders.csv": comparison.to_csv(index=False, float_format="%.6g"),
         "bounds.csv": bounds.to_csv(index=False, float_format="%.6g"),
+        "calibration.csv": calibration.to_csv(index=False, float_format="%.6g"),
         "findings.csv": findings(rows).to_csv(index=False, float_format="%.6g"),
         "tables.md": printed.markdown(sections),
         "tables.tex": printed.latex(sections),
     }
+    if config.attack.exact:
+        exact = pd.concat([_read(artifacts.attacks_of(config, name) / "exact.csv", "attack") for name in names])
+        truth = beside_truth(scores, exact, about)
+        written["exact.csv"] = truth.to_csv(index=False)
+        written["exact_summary.csv"] = calibrate(truth, config.seed).to_csv(index=False, float_format="%.6g")
+        written["exact_answers.csv"] = answered(exact, about).to_csv(index=False, float_format="%.6g")
     if config.published is not None:
         ours = rows[rows.cell.isin(about.baseline)]  # each network without a defense, by the first order
         beside_theirs = published.compare(ours, published.read(str(config.published)))

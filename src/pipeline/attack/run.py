@@ -32,16 +32,20 @@ from clever import (
 )
 from clever.bpda import Defended
 from clever.checks import flag
+from clever.errors import InputError
 from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import Subject
+from clever.transforms import Identity
 from pipeline.attack import attacks, refine
 from pipeline.attack.attacks import Found, Strength, smallest_distances
+from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import found_by
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
 from pipeline.shared.fingerprint import code, identity_of, versions
 from pipeline.shared.machine import machine
+from pipeline.shared.networks.two_layer import TwoLayer
 from pipeline.shared.progress import Progress, about_cell
 from pipeline.shared.selection import Selection, described, settings_of
 
@@ -56,7 +60,10 @@ DECIDING = (
 
 
 def run(config: DictConfig) -> None:
-    """Writes distances.csv (a row an image, target and norm), examples.npz (of the first image) and run.json."""
+    """Writes distances.csv (a row an image, target and norm), examples.npz (of the first image) and run.json.
+
+    With ``attack.exact`` also exact.csv: the exact L2 distances, checked against attacks and certificates.
+    """
     started = time.perf_counter()
     artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
     job = Job.of(config)
@@ -67,6 +74,10 @@ def run(config: DictConfig) -> None:
             return
         table = job.table()
         job.write(table)
+        if config.attack.exact:
+            exact = job.exact(table)
+            artifacts.write_text(artifacts.results_dir(config) / "exact.csv", exact.to_csv(index=False))
+            progress.say(f"{config.cell}: an exact distance for {exact.exact.notna().mean():.0%} of {len(exact)} rows")
         about = {
             "cell": config.cell,
             "strength": OmegaConf.to_container(config.attack, resolve=True),
@@ -172,6 +183,25 @@ class Job:
                     rows.append(self.selection.known(self.config, subject) | row | distance)
         return pd.DataFrame(rows)
 
+    def exact(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The L2 rows of the table with certificate, ``lower``, ``upper`` and exact distance, NaN where not known.
+
+        `InputError` for a defense, or a network without a bound of its curvature.
+        """
+        if not isinstance(self.network.defense, Identity):
+            raise InputError(f"attack.exact with {type(self.network.defense).__name__}: it knows no defense")
+        rows = table[table.norm == str(Norm.L2)].reset_index(drop=True)
+        if rows.empty:
+            raise InputError(f"attack.exact with the norms {', '.join(map(str, self.selection.norms))}: it wants L2")
+        index = {subject.name: subject.index for subject in self.selection.subjects}
+        images = torch.stack([self.selection.image(index[name]) for name in rows.id]).flatten(1)
+        net = TwoLayer.of(self.network.network)
+        found = exact_distances(net, images, list(rows.predicted), list(rows.target_class))
+        ends = {name: value.cpu().numpy() for name, value in vars(found).items()}
+        known = rows.assign(**ends, exact=found.distance.cpu().numpy())
+        check_order(known)
+        return known
+
     def write(self, table: pd.DataFrame) -> None:
         """The table, and the first image with its adversary for each norm and target."""
         folder = artifacts.results_dir(self.config)
@@ -216,7 +246,7 @@ def told_by(config: DictConfig, network: Defended) -> dict[str, object]:
 
 def checked(config: DictConfig) -> tuple[Strength, int]:
     """The settings of the attack, checked: how hard to try, and how many images at once."""
-    for name in ("eight_bits", "bpda"):
+    for name in ("eight_bits", "bpda", "exact"):
         flag(f"attack.{name}", config.attack[name])
     return Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds")}), config.attack.images
 

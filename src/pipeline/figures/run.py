@@ -15,6 +15,7 @@ from pipeline.figures import (
     bpda,
     convergence,
     curves,
+    exact,
     fits,
     images,
     masking,
@@ -40,6 +41,8 @@ def run(config: DictConfig) -> None:
     every = pd.read_csv(tables / "scores.csv", dtype=text)
     summary = pd.read_csv(tables / "summary.csv", dtype=text)
     about = pd.read_csv(tables / "cells.csv", dtype={"cell": str})
+    if (tables / "exact.csv").is_file():
+        exact.draw(folder, pd.read_csv(tables / "exact.csv", dtype=text))
     orders.draw(folder, pd.read_csv(tables / "order_pairs.csv", dtype=text))
     about = about[about.network == about.network[0]]
     curves.draw(folder, every[every.distance.notna()], about[about.bpda])

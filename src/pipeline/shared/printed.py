@@ -9,6 +9,7 @@ TARGETS = {"top2": "top-2", "random": "random", "least": "least likely", "untarg
 UNITS = "[0,1]-pixel units"
 ORDERS = f"First and second order, {UNITS}"
 ATTACKED = "CLEVER and the smallest adversarial distance found"
+CALIBRATED = "Estimates over the smallest distance found, at equal tightness"
 NOTE = (
     "Means over images with 95 % bootstrap intervals, whose unit is the image. Ratio: geometric mean of the paired "
     "ratios to the first cell, over the images (pairs) that have the same target class in both; all: over those "
@@ -17,7 +18,10 @@ NOTE = (
     "that are adversarial as they are. Capped: share of scores equal to the radius. Floored: share whose end point "
     "came out below the value at the image itself, which is used then. Fallen back: share of scores whose end point"
     " is the sample maximum. Gain: the same of second over first order. CLEVER above: scores that exceed the "
-    "distance of an adversarial image, with the exact binomial interval. Every score is an estimate of a lower "
+    "distance of an adversarial image, with the exact binomial interval. At equal tightness: spread, the standard "
+    "deviation of log(estimate / distance); worst, the largest ratio over the median one; median at 5 % above, the "
+    "median ratio once all estimates are scaled so that 5 % exceed the distance; one gradient, g(x0) over the norm of "
+    "its gradient. Every score is an estimate of a lower "
     "bound, not a guarantee."
 )
 
@@ -100,12 +104,37 @@ def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def sections(summary: pd.DataFrame, comparison: pd.DataFrame, bounds: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The printed tables by their titles: two a network and norm (scores, upper bounds), and the two orders."""
+def calibrated(table: pd.DataFrame) -> pd.DataFrame:
+    """Estimates at equal tightness, numbers as text."""
+    return pd.DataFrame(
+        {
+            "cell": table.cell.map(named),
+            "estimate": table.method,
+            "target": table.target.map(of_target),
+            "median ratio": table.ratio.map(_number),
+            "above": table.above.map("{:.0%}".format),
+            "spread": [_with_interval(*row) for row in table[["spread", "spread_low", "spread_high"]].to_numpy()],
+            "worst": table.worst.map(_number),
+            "median at 5 % above": table.tightness.map(_number),
+            "rank correlation": ["" if np.isnan(value) else f"{value:.2f}" for value in table.rank_correlation],
+            "gradients": ["" if np.isnan(value) else f"{value:.0f}" for value in table.gradients],
+            "capped": table.capped.map("{:.0%}".format),
+            "images": table.images,
+        }
+    )
+
+
+def sections(
+    summary: pd.DataFrame, comparison: pd.DataFrame, bounds: pd.DataFrame, calibration: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """The printed tables by titles: three a network and norm (scores, bounds, calibration), and the two orders."""
     by = ["network", "norm"]
     tables = {_title(key): printable(part) for key, part in summary.groupby(by, sort=False)}
     tables |= {ORDERS: compared(comparison)} if len(comparison) else {}
-    return tables | {f"{ATTACKED}: {_title(key)}": bounded(part) for key, part in bounds.groupby(by, sort=False)}
+    tables |= {f"{ATTACKED}: {_title(key)}": bounded(part) for key, part in bounds.groupby(by, sort=False)}
+    return tables | {
+        f"{CALIBRATED}: {_title(key)}": calibrated(part) for key, part in calibration.groupby(by, sort=False)
+    }
 
 
 def _title(key: object) -> str:
