@@ -9,6 +9,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from pipeline.aggregate import published
+from pipeline.aggregate.calibration import calibrate, values
 from pipeline.aggregate.comparison import compare, pairs
 from pipeline.aggregate.defenses import gains_and_costs
 from pipeline.aggregate.draws import against_draws
@@ -16,6 +17,7 @@ from pipeline.aggregate.evidence import evidence, kind
 from pipeline.aggregate.networks import agreement, beside_each_other
 from pipeline.aggregate.radius import curves, radii
 from pipeline.aggregate.summary import baselines, summarise
+from pipeline.aggregate.truth import answered, beside_truth
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
 from pipeline.shared import artifacts, extras, printed
 from pipeline.shared.experiment import cells, experiment
@@ -46,7 +48,8 @@ def run(config: DictConfig) -> None:
         "networks": beside_each_other(rows, about, config.seed),
         "agreement": agreement(rows, about, config.seed),
     }
-    sections = printed.sections(summary, comparison, bounds, worth) | extras.sections(tables)
+    calibration = calibrate(values(rows, about), config.seed)
+    sections = printed.sections(summary, comparison, bounds, worth, calibration) | extras.sections(tables)
     written = {
         "scores.csv": rows.to_csv(index=False),
         "order_pairs.csv": both.to_csv(index=False),
@@ -55,6 +58,7 @@ def run(config: DictConfig) -> None:
         "orders.csv": comparison.to_csv(index=False, float_format="%.6g"),
         "bounds.csv": bounds.to_csv(index=False, float_format="%.6g"),
         "evidence.csv": worth.to_csv(index=False, float_format="%.6g"),
+        "calibration.csv": calibration.to_csv(index=False, float_format="%.6g"),
         "findings.csv": findings(rows).to_csv(index=False, float_format="%.6g"),
         "tables.md": printed.markdown(sections),
         "tables.tex": printed.latex(sections),
@@ -66,6 +70,12 @@ def run(config: DictConfig) -> None:
     written |= {
         f"{name}.csv": table.to_csv(index=False, float_format="%.6g") for name, table in tables.items() if len(table)
     }
+    if config.attack.exact:
+        exact = pd.concat([_read(artifacts.attacks_of(config, name) / "exact.csv", "attack") for name in names])
+        truth = beside_truth(scores, exact, about)
+        written["exact.csv"] = truth.to_csv(index=False)
+        written["exact_summary.csv"] = calibrate(truth, config.seed).to_csv(index=False, float_format="%.6g")
+        written["exact_answers.csv"] = answered(exact, about).to_csv(index=False, float_format="%.6g")
     if config.published is not None:
         ours = rows[rows.cell.isin(about.baseline)]  # each network without a defense, by the first order
         beside_theirs = published.compare(ours, published.read(str(config.published)))

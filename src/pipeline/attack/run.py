@@ -49,16 +49,18 @@ from clever.noise import Noise
 from clever.norms import Norm
 from clever.separable import Crop, GaussianBlur, ResizePad
 from clever.subjects import Subject
-from clever.transforms import parts
+from clever.transforms import Identity, parts
 from pipeline.attack import attacks, chance, codec, refine, regions, strength
 from pipeline.attack.attacks import Found, smallest_distances
 from pipeline.attack.chance import Chance, randomness
+from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import found_by
 from pipeline.attack.strength import Strength, check_method
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
 from pipeline.shared.fingerprint import code, identity_of, versions
 from pipeline.shared.machine import machine
+from pipeline.shared.networks.two_layer import TwoLayer
 from pipeline.shared.progress import Progress, about_cell
 from pipeline.shared.selection import Selection, described, listed, settings_of
 
@@ -80,7 +82,10 @@ DERIVABLE = (GaussianBlur, Crop, ResizePad, Noise, Median)
 
 
 def run(config: DictConfig) -> None:
-    """Writes distances.csv (a row an image, target and norm), examples.npz (of the first image) and run.json."""
+    """Writes distances.csv (a row an image, target and norm), examples.npz (of the first image) and run.json.
+
+    With ``attack.exact`` also exact.csv: the exact L2 distances, checked against attacks and certificates.
+    """
     started = time.perf_counter()
     artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
     job = Job.of(config)
@@ -91,6 +96,10 @@ def run(config: DictConfig) -> None:
             return
         table = job.table()
         job.write(table)
+        if config.attack.exact:
+            exact = job.exact(table)
+            artifacts.write_text(artifacts.results_dir(config) / "exact.csv", exact.to_csv(index=False))
+            progress.say(f"{config.cell}: an exact distance for {exact.exact.notna().mean():.0%} of {len(exact)} rows")
         about = {
             "cell": config.cell,
             "strength": OmegaConf.to_container(config.attack, resolve=True),
@@ -204,6 +213,25 @@ class Job:
                     rows.append(self.selection.known(self.config, subject) | row | found)
         return pd.DataFrame(rows)
 
+    def exact(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The L2 rows of the table with certificate, ``lower``, ``upper`` and exact distance, NaN where not known.
+
+        `InputError` for a defense, or a network without a bound of its curvature.
+        """
+        if not isinstance(self.network.defense, Identity):
+            raise InputError(f"attack.exact with {type(self.network.defense).__name__}: it knows no defense")
+        rows = table[table.norm == str(Norm.L2)].reset_index(drop=True)
+        if rows.empty:
+            raise InputError(f"attack.exact with the norms {', '.join(map(str, self.selection.norms))}: it wants L2")
+        index = {subject.name: subject.index for subject in self.selection.subjects}
+        images = torch.stack([self.selection.image(index[name]) for name in rows.id]).flatten(1)
+        net = TwoLayer.of(self.network.network)
+        found = exact_distances(net, images, list(rows.predicted), list(rows.target_class))
+        ends = {name: value.cpu().numpy() for name, value in vars(found).items()}
+        known = rows.assign(**ends, exact=found.distance.cpu().numpy())
+        check_order(known)
+        return known
+
     def write(self, table: pd.DataFrame) -> None:
         """The table, and the first image with its adversary for each norm and target."""
         folder = artifacts.results_dir(self.config)
@@ -260,7 +288,8 @@ def told_by(config: DictConfig, network: Defended) -> dict[str, object]:
 
 def checked(config: DictConfig) -> tuple[Strength, Chance, int]:
     """The settings of the attack, checked: how hard to try, what counts behind chance, how many images at once."""
-    flag("attack.eight_bits", config.attack.eight_bits)
+    for name in ("eight_bits", "exact"):
+        flag(f"attack.{name}", config.attack[name])
     if config.attack.bpda not in (True, False, AUTO):
         raise InputError(f"attack.bpda is {config.attack.bpda!r}: it must be true, false or {AUTO}")
     hard = strength_of(config)

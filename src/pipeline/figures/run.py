@@ -16,6 +16,7 @@ from pipeline.figures import (
     convergence,
     curves,
     draws,
+    exact,
     fits,
     images,
     masking,
@@ -44,6 +45,8 @@ def run(config: DictConfig) -> None:
     every = pd.read_csv(tables / "scores.csv", dtype=text)
     summary = pd.read_csv(tables / "summary.csv", dtype=text)
     about = pd.read_csv(tables / "cells.csv", dtype={"cell": str})
+    if (tables / "exact.csv").is_file():
+        exact.draw(folder, pd.read_csv(tables / "exact.csv", dtype=text))
     orders.draw(folder, pd.read_csv(tables / "order_pairs.csv", dtype=text))
     if (tables / "networks.csv").is_file():
         networks.draw(folder, *(pd.read_csv(tables / f"{of}.csv", dtype=text) for of in ("networks", "agreement")))

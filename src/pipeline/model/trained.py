@@ -23,6 +23,7 @@ from pipeline.model.training import Recipe, probabilities, train
 from pipeline.shared import kept
 from pipeline.shared.classifier import sha256_of
 from pipeline.shared.fingerprint import code, fingerprint
+from pipeline.shared.networks import two_layer
 
 State = dict[str, Tensor]
 
@@ -108,7 +109,7 @@ class Course:
             "teacher": fingerprint(teacher) if teacher else "",
             "normalize": str(self.normalize),
             "torch": torch.__version__,
-            "code": code(training, optimisers),
+            "code": code(training, optimisers, two_layer),
             "network": fingerprint(network),
             "images": sha256_of(self.training),
         }

@@ -14,6 +14,7 @@ from clever.checks import flag, is_number, whole
 from clever.errors import InputError
 from clever.models import any_logits_of, frozen
 from pipeline.model.optimisers import Nesterov, OneCycle
+from pipeline.shared.networks.two_layer import TwoLayer
 
 Labels = Int64[Tensor, " image"] | Float[Tensor, "image class"]
 """Classes, or a teacher's probabilities."""
@@ -28,7 +29,9 @@ class Recipe:
     ``learning_rate``: the first one, or the largest, as the ``optimiser`` has it. ``batch``: images a step; the last
     ones of an epoch make a smaller batch with ``short_batch`` and are left out without. ``shift``: pixels by which a
     batch is moved at random, so that the network does not learn positions. ``held_out``: so many images, the first
-    ones, are not trained on. ``temperature``: T, the loss is the cross entropy of softmax(logits / T).
+    ones, are not trained on. ``temperature``: T, the loss is the cross entropy of softmax(logits / T). ``curvature``:
+    times the mean, over pairs of classes, of the closed bound of the margin's curvature is added to the loss
+    (`TwoLayer.curvatures`; Singla and Feizi 2020), for the networks that have one.
     """
 
     epochs: int
@@ -40,6 +43,7 @@ class Recipe:
     shift: int = 0
     held_out: int = 0
     temperature: float = 1.0
+    curvature: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch", 1), ("seed", 0), ("shift", 0), ("held_out", 0)):
@@ -48,6 +52,8 @@ class Recipe:
             value = getattr(self, name)
             if not is_number(value) or not 0 < value < float("inf"):
                 raise InputError(f"weights.{name} is {value!r}: it must be a positive number")
+        if not is_number(self.curvature) or not 0 <= self.curvature < float("inf"):
+            raise InputError(f"weights.curvature is {self.curvature!r}: it must be a number >= 0")
         flag("weights.short_batch", self.short_batch)
         if not isinstance(self.optimiser, OneCycle | Nesterov):
             raise InputError(f"weights.optimiser is {self.optimiser!r}: it must make a OneCycle or a Nesterov")
@@ -122,6 +128,8 @@ class Training:
         for rows in self._batches(len(images)):
             logits = self.network(self._shifted(images[rows]))
             loss = cross_entropy(logits / self.recipe.temperature, labels[rows])
+            if self.recipe.curvature:
+                loss = loss + self.recipe.curvature * TwoLayer.of(self.network).largest_curvatures().mean()
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()

@@ -16,6 +16,7 @@ from pipeline.shared import artifacts, extras, printed
 FIGURES = {
     "sandwich": "CLEVER below, the smallest adversarial distance found above, image by image",
     "against": "CLEVER against the smallest adversarial distance found",
+    "exact": "Every estimate over the exact L2 distance, one dot an image",
     "scores": "CLEVER by defense and target class, and how far attacks had to go",
     "curves_L1": "The share of images whose distance is beyond ε: by scores, and by the nearest attack (L1)",
     "curves_L2": "The same in L2",
@@ -64,8 +65,9 @@ class Part:
             read["scores"],
             cells,
             read["findings"],
-            printed.sections(read["summary"], read["orders"], read["bounds"], read["evidence"])
-            | extras.sections(_extras(tables)),
+            printed.sections(*(read[name] for name in ("summary", "orders", "bounds", "evidence", "calibration")))
+            | extras.sections(_extras(tables))
+            | _truth(tables),
             [
                 (figure, caption, _embedded(pictures / f"{figure}.png"))
                 for figure, caption in FIGURES.items()
@@ -153,7 +155,20 @@ class Part:
 
 EXTRA = ("published", "radii")
 """Tables that only some experiments have."""
-TABLES = ("scores", "cells", "summary", "orders", "bounds", "evidence", "findings")
+TABLES = ("scores", "cells", "summary", "orders", "bounds", "evidence", "calibration", "findings")
+
+
+def _truth(tables: Path) -> dict[str, pd.DataFrame]:
+    """Scores beside exact distances, where the experiment has them, and how many images have one."""
+    if not (tables / "exact_summary.csv").is_file():
+        return {}
+    summary, answers = (
+        pd.read_csv(tables / f"exact_{name}.csv", dtype={"cell": str}) for name in ("summary", "answers")
+    )
+    return {
+        "Images with an exact L2 distance": answers,
+        "Estimates over the exact distance": printed.calibrated(summary),
+    }
 
 
 def table_html(table: pd.DataFrame) -> Markup:

@@ -11,6 +11,7 @@ RATES = {"rate": "rate", "rate_unseen": "rate, unseen draws"}
 ORDERS = f"First and second order, {UNITS}"
 EVIDENCE = "What each kind of score is worth: how often the strongest attack refutes it, how tight it is, what it costs"
 ATTACKED = "CLEVER and the smallest adversarial distance found"
+CALIBRATED = "Estimates over the smallest distance found, at equal tightness"
 NOTE = (
     "Means over images with 95 % bootstrap intervals, whose unit is the image. Ratio: geometric mean of the paired "
     "ratios to the first cell, over the images (pairs) that have the same target class in both; all: over those "
@@ -21,7 +22,10 @@ NOTE = (
     " is the sample maximum. Gain: the same of second over first order. CLEVER above: scores that exceed the "
     "distance of an adversarial image, with the exact binomial interval. Rate: behind a random defense, the mean "
     "share of fresh draws that take the adversarial image for the target class, of those that success was counted by "
-    "and of as many that the attack had not seen. Every score is an estimate of a lower bound, not a guarantee."
+    "and of as many that the attack had not seen. At equal tightness: spread, the standard deviation of log(estimate "
+    "/ distance); worst, the largest ratio over the median one; median at 5 % above, the median ratio once all "
+    "estimates are scaled so that 5 % exceed the distance; one gradient, g(x0) over the norm of its gradient. Every "
+    "score is an estimate of a lower bound, not a guarantee."
 )
 
 
@@ -118,16 +122,43 @@ def judged(evidence: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def calibrated(table: pd.DataFrame) -> pd.DataFrame:
+    """Estimates at equal tightness, numbers as text."""
+    return pd.DataFrame(
+        {
+            "cell": table.cell.map(named),
+            "estimate": table.method,
+            "target": table.target.map(of_target),
+            "median ratio": table.ratio.map(number),
+            "above": table.above.map("{:.0%}".format),
+            "spread": [with_interval(*row) for row in table[["spread", "spread_low", "spread_high"]].to_numpy()],
+            "worst": table.worst.map(number),
+            "median at 5 % above": table.tightness.map(number),
+            "rank correlation": ["" if np.isnan(value) else f"{value:.2f}" for value in table.rank_correlation],
+            "gradients": ["" if np.isnan(value) else f"{value:.0f}" for value in table.gradients],
+            "capped": table.capped.map("{:.0%}".format),
+            "images": table.images,
+        }
+    )
+
+
 def sections(
-    summary: pd.DataFrame, comparison: pd.DataFrame, bounds: pd.DataFrame, evidence: pd.DataFrame
+    summary: pd.DataFrame,
+    comparison: pd.DataFrame,
+    bounds: pd.DataFrame,
+    evidence: pd.DataFrame,
+    calibration: pd.DataFrame,
 ) -> dict[str, pd.DataFrame]:
-    """The printed tables by their titles: the kinds of scores, two a network and norm (scores, upper bounds), and the
-    two orders."""
+    """The printed tables by their titles: the kinds of scores, three a network and norm (scores, upper bounds,
+    calibration), and the two orders."""
     by = ["network", "norm"]
     tables = {EVIDENCE: judged(evidence)} if len(evidence) else {}
     tables |= {_title(key): printable(part) for key, part in summary.groupby(by, sort=False)}
     tables |= {ORDERS: compared(comparison)} if len(comparison) else {}
-    return tables | {f"{ATTACKED}: {_title(key)}": bounded(part) for key, part in bounds.groupby(by, sort=False)}
+    tables |= {f"{ATTACKED}: {_title(key)}": bounded(part) for key, part in bounds.groupby(by, sort=False)}
+    return tables | {
+        f"{CALIBRATED}: {_title(key)}": calibrated(part) for key, part in calibration.groupby(by, sort=False)
+    }
 
 
 def _title(key: object) -> str:

@@ -1,0 +1,83 @@
+"""Estimates at equal tightness: what remains of a difference once a factor is taken away that anyone could apply."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from pipeline.shared.statistics import LEVEL, RESAMPLES, log_ratio
+
+CLEVER, ONE_GRADIENT = "CLEVER", "one gradient"
+PRODUCT = 2
+"""Gradients that a Hessian-vector product costs: it goes through the graph of one, forward and back."""
+ABOVE = 0.05
+"""The share above the distance that scores are scaled to, for `tightness`."""
+GROUP = ["network", "norm", "target", "cell", "method"]
+
+
+def values(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """A row for each score that has a distance, and for each image one with the baseline g(x0) / ||grad g(x0)||_q.
+
+    The baseline costs one gradient and is the same for all cells of a network, defense and BPDA: it stands at the first
+    of them. ``gradients``: what a value costs, a Hessian-vector product as `PRODUCT` of them.
+    """
+    known = rows[rows.distance.notna()]
+    points = known.n_batches * known.n_samples
+    products = known["products"].fillna(0) if "products" in known else 0
+    scores = known.assign(method=CLEVER, value=known.score, gradients=points * (1 + PRODUCT * products))
+    first = cells.drop_duplicates(["network", "defense", "bpda"]).cell
+    once = known[known.cell.isin(first)]
+    linear = once.margin / once.gradient_norm.where(once.gradient_norm > 0)
+    baseline = once.assign(method=ONE_GRADIENT, value=linear, gradients=1.0, capped=False)
+    columns = [*GROUP, "id", "value", "distance", "gradients", "capped"]
+    return pd.concat([scores[columns], baseline[columns]], ignore_index=True)
+
+
+def calibrate(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """One row for each network, norm, target, cell and method, over images with a positive finite value and distance.
+
+    ``ratio``: the median of value over distance; ``above``: the share beyond 1. The rest no factor changes: ``spread``,
+    the standard deviation of log(value / distance), with its 95 % bootstrap interval over images; ``worst``: the
+    largest ratio over the median one, so the factor by which a value scaled to be right in the median is too large at
+    worst; ``tightness``: the median ratio once all values are scaled so that a share `ABOVE` exceeds the distance;
+    ``rank_correlation`` (Spearman). ``gradients``: of a value, in the mean. ``capped``: share of values at the radius,
+    which have no spread of their own.
+    """
+    found = []
+    for key, group in table.groupby(GROUP, sort=False):
+        logs = log_ratio(group.value, group.distance)
+        usable = np.isfinite(logs)
+        logs, used = logs[usable], group[usable]
+        if not len(used):
+            continue
+        low, high = _spread_interval(logs, seed)
+        middle = float(np.median(logs))
+        varied = min(used.value.nunique(), used.distance.nunique()) > 1
+        found.append(
+            dict(zip(GROUP, key, strict=True))
+            | {
+                "images": len(used),
+                "ratio": np.exp(middle),
+                "above": float((logs > 0).mean()),
+                "spread": logs.std(ddof=1) if len(logs) > 1 else np.nan,
+                "spread_low": low,
+                "spread_high": high,
+                "worst": np.exp(logs.max() - middle),
+                "tightness": np.exp(middle - np.quantile(logs, 1 - ABOVE)),
+                "rank_correlation": spearmanr(used.value, used.distance).statistic if varied else np.nan,
+                "gradients": used.gradients.mean(),
+                "capped": used.capped.mean(),
+            }
+        )
+    columns = ["images", "ratio", "above", "spread", "spread_low", "spread_high", "worst", "tightness"]
+    return pd.DataFrame(found, columns=[*GROUP, *columns, "rank_correlation", "gradients", "capped"])
+
+
+def _spread_interval(logs: NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """Percentiles of the resampled standard deviations, NaN for fewer than six images."""
+    if len(logs) < 6:
+        return np.nan, np.nan
+    drawn = np.random.default_rng(seed).integers(0, len(logs), (RESAMPLES, len(logs)))
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(logs[drawn].std(1, ddof=1), [tail, 1 - tail])
+    return float(low), float(high)
