@@ -1,14 +1,15 @@
 """What ascent adds to sampling, and what it costs: the largest gradient norm found by both, for several radii.
 
-The published softplus DenseNet of the digits on the first of its prepared images (data/prepared/digits), top-2, L2. For
-each radius and number of steps: the gain over the maximum of the sampled points, and over as many gradients spent on
-sampling alone. Example: python benchmarks/ascent.py --images 6
+The published softplus DenseNet of the digits on the first of them, enlarged to 32 x 32, top-2, L2. For each radius and
+number of steps: the gain over the maximum of the sampled points, and over as many gradients spent on sampling alone.
+Example: python benchmarks/ascent.py --images 6
 """
 
 from pathlib import Path
 
 import numpy as np
 import torch
+from curvature import digits
 from report import parser, report
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -16,13 +17,13 @@ from tqdm import tqdm
 import clever
 from pipeline.shared.networks.densenet import DenseNet
 
-DATA = Path(__file__).parents[1] / "data"
+WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "densenet_softplus.pt"
 
 
 def network() -> nn.Module:
     """The published densenet_softplus, in evaluation mode."""
     made = DenseNet("softplus", growth_rate=8, block_config=[3, 3, 3], num_init_features=16, bn_size=2, num_classes=10)
-    made.load_state_dict(torch.load(DATA / "weights" / "densenet_softplus.pt", weights_only=True))
+    made.load_state_dict(torch.load(WEIGHTS, weights_only=True))
     return nn.Sequential(clever.Normalize([0.5] * 3, [0.5] * 3), made).eval()
 
 
@@ -37,7 +38,7 @@ def main() -> None:
     options = described.parse_args()
     torch.set_num_threads(1)
     net = network()
-    images = torch.from_numpy(np.load(DATA / "prepared" / "digits" / "images.npy")[: options.images]) / 255
+    images = digits(large=True)[0][: options.images]
 
     def constants(radius: float, batches: int, steps: int) -> tuple[Tensor, float]:
         settings = clever.Settings(

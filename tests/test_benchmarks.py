@@ -51,6 +51,13 @@ def test_lanczos_needs_fewer_products_for_no_larger_an_error(tmp_path: Path) -> 
         assert (lanczos[statistic] <= power[statistic].clip(lower=1e-6)).all()  # below that, both are rounding
 
 
+def test_ascent_goes_beyond_samples(tmp_path: Path) -> None:
+    options = ("--images", "1", "--radii", "2", "--steps", "5", "--batches", "5", "--samples", "4")
+    (row,) = run(tmp_path, "ascent", *options).to_dict("records")
+    assert row["smallest"] > 1.05
+    assert row["gradients, with ascent"] == 21 + 5 * (5 * 2 + 2)
+
+
 @pytest.mark.parametrize("targets", ["1", "3"])
 def test_the_sampling_benchmark_measures_both_loops(tmp_path: Path, targets: str) -> None:
     (row,) = run(tmp_path, "sampling", "--rounds", "1", "--points", "512", "--targets", targets).to_dict("records")
