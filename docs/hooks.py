@@ -75,13 +75,17 @@ def notebook(path: Path) -> tuple[str, dict[str, bytes]]:
         text = "".join(cell["source"])
         parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
         for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":  # what a machine's own packages have to say
+                continue
             data = output.get("data", {})
             if "image/png" in data:
                 name = f"{path.stem}_{len(pictures)}.png"
                 pictures[name] = base64.b64decode(data["image/png"])
                 parts.append(f"![Output of the cell above]({name})")
             elif "text/html" in data:
-                parts.append(f"<div>{re.sub(chr(10) + ' *', '', ''.join(data['text/html']))}</div>")
+                parts.append(
+                    f"<div style='overflow-x: auto'>{re.sub(chr(10) + ' *', '', ''.join(data['text/html']))}</div>"
+                )
             else:
                 printed = output.get("text") or data.get("text/plain", [])
                 parts.append(f"```text\n{''.join(printed).rstrip()}\n```")
