@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -70,7 +71,7 @@ def picture(axes: Axes, image: NDArray[np.floating]) -> None:
     axes.set_yticks([])
 
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.labelsize": 8,
     "axes.titlesize": 8,
