@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help environment repro verify test lint docs package experiment cluster paper cifar10 imagenet-sample mnist weights clean
+.PHONY: help environment repro verify test lint docs notebooks package experiment cluster paper cifar10 imagenet-sample mnist weights clean
 
 help:
 	@echo "make repro                  the default experiments, from images to figures and report (dvc repro)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test                   all tests"
 	@echo "make lint                   style, spelling, prose and types"
 	@echo "make docs                   the documentation, site/index.html"
+	@echo "make notebooks              the notebooks of the documentation, executed anew"
 	@echo "make package                wheel and source distribution, dist/, each tried in an empty environment"
 	@echo "make experiment EXPERIMENT=NAME  one experiment, a file of conf/experiment (OVERRIDES=... for other settings,"
 	@echo "                            DRY_RUN=1 for its plan alone: images, gradients, expected time, disk)"
@@ -67,6 +68,10 @@ $(BIN)/docs: $(BIN)/ready
 docs: $(BIN)/docs
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@echo "Documentation: site/index.html"
+
+# Executes the notebooks of the documentation, and saves them with their output, which the site shows.
+notebooks: $(BIN)/docs
+	jupyter execute --inplace docs/notebooks/*.ipynb
 
 # The wheel comes from the source distribution, so that what is tried is what that holds.
 package: $(BIN)/ready

@@ -1,10 +1,13 @@
-"""What the site adds to MkDocs: files of the repository that pages link to are part of it, and formulas are MathML.
+"""What the site adds to MkDocs: files of the repository that pages link to, notebooks, and formulas as MathML.
 
 So a page is written as it reads in the repository, with links to any file of it, and the site still needs nothing but
-itself. A text becomes a page, a table a table, a folder a list; pictures, PDF and HTML files are copied.
+itself. A text becomes a page, a table a table, a folder a list; pictures, PDF and HTML files are copied. A notebook is
+shown with the output that it was saved with.
 """
 
+import base64
 import csv
+import json
 import os
 import re
 from pathlib import Path
@@ -60,12 +63,42 @@ def shown(path: Path) -> str:
         head, *rows = csv.reader(text.splitlines())
         lines = ["|".join(row) for row in (head, ["---"] * len(head), *rows)]
         return UNSEARCHED + title + "\n".join(f"|{line}|" for line in lines)
-    language = {".py": "python", ".yaml": "yaml", ".cff": "yaml", ".toml": "toml"}.get(path.suffix, "text")
+    languages = {".py": "python", ".yaml": "yaml", ".cff": "yaml", ".toml": "toml", ".json": "json"}
+    language = languages.get(path.suffix, "text")
     return f"{UNSEARCHED}{title}```{language}\n{text}\n```\n"
 
 
+def notebook(path: Path) -> tuple[str, dict[str, bytes]]:
+    """The page of an executed notebook, and the pictures in it, by name."""
+    parts, pictures = [], {}
+    for cell in json.loads(path.read_text())["cells"]:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":  # what a machine's own packages have to say
+                continue
+            data = output.get("data", {})
+            if "image/png" in data:
+                name = f"{path.stem}_{len(pictures)}.png"
+                pictures[name] = base64.b64decode(data["image/png"])
+                parts.append(f"![Output of the cell above]({name})")
+            elif "text/html" in data:
+                parts.append(
+                    f"<div style='overflow-x: auto'>{re.sub(chr(10) + ' *', '', ''.join(data['text/html']))}</div>"
+                )
+            else:
+                printed = output.get("text") or data.get("text/plain", [])
+                parts.append(f"```text\n{''.join(printed).rstrip()}\n```")
+    return "\n\n".join(parts), pictures
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds what pages link to, and what that links to."""
+    """Adds notebooks, what pages link to, and what that links to."""
+    for path in sorted((ROOT / "docs").rglob("*.ipynb")):
+        folder = path.parent.relative_to(ROOT / "docs")
+        page, pictures = notebook(path)
+        for name, content in {f"{path.stem}.md": page, **pictures}.items():
+            files.append(File.generated(config, (folder / name).as_posix(), content=content))
     todo = [(page.content_string, source(page.src_uri)) for page in files.documentation_pages()]
     while todo:
         for target in targets(*todo.pop()):

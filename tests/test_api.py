@@ -226,6 +226,10 @@ def test_plots_show_every_score_and_its_fit(scores: clever.Scores) -> None:
         axes = scores.plot_fit(0)
         ends = [line.get_xdata()[0] for line in axes.lines if len({*line.get_xdata()}) == 1]
         assert ends == [scores[0].end_point.value]
+        axes.figure.canvas.draw()
+        legend = axes.get_legend().get_window_extent()
+        assert not legend.overlaps(axes.get_window_extent().shrunk(0.99, 0.99))
+        assert not legend.overlaps(axes.title.get_window_extent())
         mpl.pyplot.close("all")
 
 

@@ -1,5 +1,6 @@
 """What is public is documented; the site has all of it, and a real browser shows it without a network."""
 
+import contextlib
 import inspect
 import json
 import os
@@ -97,6 +98,33 @@ def test_every_link_of_the_site_leads_somewhere(site: Path) -> None:
                 assert f'id="{unquote(place)}"' in pages[target], f"{page.relative_to(site)}: {link}"
 
 
+def test_the_notebook_runs_and_its_saved_output_is_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    cells = json.loads((ROOT / "docs/notebooks/jpeg_and_bpda.ipynb").read_text())["cells"]
+    cells = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    assert {output["output_type"] for cell in cells for output in cell["outputs"]} == {
+        "display_data",
+        "execute_result",
+        "stream",
+    }
+    known: dict[str, object] = {}
+    with contextlib.chdir(ROOT):
+        for cell in cells:
+            exec(compile("".join(cell["source"]), "notebook", "exec"), known)
+    assert all(score.capped for score in known["without"])  # type: ignore[attr-defined]
+    assert not any(score.capped for score in known["with_bpda"])  # type: ignore[attr-defined]
+    assert len(known["with_bpda"]) == 4  # type: ignore[arg-type]
+
+
+def test_the_site_shows_the_notebook(site: Path) -> None:
+    text = (site / "notebooks/jpeg_and_bpda.html").read_text()
+    assert text.count("<table") == 4
+    assert "4 CLEVER scores of 4 images" in text
+    for name in re.findall(r'src="(jpeg_and_bpda_\d+\.png)"', text):
+        assert (site / "notebooks" / name).stat().st_size > 1000
+
+
 def test_formulas_are_drawn_without_a_script(site: Path) -> None:
     text = (site / "method.html").read_text()
     assert text.count("<math") > 20
@@ -110,7 +138,16 @@ def test_a_browser_shows_it_whole_and_asks_nothing_of_a_network(site: Path, brow
     browser.get("about:blank")
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
     browser.get_log("browser"), browser.get_log("performance")  # what came before
-    for name in ("index", "method", "reference", "settings", "speed", "results", "repository/CONTRIBUTING"):
+    for name in (
+        "index",
+        "method",
+        "reference",
+        "settings",
+        "speed",
+        "results",
+        "notebooks/jpeg_and_bpda",
+        "repository/CONTRIBUTING",
+    ):
         browser.get((site / f"{name}.html").as_uri())
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width, name
         shown = browser.execute_script("return [...document.querySelectorAll('article img')].map(i => i.naturalWidth)")

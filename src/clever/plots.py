@@ -67,6 +67,7 @@ def fit(score: Score, axes: "Axes | None" = None) -> "Axes":
     axes.axvline(point.value, color=COLOURS[1], ls="--", label="end point")
     axes.set_xlabel(f"{DUAL[Norm.named(score.norm)]} norm of ∇g" if score.order == "first_order" else "batch maxima")
     axes.set_ylabel("density")
-    axes.set_title(f"image {score.image_index}, {score.norm} score {score.score:.3g}", fontsize="medium")
-    axes.legend(frameon=False, fontsize="small", loc="upper left")
+    # Above the axes, where it hides nothing.
+    axes.set_title(f"image {score.image_index}, {score.norm} score {score.score:.3g}", fontsize="medium", pad=26)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
     return axes
