@@ -13,7 +13,7 @@ def beside_truth(scores: pd.DataFrame, exact: pd.DataFrame, cells: pd.DataFrame)
 
     Below them, at the first cell, the closed certificate, one gradient and an eigenvalue, and the attack's distance.
     """
-    known = scores.drop(columns="distance").merge(
+    known = scores.merge(
         exact[[*KEY, "exact"]].rename(columns={"exact": "distance"}), on=KEY, how="inner", validate="one_to_one"
     )
     first = exact[exact.cell.isin(cells.drop_duplicates("network").cell) & exact.exact.notna()]

@@ -223,7 +223,7 @@ class Job:
         rows = table[table.norm == str(Norm.L2)].reset_index(drop=True)
         if rows.empty:
             raise InputError(f"attack.exact with the norms {', '.join(map(str, self.selection.norms))}: it wants L2")
-        index = {subject.name: subject.index for subject in self.selection.subjects}
+        index = {self.selection.known(self.config, at)["id"]: at.index for at in self.selection.subjects}
         images = torch.stack([self.selection.image(index[name]) for name in rows.id]).flatten(1)
         net = TwoLayer.of(self.network.network)
         found = exact_distances(net, images, list(rows.predicted), list(rows.target_class))
