@@ -22,10 +22,6 @@ from clever.sampling import Ball, Law
 from clever.settings import Settings
 from clever.subjects import Subject
 
-SIGMAS = 1.96
-"""Standard errors to either side that make a nominal 95 % interval."""
-
-
 VANISHING = 10
 """Gradients vanish where, uncapped, the bound from the largest one measured is this many times the diameter of [0,1]^d:
 all the way from one corner to the opposite one they would not change the class."""
@@ -48,8 +44,10 @@ class Estimate:
     maxima: NDArray[np.float32]
 
     def narrower(self, tolerance: float) -> bool:
-        """Whether the interval reaches less than ``tolerance`` of the score to either side, on average."""
-        return self.high == self.low or self.high - self.low <= 2 * tolerance * self.score  # equal: infinite ones too
+        """Whether the interval reaches no further than ``tolerance`` of the score to either side; NaN does not."""
+        if self.high == self.low:  # infinite ones too
+            return True
+        return max(self.high - self.score, self.score - self.low) <= tolerance * self.score
 
 
 def estimates(
@@ -113,14 +111,14 @@ def _made(
 ) -> Iterator[Estimate]:
     """The estimate of each label in one norm, all their laws fitted at once; none below its floor and its path."""
     in_box = settings.clip or ball.law is Law.UNIFORM_IN_BOX
-    largest = np.stack([of_label.value[:, 0, order.column(norm, settings), 0] for of_label in maxima])
+    kept = settings.estimator.values_of(settings.n_samples)
+    largest = np.stack([of_label.value[:, 0, order.column(norm, settings), :kept] for of_label in maxima])
     points = end_points(largest, settings.estimator)
     for label, of_label, row, point, floor, path in zip(labels, maxima, largest, points, floors, paths, strict=True):
         reach = max(float(of_label.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
         radius = replace(ball, radius=min(ball.radius, reach) if in_box else ball.radius).holds(norm, subject.dimension)
         limit = radius if settings.cap else math.inf
-        error = SIGMAS * point.standard_error
-        ends = [point.value, point.value + error, max(point.value - error, point.sample_maximum)]
+        ends = [point.value, point.high, point.low]  # an end point that may be anywhere leaves a score down to 0
         score, low, high = (
             order.bound(subject, label, norm, max(end, floor, path), limit) if not math.isnan(end) else math.nan
             for end in ends
@@ -129,4 +127,4 @@ def _made(
         measured = order.bound(subject, label, norm, max(point.sample_maximum, floor, path), math.inf)
         masked = measured > VANISHING * subject.dimension ** (1 / norm.p)
         floored, on_path = floor > max(point.value, path), path > max(point.value, floor)
-        yield Estimate(score, low, high, radius, reach, point, floored, on_path, masked, told, row)
+        yield Estimate(score, low, high, radius, reach, point, floored, on_path, masked, told, row[:, 0])

@@ -45,9 +45,10 @@ class Score:
     ``target_class`` of an untargeted score is the class with the smallest score. ``margin`` and ``gradient_norm``:
     g(x0) and ``||grad g(x0)||_q`` at the image itself, in logits (per unit of pixel space). ``maxima``: the N_b batch
     maxima that the end point was estimated from. ``diagnostics``: what else the order has to say, such as the cost of
-    curvatures in Hessian-vector products. ``low`` and ``high``: the score for end points 1.96 standard errors above and
-    below the estimated one (`EndPoint.standard_error`, which says how far to trust it), NaN where that error is not
-    known.
+    curvatures in Hessian-vector products. ``low`` and ``high``: nominal 95 % interval, the scores for the ends of the
+    end point's interval by profile likelihood (`EndPoint.high`, `EndPoint.low`). Where nothing excludes that there is
+    no end point (`EndPoint.unbounded`), ``low`` is 0: what remains is the one-sided statement, of 97.5 %, that the
+    score for the true end point is at most ``high``. NaN where no law was fitted.
     """
 
     image: str
