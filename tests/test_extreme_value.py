@@ -363,6 +363,17 @@ def test_the_likelihood_of_the_r_largest_is_the_product_of_its_densities() -> No
         assert log_likelihood(gap, shape, other * scale) < best
 
 
+@pytest.mark.parametrize("estimator", ["r_largest", "threshold"])
+def test_ties_within_batches_leave_no_law_and_many_values_close_by_chance_do(estimator: str) -> None:
+    largest = largest_of(3.0, 50, 1)
+    repeated = largest.copy()
+    repeated[:, :, 1] = repeated[:, :, 0]
+    assert end_points(repeated, estimator)[0].discrete
+    assert not end_points(repeated, "profile")[0].discrete
+    close = np.float32(1000 + largest_of(15.0, 500, 1))  # 4000 values, of which many differ by a last digit
+    assert not end_points(close, estimator)[0].discrete
+
+
 def test_values_that_are_not_sorted_are_refused() -> None:
     with pytest.raises(InputError, match="largest first"):
         end_points(largest_of(3.0, 10, 1)[:, :, ::-1], "r_largest")

@@ -2,8 +2,9 @@
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -29,7 +30,10 @@ all the way from one corner to the opposite one they would not change the class.
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the maxima of one target class say in one norm; the fields are those of `clever.score.Score`."""
+    """What the maxima of one target class say in one norm; the fields are those of `clever.score.Score`.
+
+    ``score_of``: the score for any other end point, with the same floor, path and cap.
+    """
 
     score: float
     low: float
@@ -42,6 +46,7 @@ class Estimate:
     vanishing: bool
     diagnostics: dict[str, float]
     maxima: NDArray[np.float32]
+    score_of: Callable[[float], float]
 
     def narrower(self, tolerance: float) -> bool:
         """Whether the interval reaches no further than ``tolerance`` of the score to either side; NaN does not."""
@@ -118,13 +123,18 @@ def _made(
         reach = max(float(of_label.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
         radius = replace(ball, radius=min(ball.radius, reach) if in_box else ball.radius).holds(norm, subject.dimension)
         limit = radius if settings.cap else math.inf
-        ends = [point.value, point.high, point.low]  # an end point that may be anywhere leaves a score down to 0
-        score, low, high = (
-            order.bound(subject, label, norm, max(end, floor, path), limit) if not math.isnan(end) else math.nan
-            for end in ends
-        )
+        score_of = partial(_score_of, order, subject, label, norm, max(floor, path), limit)
+        # An end point that may be anywhere leaves a score down to 0.
+        score, low, high = map(score_of, (point.value, point.high, point.low))
         told = order.diagnostics(of_label, 0)
         measured = order.bound(subject, label, norm, max(point.sample_maximum, floor, path), math.inf)
         masked = measured > VANISHING * subject.dimension ** (1 / norm.p)
         floored, on_path = floor > max(point.value, path), path > max(point.value, floor)
-        yield Estimate(score, low, high, radius, reach, point, floored, on_path, masked, told, row[:, 0])
+        yield Estimate(score, low, high, radius, reach, point, floored, on_path, masked, told, row[:, 0], score_of)
+
+
+def _score_of(
+    order: Order, subject: Subject, label: int, norm: Norm, least: float, limit: float, end_point: float
+) -> float:
+    """The bound for an end point, or the least that is known if that is more; NaN for an unknown one."""
+    return math.nan if math.isnan(end_point) else order.bound(subject, label, norm, max(end_point, least), limit)

@@ -88,7 +88,7 @@ class EndPoint:
     point is not rejected. That holds for 97.5 % of samples from such a law, and for those of shape 5 it holds for 74 %
     with 32 maxima, 25 % with 100, none with 500. ``limited``: the value is one range above the sample maximum, beyond
     which the likelihood is larger yet. ``r_largest`` and ``threshold`` have the interval of their own likelihood; the
-    law, and the K-S numbers, are those of the maxima. ``tied`` counts maxima, ``discrete`` tells of all values used.
+    law, and the K-S numbers, are those of the maxima. ``tied`` counts maxima, ``discrete`` tells of all values.
     ``standard_error``: of ``value``, by the observed information, for comparison only; 0 for equal maxima, NaN without
     a fit and where the information does not say it (`clever.weibull.Fit`). It is too small for few maxima: of nominal
     95 % intervals, about 90 % hold the true end point for 500 maxima, 77 % for 50.
@@ -132,9 +132,14 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
     span = top - maxima.min(1)
     equal = span <= RESOLUTION * top
     fitted = np.full(len(maxima), estimator is not Estimator.MAXIMUM) & ~equal
-    steps = np.diff(np.sort(used.reshape(len(used), -1), axis=1), axis=1)
-    discrete = fitted & ((steps <= ROUNDING * top[:, None]).sum(1) > max(1, REPEATED * (steps.shape[1] + 1)))
-    ties = (np.diff(np.sort(maxima, axis=1), axis=1) == 0).sum(1)
+    steps = np.diff(np.sort(maxima, axis=1), axis=1)
+    discrete = (steps <= ROUNDING * top[:, None]).sum(1) > max(1, REPEATED * maxima.shape[1])
+    if used.shape[2] > 1:
+        # Within batches, since of thousands of values some are that close by chance.
+        within = -np.diff(largest, axis=2)
+        discrete |= (within <= ROUNDING * top[:, None, None]).mean((1, 2)) > REPEATED
+    discrete &= fitted
+    ties = (steps == 0).sum(1)
     points = [
         EndPoint(float(m), float(m), estimator, tied=int(tied), fell_back=bool(repeated), discrete=bool(repeated))
         for m, tied, repeated in zip(top, ties, discrete, strict=True)

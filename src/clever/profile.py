@@ -40,10 +40,11 @@ class Profile:
 
     def __call__(self, u: Array) -> tuple[Array, Array]:
         """l and the reciprocal shape h/rate, (samples,) both, at each sample's own u."""
-        h = reciprocal_gap(u)
-        t = np.log1p(h[:, None, None] * self.z)
-        t /= np.maximum(h, 1e-300)[:, None, None]
-        t[h == 0] = self.z[h == 0]
+        return self.at(reciprocal_gap(u))
+
+    def at(self, h: Array) -> tuple[Array, Array]:
+        """The same at reciprocal gaps h > -1; the negative ones are Frechet laws, which end on the other side."""
+        t = self._flattened(h)
         mean, smallest = t.mean((1, 2)), t[:, :, -1]  # of each batch, the value that the others exceed
         farthest = smallest.max(1, keepdims=True)
         above = farthest[:, 0] - mean
@@ -66,6 +67,21 @@ class Profile:
         self._rate = np.exp(log_rate)  # where the search begins the next time
         spread = np.log(np.exp(-self._rate[:, None] * below).mean(1) / self.z.shape[2])
         return self.count * (log_rate - h * mean - self._rate * above - spread - 1), h / self._rate
+
+    def probabilities(self, u: Array) -> Array:
+        """P(M <= m) of each maximum under the likeliest law with that end point, (samples, N_b); one value a batch."""
+        self(u)
+        t = self._flattened(reciprocal_gap(u))[:, :, 0]
+        intensity = np.exp(self._rate[:, None] * (t - t.max(1, keepdims=True)))
+        found: Array = np.exp(-intensity / intensity.mean(1, keepdims=True))
+        return found
+
+    def _flattened(self, h: Array) -> Array:
+        """t of z."""
+        t = np.log1p(h[:, None, None] * self.z)
+        t /= np.where(h == 0, 1, h)[:, None, None]
+        t[h == 0] = self.z[h == 0]
+        return t
 
 
 @dataclass(frozen=True)
