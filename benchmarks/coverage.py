@@ -1,51 +1,107 @@
-"""How often nominal 95 % intervals of an end point hold the true one: by profile likelihood, and by standard errors.
+"""How often nominal 95 % intervals of an end point hold the true one, and how long they are, over laws of known end.
 
-Shares of samples of reverse Weibull maxima whose interval (`EndPoint.low`, `EndPoint.high`) holds the end point, lies
-beyond it, or ends before it; and that are flagged `unbounded`, since nothing excludes that there is no end point. Of
-the Gumbel law, whose shape is infinite, that flag is the truth. Then the same of 1.96 standard errors about the
-estimate of ``mle_reg``, among the samples that have one, and their share.
-Example: python benchmarks/coverage.py --out benchmarks/results/coverage.csv
+For each law (benchmarks/laws.py): shares of samples whose interval (`EndPoint.low`, `EndPoint.high`) holds the end
+point, lies beyond it, or ends before it; that are flagged `unbounded`, since nothing excludes that there is no end
+point, which without an end point is the truth; that have no interval, as `discrete` (shares are of the others); the
+median length in ranges of the maxima. By the likelihood of the maxima (``profile``), of the r largest and of
+peaks over threshold. Beside them, of the maxima, what it is in place of: 1.96 standard errors about the estimate of
+``mle_reg``, among the samples that have one, and their share; and a parametric bootstrap, which is always finite: the
+error of log(value - sample maximum) among samples of the fitted law, each fitted by ``profile`` anew.
+Example: python benchmarks/coverage.py --pool pool.npy --out benchmarks/results/coverage.csv
 """
 
+from pathlib import Path
+
 import numpy as np
+from laws import Array, LargestOf, all_laws
 from report import parser, report
 from tqdm import tqdm
 
-from clever.extreme_value import end_points
+from clever.extreme_value import EndPoint, Estimator, end_points
 
 SIZES = (16, 32, 100, 500)
-SHAPES = (1.5, 2.0, 5.0, 15.0, np.inf)
 SIGMAS = 1.96
-END = 50.0
-"""Far enough above 0 for every sample."""
+MOST = 2e7
+"""Points drawn for a row of the table at the most."""
+BOOTSTRAPPED = 40
+"""Samples of each law that are given a bootstrap interval."""
 
 
 def main() -> None:
     """Prints the table and writes it as CSV."""
     described = parser(__doc__)
-    described.add_argument("--samples", type=int, default=1000)
+    described.add_argument("--samples", type=int, default=100)
+    described.add_argument("--replicates", type=int, default=100)
+    described.add_argument("--pool", type=Path, help="a .npy file of benchmarks/gradient_pool.py")
     options = described.parse_args()
-    cells = [(n, shape) for n in SIZES for shape in SHAPES]
-    report([_coverage(n, shape, options.samples) for n, shape in tqdm(cells, unit="law")], options.out)
+    pool = np.load(options.pool) if options.pool else None
+    cells = [
+        (law, n)
+        for law in all_laws(pool)
+        for n in SIZES
+        if pool is None or "pool" not in law.name or 2 * law.n_samples * n <= len(pool)
+    ]
+    rows = [row for cell in tqdm(cells, unit="cell") for row in _coverage(*cell, options.samples, options.replicates)]
+    report(rows, options.out)
 
 
-def _coverage(n: int, shape: float, samples: int) -> dict[str, object]:
-    power = np.random.default_rng(1).exponential(size=(samples, n))  # not the seeds of benchmarks/cutoffs.py
-    true = END if np.isfinite(shape) else np.inf
-    points = end_points(END - (power ** (1 / shape) if np.isfinite(shape) else np.log(power)))
-    low, high, value, error = np.array([(p.low, p.high, p.value, p.standard_error) for p in points]).T
-    known = ~np.isnan(error)
-    held = np.abs(value - true)[known] <= SIGMAS * error[known]
+def _coverage(law: LargestOf, n: int, samples: int, replicates: int) -> list[dict[str, object]]:
+    few = max(20, min(samples, int(MOST / (law.n_samples * n))))
+    largest = law.largest(few, n, seed=1)
+    span = np.ptp(largest[:, :, 0], axis=1)
+    rows = []
+    for estimator in (Estimator.PROFILE, Estimator.R_LARGEST, Estimator.THRESHOLD):
+        points = end_points(largest[:, :, : estimator.values_of(law.n_samples)], estimator)
+        low, high = np.array([(p.low, p.high) for p in points]).T
+        given = np.isfinite(low)
+        row = {"law": law.name, "N_s": law.n_samples, "N_b": n, "samples": few, "likelihood": str(estimator)}
+        row |= _shares(low[given], high[given], span[given], law.end) | {"have none": np.mean(~given).round(3)}
+        if estimator is Estimator.PROFILE and given.any():
+            row |= _errors(largest[:, :, 0], law.end) | _bootstrap(points, span, n, law.end, replicates)
+        rows.append(row)
+    return rows
+
+
+def _shares(low: Array, high: Array, span: Array, true: float) -> dict[str, object]:
+    if not len(low):
+        return {}
     return {
-        "N_b": n,
-        "shape": shape,
         "holds it": np.mean((low <= true) & (true <= high)).round(3),
         "lies beyond": np.mean(low > true).round(3),
         "ends before": np.mean(high < true).round(3),
         "unbounded": np.isinf(high).mean().round(3),
+        "length": np.median((high - low) / span).round(3),
+    }
+
+
+def _errors(maxima: Array, true: float) -> dict[str, object]:
+    value, error = np.array([(p.value, p.standard_error) for p in end_points(maxima)]).T
+    known = ~np.isnan(error)
+    held = np.abs(value - true)[known] <= SIGMAS * error[known]
+    return {
         "standard errors hold it": held.mean().round(3) if known.any() else np.nan,
         "have a standard error": known.mean().round(3),
     }
+
+
+def _bootstrap(points: list[EndPoint], span: Array, n: int, true: float, replicates: int) -> dict[str, object]:
+    """The basic bootstrap of the logarithm of the gap, whose error is nearer to a shift than the gap's own."""
+    generator = np.random.default_rng(3)
+    held, length = [], []
+    for point, unit in zip(points[:BOOTSTRAPPED], span, strict=False):
+        if not np.isfinite(point.shape):
+            continue
+        drawn = point.value - point.scale * generator.exponential(size=(replicates, n)) ** (1 / point.shape)
+        again = end_points(np.maximum(drawn, 0), Estimator.PROFILE)
+        gaps = np.array([p.value - p.sample_maximum for p in again])
+        truth = np.array([point.value - p.sample_maximum for p in again])
+        gap = point.value - point.sample_maximum
+        low, high = gap * np.exp(np.quantile(np.log(truth / np.maximum(gaps, 1e-9 * unit)), [0.025, 0.975]))
+        held.append(point.sample_maximum + low <= true <= point.sample_maximum + high)
+        length.append((high - low) / unit)
+    if not held:
+        return {}
+    return {"bootstrap holds it": np.mean(held).round(3), "bootstrap length": np.median(length).round(3)}
 
 
 if __name__ == "__main__":

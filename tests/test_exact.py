@@ -9,7 +9,7 @@ from torch import nn
 
 import clever
 from pipeline.attack.attacks import Strength, smallest_distances
-from pipeline.attack.exact import GAP, check_order, exact_distances
+from pipeline.attack.exact import check_order, exact_distances
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, train
 from pipeline.shared.networks.two_layer import TwoLayer

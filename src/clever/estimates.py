@@ -2,8 +2,9 @@
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +25,6 @@ from clever.sampling import Ball, Law
 from clever.settings import Settings
 from clever.subjects import Subject
 
-SIGMAS = 1.96
-"""Standard errors to either side that make a nominal 95 % interval."""
-
-
 VANISHING = 10
 """Gradients vanish where, uncapped, the bound from the largest one measured is this many times the diameter of [0,1]^d:
 all the way from one corner to the opposite one they would not change the class."""
@@ -35,7 +32,10 @@ all the way from one corner to the opposite one they would not change the class.
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the maxima of one target class say in one norm; the fields are those of `clever.score.Score`."""
+    """What the maxima of one target class say in one norm; the fields are those of `clever.score.Score`.
+
+    ``score_of``: the score for any other end point, with the same floor, path and cap.
+    """
 
     score: float
     low: float
@@ -51,10 +51,13 @@ class Estimate:
     vanishing: bool
     diagnostics: dict[str, float]
     maxima: NDArray[np.float32]
+    score_of: Callable[[float], float]
 
     def narrower(self, tolerance: float) -> bool:
-        """Whether the interval reaches less than ``tolerance`` of the score to either side, on average."""
-        return self.high == self.low or self.high - self.low <= 2 * tolerance * self.score  # equal: infinite ones too
+        """Whether the interval reaches no further than ``tolerance`` of the score to either side; NaN does not."""
+        if self.high == self.low:  # infinite ones too
+            return True
+        return max(self.high - self.score, self.score - self.low) <= tolerance * self.score
 
 
 class Beside(NamedTuple):
@@ -154,22 +157,20 @@ def _made(
 ) -> Iterator[Estimate]:
     """The estimate of each label in one norm, all their laws fitted at once; none below what is known beside it."""
     in_box = settings.clip or ball.law is Law.UNIFORM_IN_BOX
-    largest = np.stack([of_label.value[:, 0, order.column(norm, settings), 0] for of_label in maxima])
+    kept = settings.estimator.values_of(settings.n_samples)
+    largest = np.stack([of_label.value[:, 0, order.column(norm, settings), :kept] for of_label in maxima])
     points = end_points(largest, settings.estimator)
     for label, of_label, row, point, other in zip(labels, maxima, largest, points, beside, strict=True):
         reach = max(float(of_label.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
         radius = replace(ball, radius=min(ball.radius, reach) if in_box else ball.radius).holds(norm, subject.dimension)
         limit = radius if settings.cap else math.inf
-        error = SIGMAS * point.standard_error
-        ends = [point.value, point.value + error, max(point.value - error, point.sample_maximum)]
-        score, low, high = (
-            order.bound(subject, label, norm, max(end, other.largest), limit) if not math.isnan(end) else math.nan
-            for end in ends
-        )
+        score_of = partial(_score_of, order, subject, label, norm, other.largest, limit)
+        # An end point that may be anywhere leaves a score down to 0.
+        score, low, high = map(score_of, (point.value, point.high, point.low))
         told = order.diagnostics(of_label, 0)
         measured = order.bound(subject, label, norm, max(point.sample_maximum, other.largest), math.inf)
         masked = measured > VANISHING * subject.dimension ** (1 / norm.p)
-        constant, cost = max(point.value, other.largest), row.size * settings.n_samples + other.gradients
+        constant, cost = max(point.value, other.largest), len(row) * settings.n_samples + other.gradients
         source = other.source(point.value)
         yield Estimate(
             score,
@@ -185,5 +186,13 @@ def _made(
             source == "ascent",
             masked,
             told,
-            row,
+            row[:, 0],
+            score_of,
         )
+
+
+def _score_of(
+    order: Order, subject: Subject, label: int, norm: Norm, least: float, limit: float, end_point: float
+) -> float:
+    """The bound for an end point, or the least that is known if that is more; NaN for an unknown one."""
+    return math.nan if math.isnan(end_point) else order.bound(subject, label, norm, max(end_point, least), limit)

@@ -1,4 +1,4 @@
-"""The right end point of the reverse Weibull law, estimated from batch maxima."""
+"""The right end point of the reverse Weibull law, estimated from batch maxima or the few largest values of batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +30,10 @@ REPEATED = 0.05
 """Above this share of maxima that repeat another one no continuous law describes them."""
 LONGEST = 1.0
 """Ranges of the maxima that an end point is above the sample maximum at the most where the data set it no limit."""
+TAIL = 128
+"""One in so many points of a batch belongs to its tail (benchmarks/estimators.py)."""
+EXCEEDANCES = 2
+"""Values for each batch that exceed the threshold: 1 in 4000 batches holds more of them than the eight it keeps."""
 
 
 class Estimator(Choice):
@@ -44,6 +48,10 @@ class Estimator(Choice):
     ``maximum``: the sample maximum, which is below the end point.
     ``profile``: ours. Maximum likelihood among shapes of 1 or more; at most one range above the sample maximum where
     the interval has no upper end; the sample maximum where the K-S p-value is below 0.001.
+    ``r_largest``: like ``profile``, by the likelihood of the r largest values of each batch (`Profile`), in a score of
+    the largest 128th of its points (`Estimator.values_of`): more of a batch does not follow the law of its maximum.
+    ``threshold``: like ``profile``, by peaks over threshold: the generalised Pareto likelihood of the 2 N_b largest of
+    all points, as far as their batches kept them.
 
     One range beyond N_b maxima of the Gumbel law is about what one of N_b^2 maxima exceeds. All but ``maximum`` take
     the sample maximum where more than 5 % of the maxima repeat another one: such a sample has no continuous law.
@@ -53,6 +61,14 @@ class Estimator(Choice):
     MLE = "mle"
     MAXIMUM = "maximum"
     PROFILE = "profile"
+    R_LARGEST = "r_largest"
+    THRESHOLD = "threshold"
+
+    def values_of(self, n_samples: int) -> int | None:
+        """How many of the largest values of a batch of N_s points it is to have; None: all that are kept."""
+        if self is Estimator.THRESHOLD:
+            return None
+        return max(1, n_samples // TAIL) if self is Estimator.R_LARGEST else 1
 
 
 @dataclass(frozen=True)
@@ -71,10 +87,11 @@ class EndPoint:
     point exceeds that of none; 0 where it grows all the way. ``unbounded``: ``high`` is infinite, a law without an end
     point is not rejected. That holds for 97.5 % of samples from such a law, and for those of shape 5 it holds for 74 %
     with 32 maxima, 25 % with 100, none with 500. ``limited``: the value is one range above the sample maximum, beyond
-    which the likelihood is larger yet.
-    ``standard_error``: of ``value``, by the observed information; 0 for equal maxima, NaN without a fit and where the
-    information does not say it (`clever.weibull.Fit`). It is too small for few maxima: of nominal 95 % intervals, about
-    90 % hold the true end point for 500 maxima, 77 % for 50.
+    which the likelihood is larger yet. ``r_largest`` and ``threshold`` have the interval of their own likelihood; the
+    law, and the K-S numbers, are those of the maxima. ``tied`` counts maxima, ``discrete`` tells of all values.
+    ``standard_error``: of ``value``, by the observed information, for comparison only; 0 for equal maxima, NaN without
+    a fit and where the information does not say it (`clever.weibull.Fit`). It is too small for few maxima: of nominal
+    95 % intervals, about 90 % hold the true end point for 500 maxima, 77 % for 50.
     """
 
     value: float
@@ -97,23 +114,35 @@ class EndPoint:
     discrete: bool = False
 
 
-def end_points(maxima: NDArray[np.float32] | Array, estimator: Estimator | str = Estimator.MLE_REG) -> list[EndPoint]:
-    """The end point of each row of ``maxima``, (samples, N_b), by `Estimator` (Weng et al. 2018, section 4.1).
+def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str = Estimator.MLE_REG) -> list[EndPoint]:
+    """The end point of each sample by `Estimator` (Weng et al. 2018, section 4.1).
 
-    `InputError` for NaN, infinite or negative maxima, and for fewer than `FEWEST_BATCHES` where a law is fitted.
+    ``largest``: the batch maxima, (samples, N_b), or the largest values of each batch, largest first,
+    (samples, N_b, kept), of which all estimators but ``r_largest`` and ``threshold`` use the maxima.
+    `InputError` for NaN, infinite or negative values, for fewer batches than `FEWEST_BATCHES` where a law is fitted,
+    and for maxima alone where the threshold needs more.
     """
     estimator = Estimator.named(estimator)
-    maxima = np.atleast_2d(maxima).astype(np.float64)
-    _check(maxima, estimator)
+    largest = np.atleast_2d(largest).astype(np.float64)
+    if largest.ndim == 2:
+        largest = largest[:, :, None]
+    _check(largest, estimator)
+    maxima, used = largest[:, :, 0], _used(largest, estimator)
     top = maxima.max(1)
     span = top - maxima.min(1)
     equal = span <= RESOLUTION * top
     fitted = np.full(len(maxima), estimator is not Estimator.MAXIMUM) & ~equal
     steps = np.diff(np.sort(maxima, axis=1), axis=1)
-    discrete = fitted & ((steps <= ROUNDING * top[:, None]).sum(1) > max(1, REPEATED * maxima.shape[1]))
+    discrete = (steps <= ROUNDING * top[:, None]).sum(1) > max(1, REPEATED * maxima.shape[1])
+    if used.shape[2] > 1:
+        # Within batches, since of thousands of values some are that close by chance.
+        within = -np.diff(largest, axis=2)
+        discrete |= (within <= ROUNDING * top[:, None, None]).mean((1, 2)) > REPEATED
+    discrete &= fitted
+    ties = (steps == 0).sum(1)
     points = [
         EndPoint(float(m), float(m), estimator, tied=int(tied), fell_back=bool(repeated), discrete=bool(repeated))
-        for m, tied, repeated in zip(top, (steps == 0).sum(1), discrete, strict=True)
+        for m, tied, repeated in zip(top, ties, discrete, strict=True)
     ]
     for row in np.flatnonzero(equal):
         value = points[row].value
@@ -121,9 +150,21 @@ def end_points(maxima: NDArray[np.float32] | Array, estimator: Estimator | str =
     rows = np.flatnonzero(fitted & ~discrete)
     if rows.size:
         z = (top[rows, None] - maxima[rows]) / span[rows, None]
-        for row, point in zip(rows, _fitted([points[row] for row in rows], z, span[rows], estimator), strict=True):
+        depth = (top[rows, None, None] - used[rows]) / span[rows, None, None]
+        fits = _fitted([points[row] for row in rows], z, depth, span[rows], estimator)
+        for row, point in zip(rows, fits, strict=True):
             points[row] = point
     return points
+
+
+def _used(largest: Array, estimator: Estimator) -> Array:
+    """The values that the likelihood is of, (samples, batches, values), largest first."""
+    if estimator is Estimator.R_LARGEST:
+        return largest
+    if estimator is Estimator.THRESHOLD:
+        pool = largest.reshape(len(largest), -1)
+        return -np.sort(-pool, axis=1)[:, None, : EXCEEDANCES * largest.shape[1]]
+    return largest[:, :, :1]
 
 
 @dataclass(frozen=True)
@@ -140,20 +181,22 @@ class _Laws:
     good: NDArray[np.bool_]
 
 
-def _fitted(points: Sequence[EndPoint], z: Array, span: Array, estimator: Estimator) -> Iterator[EndPoint]:
-    """The points with the numbers of the laws fitted to z, whose unit is the ``span`` of each sample."""
-    spread = intervals(z)
-    unbounded = np.isinf(spread.high)
-    if estimator is Estimator.PROFILE:
-        limited = unbounded & (spread.best > LONGEST)
-        laws = _likeliest(z, np.where(limited, LONGEST, spread.best))
-    else:
+def _fitted(points: Sequence[EndPoint], z: Array, used: Array, span: Array, estimator: Estimator) -> Iterator[EndPoint]:
+    """The points with the numbers of the laws fitted to ``used`` and tested on the maxima z, in units of ``span``."""
+    reach = used.max((1, 2))
+    spread = intervals(used / reach[:, None, None])
+    low, best, high = (ends * reach for ends in (spread.low, spread.best, spread.high))
+    unbounded = np.isinf(high)
+    if estimator in (Estimator.MLE, Estimator.MLE_REG):
         laws = _winners(z, estimator)
-        limited = ~laws.good & unbounded & (spread.best > LONGEST) & (estimator is Estimator.MLE)
+        limited = ~laws.good & unbounded & (best > LONGEST) & (estimator is Estimator.MLE)
         if limited.any():
-            instead = _likeliest(z[limited], np.full(limited.sum(), LONGEST))
+            instead = _likeliest(z[limited], used[limited], np.full(limited.sum(), LONGEST))
             for name, values in vars(instead).items():
                 getattr(laws, name)[limited] = values
+    else:
+        limited = unbounded & (best > LONGEST)
+        laws = _likeliest(z, used, np.where(limited, LONGEST, best))
     for k, (point, unit) in enumerate(zip(points, span.tolist(), strict=True)):
         tested = replace(
             point,
@@ -172,8 +215,8 @@ def _fitted(points: Sequence[EndPoint], z: Array, span: Array, estimator: Estima
             shape=float(laws.shape[k]),
             scale=float(laws.scale[k] * unit),
             standard_error=float(laws.gap_error[k] * unit),
-            low=float(point.value + min(spread.low[k], gap) * unit),
-            high=float(point.value + max(spread.high[k], gap) * unit),
+            low=float(point.value + min(low[k], gap) * unit),
+            high=float(point.value + max(high[k], gap) * unit),
             flatness=float(spread.flatness[k]),
             unbounded=bool(unbounded[k]),
             limited=bool(limited[k]),
@@ -198,20 +241,26 @@ def _winners(z: Array, estimator: Estimator) -> _Laws:
     return _Laws(gap, shape, scale, error, statistic, pvalue, start, good)
 
 
-def _likeliest(z: Array, gap: Array) -> _Laws:
-    """The likeliest law with each gap, good where the K-S test lets it pass."""
-    shape, scale = likeliest(z, gap)
+def _likeliest(z: Array, used: Array, gap: Array) -> _Laws:
+    """The likeliest law of the maxima z with each gap, given the values used; good where the K-S test lets it pass."""
+    reach = used.max((1, 2))
+    shape, scale = likeliest(used / reach[:, None, None], gap / reach)
+    scale *= reach * (z.shape[1] / used.shape[1]) ** (1 / shape)  # from the maximum of all to that of a batch
     statistic, pvalue = (of_law[:, 0] for of_law in kolmogorov_smirnov(z, gap[:, None], shape[:, None], scale[:, None]))
     unknown = np.full(len(z), np.nan)
     return _Laws(gap, shape, scale, unknown, statistic, pvalue, unknown.copy(), pvalue >= LEAST_PVALUE)
 
 
-def _check(maxima: Array, estimator: Estimator) -> None:
-    if not np.isfinite(maxima).all():
-        row, column = np.argwhere(~np.isfinite(maxima))[0]
-        raise InputError(f"maximum {column} of sample {row} is {maxima[row, column]}: maxima must be finite")
-    if (maxima < 0).any():
-        raise InputError(f"the smallest maximum is {maxima.min():g}: norms and curvatures are never negative")
+def _check(largest: Array, estimator: Estimator) -> None:
+    if not np.isfinite(largest).all():
+        row, column, kept = np.argwhere(~np.isfinite(largest))[0]
+        raise InputError(f"maximum {column} of sample {row} is {largest[row, column, kept]}: maxima must be finite")
+    if (largest < 0).any():
+        raise InputError(f"the smallest maximum is {largest.min():g}: norms and curvatures are never negative")
+    if (np.diff(largest, axis=2) > 0).any():
+        raise InputError("the largest values of each batch must come largest first")
     fewest = 1 if estimator is Estimator.MAXIMUM else FEWEST_BATCHES
-    if maxima.shape[1] < fewest:
-        raise InputError(f"{maxima.shape[1]} batch maxima (N_b): the estimator {estimator} needs at least {fewest}")
+    if largest.shape[1] < fewest:
+        raise InputError(f"{largest.shape[1]} batch maxima (N_b): the estimator {estimator} needs at least {fewest}")
+    if estimator is Estimator.THRESHOLD and largest.shape[2] < EXCEEDANCES:
+        raise InputError(f"one value a batch: the estimator {estimator} needs several, (samples, N_b, kept)")

@@ -32,15 +32,16 @@ class Interval:
 def intervals(z: Array) -> Interval:
     """Of the samples z, as `Profile` has them, by likelihood ratios with the cutoffs of `clever.cutoffs`.
 
-    2.5 % of samples have a ``low`` above the true gap, and 2.5 % a ``high`` below.
+    2.5 % of samples have a ``low`` above the true gap, and 2.5 % a ``high`` below. Of several values a batch, with the
+    cutoffs of as many maxima as there are values.
     """
     parts = [_intervals(rows) for rows in np.array_split(z, -(-z.size // AT_ONCE))]
     return Interval(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Interval)))
 
 
 def _intervals(z: Array) -> Interval:
-    n, profile = z.shape[1], Profile(z)
-    top = peak(profile)
+    profile = Profile(z)
+    n, top = profile.count, peak(profile)
 
     def end(side: int, within: Array, beyond: NDArray[np.intp]) -> Array:
         """Between a u that is within the interval and the next point of the grid, which is not."""

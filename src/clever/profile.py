@@ -21,24 +21,34 @@ STEPS = 40
 class Profile:
     """l(u), the log likelihood of each sample maximised over all but the end point, which is a gap 1/h above its top.
 
-    ``z``: (samples, N_b), the distance below the sample maximum in units of the range: 0 to 1. With
+    ``z``: (samples, N_b), the distance below the sample's top in units of the range: 0 to 1. With
     t = log(1 + hz)/h the law is P(Z > z) = exp(-exp(rate (t - location))): a Weibull law of shape rate/h that begins
     at -1/h; at h = 0, where t = z, the Gumbel law, of maxima without an end point. Shapes below 1, whose likelihood has
     no bound, are left out (Smith, Biometrika 72, 1985).
+
+    (samples, batches, r): the r largest values of each batch, largest first, by the likelihood of the r largest order
+    statistics (Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, section 3.5)
+    prod_i exp(-Lambda(z_ir)) prod_k lambda(z_ik), Lambda = exp(rate (t - location)). A single batch of the k largest of
+    all points is peaks over threshold: the generalised Pareto likelihood of k exceedances.
     """
 
     def __init__(self, z: Array) -> None:
-        self.z = z
-        self._rate = np.pi / np.sqrt(6) / z.std(1)
+        self.z = z if z.ndim == 3 else z[:, :, None]
+        spread = self.z.reshape(len(z), -1).std(1)
+        self.count = z[0].size  # values of a sample
+        self._rate = np.pi / np.sqrt(6) / spread
 
     def __call__(self, u: Array) -> tuple[Array, Array]:
         """l and the reciprocal shape h/rate, (samples,) both, at each sample's own u."""
-        n, h = self.z.shape[1], reciprocal_gap(u)
-        t = np.log1p(h[:, None] * self.z)
-        t /= np.maximum(h, 1e-300)[:, None]
-        t[h == 0] = self.z[h == 0]
-        mean = t.mean(1)
-        below = np.subtract(t.max(1, keepdims=True), t, out=t)
+        return self.at(reciprocal_gap(u))
+
+    def at(self, h: Array) -> tuple[Array, Array]:
+        """The same at reciprocal gaps h > -1; the negative ones are Frechet laws, which end on the other side."""
+        t = self._flattened(h)
+        mean, smallest = t.mean((1, 2)), t[:, :, -1]  # of each batch, the value that the others exceed
+        farthest = smallest.max(1, keepdims=True)
+        above = farthest[:, 0] - mean
+        below = np.subtract(farthest, smallest)
         least = np.log(np.maximum(h, 1e-300))
         log_rate = np.maximum(np.log(self._rate), least)
         for _ in range(STEPS):
@@ -48,15 +58,30 @@ class Profile:
             tilted = np.einsum("ij,ij->i", weight, below) / total
             weight *= below
             variance = np.einsum("ij,ij->i", weight, below) / total - tilted**2
-            slope = 1 / rate - below.mean(1) + tilted
+            slope = 1 / rate - above + tilted
             moved = np.maximum(log_rate + np.clip(slope / (1 / rate + rate * variance), -1, 1), least)
             close = np.abs(moved - log_rate).max() < CLOSE
             log_rate = moved
             if close:
                 break
         self._rate = np.exp(log_rate)  # where the search begins the next time
-        spread = np.log(np.exp(-self._rate[:, None] * below).mean(1))
-        return n * (log_rate - h * mean - self._rate * below.mean(1) - spread - 1), h / self._rate
+        spread = np.log(np.exp(-self._rate[:, None] * below).mean(1) / self.z.shape[2])
+        return self.count * (log_rate - h * mean - self._rate * above - spread - 1), h / self._rate
+
+    def probabilities(self, u: Array) -> Array:
+        """P(M <= m) of each maximum under the likeliest law with that end point, (samples, N_b); one value a batch."""
+        self(u)
+        t = self._flattened(reciprocal_gap(u))[:, :, 0]
+        intensity = np.exp(self._rate[:, None] * (t - t.max(1, keepdims=True)))
+        found: Array = np.exp(-intensity / intensity.mean(1, keepdims=True))
+        return found
+
+    def _flattened(self, h: Array) -> Array:
+        """t of z."""
+        t = np.log1p(h[:, None, None] * self.z)
+        t /= np.where(h == 0, 1, h)[:, None, None]
+        t[h == 0] = self.z[h == 0]
+        return t
 
 
 @dataclass(frozen=True)
@@ -95,9 +120,13 @@ def peak(profile: Profile) -> Peak:
 
 
 def likeliest(z: Array, gap: Array) -> tuple[Array, Array]:
-    """Shape, from 1 up, and scale of the likeliest Weibull law of each sample that begins its ``gap`` before 0."""
+    """Shape, from 1 up, and scale of the law of Z, likeliest of those that begin ``gap`` before 0; z as `Profile`'s.
+
+    Of several values a batch, it is still the law of each batch's maximum; of a single batch, of the maximum of that.
+    """
     _, reciprocal_shape = Profile(z)(np.log1p(1 / (gap * BEND)))
-    w = z + gap[:, None]
+    smallest, ranks = (z[:, :, -1], z.shape[2]) if z.ndim == 3 else (z, 1)
+    w = smallest + gap[:, None]
     longest = w.max(1)
     power = (w / longest[:, None]) ** (1 / reciprocal_shape[:, None])
-    return 1 / reciprocal_shape, longest * power.mean(1) ** reciprocal_shape
+    return 1 / reciprocal_shape, longest * (power.mean(1) / ranks) ** reciprocal_shape

@@ -21,6 +21,7 @@ from clever.samplers import Sampler, sample_with
 from clever.sampling import Ball
 from clever.settings import Settings
 from clever.subjects import Subject, subjects
+from clever.untargeted import Candidate, Smallest, generator_of, smallest
 
 TARGETS: tuple[str | int, ...] = ("top2", "random", "least")
 NORMS: tuple[str, ...] = ("L1", "L2", "Linf")
@@ -49,9 +50,12 @@ class Score:
     of L, M or K that the score is made of. ``gradients``: what that has cost for this score alone, in gradients, or
     curvatures of second order: those at sampled points, on the path and of the ascent. ``maxima``: the N_b batch
     maxima that the end point was estimated from. ``diagnostics``: what else the order has to say, such as the cost of
-    curvatures in Hessian-vector products. ``low`` and ``high``: the score for end points 1.96 standard errors above and
-    below the estimated one (`EndPoint.standard_error`, which says how far to trust it), NaN where that error is not
-    known.
+    curvatures in Hessian-vector products. ``low`` and ``high``: nominal 95 % interval, the scores for the ends of the
+    end point's interval by profile likelihood (`EndPoint.high`, `EndPoint.low`). Where nothing excludes that there is
+    no end point (`EndPoint.unbounded`), ``low`` is 0: what remains is the one-sided statement, of 97.5 %, that the
+    score for the true end point is at most ``high``. NaN where no law was fitted. An untargeted score is the smallest
+    of several estimates and so biased low: ``corrected`` is free of that, and ``low`` and ``high`` know of the choice
+    (`clever.untargeted`); of one target class, ``corrected`` is the score.
 
     ``image_index``: which of the images given; ``image``: the sha256 of its values; ``label``: its true class, None
     where that was not told; ``predicted``: the class that is defended.
@@ -68,6 +72,7 @@ class Score:
     score: float
     low: float
     high: float
+    corrected: float
     capped: bool
     floored: bool
     on_path: bool
@@ -183,6 +188,13 @@ def score_subject(
         for target, candidates in subject.targets.items():
             label = min(candidates, key=lambda j, norm=norm: made[norm, j].score)  # type: ignore[misc]
             chosen = made[norm, label]
+            spread = Smallest(chosen.score, chosen.low, chosen.high)
+            if len(candidates) > 1:
+                of_classes = [made[norm, j] for j in candidates]
+                spread = smallest(
+                    [Candidate(of_class.maxima, of_class.end_point, of_class.score_of) for of_class in of_classes],
+                    generator_of(settings.seed, subject.name, norm),
+                )
             results.append(
                 Score(
                     image_index=subject.index,
@@ -194,8 +206,9 @@ def score_subject(
                     norm=norm,
                     order=order.name,
                     score=chosen.score,
-                    low=chosen.low,
-                    high=chosen.high,
+                    low=spread.low,
+                    high=spread.high,
+                    corrected=spread.corrected,
                     capped=settings.cap and chosen.score == chosen.radius,
                     floored=chosen.floored,
                     on_path=chosen.on_path,

@@ -36,7 +36,7 @@ CHOICES: dict[str, type[Choice]] = {
 
 
 FIRST_STAGE = 50
-"""Batches before a tolerance is first looked at: the standard error of an end point from fewer is not to be trusted."""
+"""Batches before a tolerance is first looked at: fewer seldom give an interval that is narrow."""
 
 
 @dataclass(frozen=True, kw_only=True)

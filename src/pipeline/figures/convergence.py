@@ -6,15 +6,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clever.extreme_value import FEWEST_BATCHES, end_points
+from clever.extreme_value import FEWEST_BATCHES, Estimator, end_points
 from pipeline.figures.style import colour, figure
 
 
 def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estimator: str) -> None:
     """The score from the first N_b batches over that from all, uncapped: median and quartiles over images and targets.
 
-    Beside it, the same from the sample maximum, which shows what the fit of the law changes.
+    Beside it, the same from the sample maximum, which shows what the fit of the law changes. Only the maxima are kept
+    with the scores: in place of estimators that take several values of each batch, `Estimator.PROFILE` is shown.
     """
+    if Estimator.named(estimator) in (Estimator.R_LARGEST, Estimator.THRESHOLD):
+        estimator = Estimator.PROFILE
     total = int(scores.n_batches.min())
     maxima = maxima[:, :total]
     sizes = np.unique(np.geomspace(min(FEWEST_BATCHES, total), total, 10).round().astype(int))

@@ -22,8 +22,8 @@ from pipeline.shared import hardening as hardenings
 from pipeline.shared import kept
 from pipeline.shared.classifier import sha256_of
 from pipeline.shared.fingerprint import code, fingerprint
-from pipeline.shared.networks import two_layer
 from pipeline.shared.hardening import Hardened, Perturbation
+from pipeline.shared.networks import two_layer
 
 State = dict[str, Tensor]
 
