@@ -136,7 +136,9 @@ weights: $(BIN)/ready
 	python -m pipeline.prepare data=digits
 	python -m pipeline.publish experiment=defenses weights=trained threads=1
 	python -m pipeline.publish experiment=orders weights=trained threads=1
+	python -m pipeline.publish experiment=exact weights=curvature_penalty threads=1
 	python -m pipeline.publish experiment=trained weights=trained threads=1 'hydra.sweeper.params.model="small_densenet_noise,small_densenet_adversarial"'
 
 clean:
-	rm -rf $(VENV) site dist store data/prepared models results/*/score/*/ results/*/attack/*/ multirun outputs .dvc/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	git clean -fdXq results  # not the raw results in git, of experiments that took hours
+	rm -rf $(VENV) site dist store data/prepared models multirun outputs .dvc/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
