@@ -23,6 +23,7 @@ from clever.ensemble import Expectation, Pooling
 from clever.errors import GradientMasking, InputError, NotFinite
 from clever.extreme_value import EndPoint, Estimator, end_points
 from clever.gauge import Gauge, minimiser
+from clever.goodness import Goodness, goodness_of_fit
 from clever.lanczos import Lanczos
 from clever.median import Median
 from clever.models import Normalize
@@ -62,6 +63,7 @@ __all__ = [
     "FirstOrder",
     "Gauge",
     "GaussianBlur",
+    "Goodness",
     "GradientMasking",
     "Identity",
     "InputError",
@@ -96,6 +98,7 @@ __all__ = [
     "end_points",
     "from_art",
     "from_foolbox",
+    "goodness_of_fit",
     "minimiser",
     "paper",
     "pixelwise",
