@@ -72,7 +72,7 @@ def test_unbounded_scores_stay_unbounded() -> None:
 
 def test_the_printed_tables_hold_every_row() -> None:
     summary = summarise(scores(plain=[1, 2, 3] * 2, bit_depth=[2, 4, 6] * 2), BASELINE, {}, 0)
-    sections = printed.sections(summary, pd.DataFrame(), NONE, NONE)
+    sections = printed.sections(summary, pd.DataFrame(), NONE, NONE, NONE)
     for text in (printed.markdown(sections), printed.latex(sections)):
         assert "bit depth" in text
         assert "4 [2" in text
@@ -108,7 +108,7 @@ def test_second_order_stands_beside_first_order_of_the_same_image_and_class() ->
     assert row.gain_low <= row.gain <= row.gain_high
     assert (row.share_larger, row.products, row.unconverged) == (pytest.approx(2 / 3), 12, 0.25)
     summary = summarise(table, dict.fromkeys(table.cell, "plain"), {}, 0)
-    shown = printed.markdown(printed.sections(summary, compare(both, 0), NONE, NONE))
+    shown = printed.markdown(printed.sections(summary, compare(both, 0), NONE, NONE, NONE))
     assert printed.ORDERS in shown
     assert "67%" in shown
 
@@ -119,4 +119,4 @@ def test_without_a_partner_there_is_no_comparison() -> None:
     assert both.empty
     assert compare(both, 0).empty
     summary = summarise(table, dict.fromkeys(table.cell, "plain"), {}, 0)
-    assert printed.ORDERS not in printed.sections(summary, compare(both, 0), NONE, NONE)
+    assert printed.ORDERS not in printed.sections(summary, compare(both, 0), NONE, NONE, NONE)

@@ -96,7 +96,7 @@ def test_where_no_end_point_is_excluded_a_score_has_no_lower_end(
 def test_a_tolerance_holds_on_both_sides() -> None:
     def of(score: float, low: float, high: float) -> Estimate:
         nothing, point = np.zeros(1, np.float32), clever.end_points(np.ones(5))[0]
-        return Estimate(score, low, high, 1.0, 1.0, point, False, False, False, {}, nothing, float)
+        return Estimate(score, low, high, 1.0, 1.0, 1.0, 1, point, False, False, False, False, {}, nothing, float)
 
     assert of(1.0, 0.95, 1.05).narrower(0.0501)
     assert not of(1.0, 0.99, 1.06).narrower(0.0501)  # as wide, but further to one side
