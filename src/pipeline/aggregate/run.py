@@ -24,7 +24,7 @@ from pipeline.shared.experiment import cells, experiment
 
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
 """What a cell's run tells of it."""
-DIFFERENT = ("network", "weights", "order", "defense", "bpda", "sampling", "compute", "scored")
+DIFFERENT = ("network", "weights", "order", "defense", "bpda", "sampling", "compute")
 """What makes two cells two."""
 
 

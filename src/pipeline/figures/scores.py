@@ -15,12 +15,13 @@ def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
     A bar of the cell's colour: the mean smallest adversarial distance, of the ``bounds`` that there are.
     """
     norms, cells, targets = (list(summary[name].unique()) for name in ("norm", "cell", "target"))
+    apart = min(0.12, 0.8 / len(cells))  # so that targets stay apart
     distances = bounds.set_index(["norm", "cell", "target"]).distance
     with figure(folder, "scores", width=3.2 * len(norms), height=3.6) as drawn:
         for axes, norm in zip(np.ravel(drawn.subplots(1, len(norms))), norms, strict=True):
             for index, cell in enumerate(cells):
                 rows = summary[(summary.norm == norm) & (summary.cell == cell)].set_index("target")
-                x = np.array([targets.index(target) for target in rows.index]) + (index - (len(cells) - 1) / 2) * 0.12
+                x = np.array([targets.index(target) for target in rows.index]) + (index - (len(cells) - 1) / 2) * apart
                 rows[~np.isfinite(rows["mean"])] = rows[~np.isfinite(rows["mean"])].replace(np.inf, np.nan)
                 bars = np.maximum([rows["mean"] - rows.mean_low, rows.mean_high - rows["mean"]], 0)
                 axes.errorbar(x, rows["mean"], bars, fmt="none", ecolor=colour(index), elinewidth=1, capsize=2)
@@ -29,7 +30,7 @@ def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
                 axes.scatter(x, rows["mean"], 28, face, marker=marker(index), edgecolors=colour(index), zorder=3)
                 unbounded(axes, x[~np.isfinite(rows["mean"])], colour(index))
                 found = [distances.get((norm, cell, target), np.nan) for target in rows.index]
-                axes.scatter(x, found, 60, colour(index), marker="_", linewidths=1.8)
+                axes.scatter(x, found, 40, colour(index), marker="_", linewidths=1.8)
                 axes.plot([], [], marker(index), color=colour(index), label=named(cell))
             axes.set_yscale("log")
             axes.set_xticks(range(len(targets)), [TARGETS.get(target, f"class {target}") for target in targets])
