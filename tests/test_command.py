@@ -80,7 +80,7 @@ def test_grey_pictures_and_the_second_order(folder: Path, capsys) -> None:
     ("words", "given", "message"),
     [
         ([], {"model": "networks"}, "--model is 'networks': it must be MODULE:NAME"),
-        ([], {"model": "networks:lod"}, "networks has no lod; it has grey, load"),
+        ([], {"model": "networks:loader"}, "networks has no loader; it has grey, load"),
         ([], {"model": "nothing_here:load"}, "No module named 'nothing_here'"),
         ([], {"model": "networks:words"}, "gives a str: it must be or make a torch.nn.Module"),
         ([], {"model": "networks:NUMBER"}, "gives a int: it must be or make a torch.nn.Module"),
