@@ -105,7 +105,7 @@ def test_a_sweep_attacks_one_defense_after_another(project: Project) -> None:
         ("attack.backward=straight", "backward is 'straight': it must be one of identity, smooth, smooth_jpeg"),
         (
             "attack.step=3",
-            "unknown setting attack.step: attack has backward, bpda, draws, eight_bits, eot, images",
+            "unknown setting attack.step: attack has backward, bpda, draws, eight_bits, eot, exact, images, method",
         ),
         ("norms=[L7]", "unknown norm 'L7'"),
     ],
