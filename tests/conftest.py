@@ -31,7 +31,7 @@ STARTED: list[subprocess.Popen[str]] = []
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of what a clone holds, without its results, and with TINY in its params.yaml."""
+    """A copy of what a clone holds, without its results, those computed elsewhere included; TINY in its params.yaml."""
 
     folder: Path
 
@@ -39,10 +39,14 @@ class Project:
     def copy(cls, folder: Path) -> "Project":
         for name in ("conf", "src", "data/weights"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        for name in ("dvc.yaml", ".dvcignore"):
-            shutil.copy(ROOT / name, folder / name)
-        tiny = OmegaConf.from_dotlist(TINY.split())
-        OmegaConf.save(OmegaConf.merge(OmegaConf.load(ROOT / "params.yaml"), tiny), folder / "params.yaml")
+        shutil.copy(ROOT / ".dvcignore", folder / ".dvcignore")
+        params = OmegaConf.merge(OmegaConf.load(ROOT / "params.yaml"), OmegaConf.from_dotlist(TINY.split()))
+        elsewhere = set(params.experiments.reported) - set(params.experiments.computed)
+        params.experiments.reported = params.experiments.computed
+        OmegaConf.save(params, folder / "params.yaml")
+        lines = (ROOT / "dvc.yaml").read_text().splitlines(keepends=True)
+        lines = [line for line in lines if not any(f"results/{name}/" in line for name in elsewhere)]
+        (folder / "dvc.yaml").write_text("".join(lines))
         return cls(folder)
 
     def set(self, **settings: object) -> None:

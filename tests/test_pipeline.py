@@ -216,7 +216,7 @@ def test_misclassified_images_are_left_out_and_counted(project: Project) -> None
 BAD = {
     "defense=jpg": r"Could not find 'defense/jpg'(.|\n)*bit_depth(.|\n)*jpeg(.|\n)*quantize",
     "defence=jpeg": "unknown setting|Could not override 'defence'",
-    "sampling.n_batche=3": "unknown setting sampling.n_batche: sampling has cap, clip, curvature, ",
+    "sampling.n_batche=3": "unknown setting sampling.n_batche: sampling has ascent, cap, clip, curvature, ",
     "defense=jpeg defense.quality=0": "quality of JPEG is 0: it must be a whole number from 1 to 100",
     "sampling.radius.L2=0": "radius of the L2 ball is 0",
     "sampling.radius.L1=-2": "radius of the L1 ball is -2",
@@ -362,8 +362,8 @@ def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
 def test_help_and_version(project: Project) -> None:
     shown = project.stage("score", "--help").stdout
     for group in (
-        "data: cifar10, digits, ",
-        "defense: bit_depth, chain, identity, jpeg, png, quantize",
+        "data: cifar10, cifar10_training, digits, ",
+        "defense: bit_depth, chain, crop_ensemble, gaussian_blur, identity, jpeg, median, noise, png, quantize",
         "experiment: ",
         "preset: paper",
     ):
