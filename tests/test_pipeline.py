@@ -365,7 +365,7 @@ def test_help_and_version(project: Project) -> None:
         "data: cifar10, cifar10_training, digits, ",
         "defense: bit_depth, chain, crop_ensemble, gaussian_blur, identity, jpeg, median, noise, png, quantize",
         "experiment: ",
-        "preset: paper",
+        "preset: library, paper",
     ):
         assert group in shown
     assert "python -m pipeline.score -m experiment=defenses" in shown
