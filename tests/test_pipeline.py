@@ -20,6 +20,7 @@ from clever import record
 from conftest import TINY, Project, stored_points
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, train
+from pipeline.score.run import named_alone
 from pipeline.shared.classifier import fill, sha256_of
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())
@@ -357,6 +358,13 @@ def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
     outside = Project(tmp_path / "elsewhere")
     outside.folder.mkdir()
     assert "run this in the project's folder" in outside.stage("score", code=2).stderr
+
+
+def test_results_name_a_file_of_weights_without_its_folder() -> None:
+    told = {"sha256": "12", "weights": {"path": "/home/me/w.pth", "key": None}}
+    assert named_alone(told) == {"sha256": "12", "weights": {"path": "w.pth", "key": None}}
+    for others in ({"url": "https://example.org/w.pth"}, {"path": {"_target_": "a_package.path"}}):
+        assert named_alone({"weights": others}) == {"weights": others}
 
 
 def test_help_and_version(project: Project) -> None:

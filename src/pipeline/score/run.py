@@ -3,6 +3,8 @@
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -192,7 +194,7 @@ class Job:
         return {
             "cell": config.cell,
             "network": config.model.name,
-            "weights": about_network(config),
+            "weights": named_alone(about_network(config)),
             "order": self.order.name,
             "defense": OmegaConf.to_container(config.defense, resolve=True),
             "bpda": config.bpda,
@@ -206,6 +208,14 @@ class Job:
             "device": str(device(config)),
             "versions": versions(),
         }
+
+
+def named_alone(network: dict[str, Any]) -> dict[str, Any]:
+    """What the stage model told of a network, a file of weights without the folder that it has on this machine."""
+    weights = network["weights"]
+    if not isinstance(weights.get("path"), str):
+        return network
+    return network | {"weights": weights | {"path": PurePath(weights["path"]).name}}
 
 
 def sampled_of(config: DictConfig, network: Defended) -> Defended:
