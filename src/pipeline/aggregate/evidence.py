@@ -1,9 +1,8 @@
 """Each kind of score behind each defense: how often the nearest attack refutes it, how tight it is, what it costs."""
 
-import numpy as np
 import pandas as pd
 
-from pipeline.shared.statistics import log_ratio, share_interval
+from pipeline.aggregate.refuted import refuted
 
 BY = ["network", "defense", "norm"]
 
@@ -35,25 +34,9 @@ def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     known["distance"] = known.groupby(same).distance.transform("min")
     found = []
     for (network, _, norm, cell), group in known.groupby([*BY, "cell"], sort=False):
-        above = (group.score > group.distance).groupby(group.id).any()
-        low, high = share_interval(int(above.sum()), len(above))
-        ratios = log_ratio(group.score, group.distance)
-        ratios = ratios[~np.isnan(ratios)]
+        about = {"network": network, "defense": group.transformation.iloc[0], "norm": norm, "kind": group.kind.iloc[0]}
+        at_zero = int((group.distance == 0).groupby(group.id).any().sum())
         found.append(
-            {
-                "network": network,
-                "defense": group.transformation.iloc[0],
-                "norm": norm,
-                "kind": group.kind.iloc[0],
-                "cell": cell,
-                "images": len(above),
-                "exceeding": int(above.sum()),
-                "share_exceeding": above.mean(),
-                "share_exceeding_low": low,
-                "share_exceeding_high": high,
-                "median_ratio": np.exp(np.median(ratios)) if len(ratios) else np.nan,
-                "at_zero": int((group.distance == 0).groupby(group.id).any().sum()),
-                "gradients": group.gradients.mean(),
-            }
+            about | {"cell": cell} | refuted(group) | {"at_zero": at_zero, "gradients": group.gradients.mean()}
         )
     return pd.DataFrame(found)

@@ -47,10 +47,10 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
     the share of the images with tau 1. ``tau_within``: that of the images' scores with their distances, of one network
     at a time, its mean over the networks.
     """
-    table, found = beside_each_other(rows, cells, seed), []
+    found = []
     for (kind, norm, target), scores, distances in _kinds(rows, cells):
-        means = table[(table.kind == kind) & (table.norm == norm) & (table.target == target)] if len(table) else table
-        if means.empty:
+        usable = _positive(scores) & _positive(distances)
+        if not usable.any():
             continue
         taus = np.array([_tau(scores.loc[image], distances.loc[image]) for image in scores.index])
         taus = taus[~np.isnan(taus)]
@@ -60,8 +60,8 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
                 "kind": kind,
                 "norm": norm,
                 "target": target,
-                "by_score": " < ".join(means.sort_values("score", kind="stable").network),
-                "by_attack": " < ".join(means.sort_values("distance", kind="stable").network),
+                "by_score": _order(scores[usable]),
+                "by_attack": _order(distances[usable]),
                 "images": len(taus),
                 "tau": taus.mean() if len(taus) else np.nan,
                 "tau_low": low,
@@ -98,6 +98,11 @@ def _names(cells: pd.DataFrame) -> dict[str, str]:
     switched = next((kind.removeprefix("no_") for kind in kinds.values() if kind.startswith("no_")), None)
     orders = dict(zip(cells.cell, cells.order, strict=True))
     return {cell: kind or switched or str(orders[cell]) for cell, kind in kinds.items()}
+
+
+def _order(table: pd.DataFrame) -> str:
+    """The networks from the least geometric mean to the largest."""
+    return " < ".join(np.log(table).mean().sort_values(kind="stable").index)
 
 
 def _positive(table: pd.DataFrame) -> NDArray[np.bool_]:

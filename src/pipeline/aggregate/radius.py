@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from clever.radius import over_radius, self_consistent
-from pipeline.shared.statistics import log_ratio, share_interval
+from pipeline.aggregate.refuted import refuted
 
 SAME = ["network", "defense", "kind", "norm", "id", "predicted", "target", "target_class"]
 """What scores at two radii must have in common to be of one curve."""
@@ -49,23 +49,6 @@ def radii(over: pd.DataFrame) -> pd.DataFrame:
             attacked = group[group.distance.notna()]
             if attacked.empty:
                 continue
-            above = (attacked.score > attacked.distance).groupby(attacked.id).any()
-            low, high = share_interval(int(above.sum()), len(above))
-            ratios = log_ratio(attacked.score, attacked.distance)
-            ratios = ratios[~np.isnan(ratios)]
-            found.append(
-                {
-                    "network": network,
-                    "defense": defense,
-                    "kind": kind,
-                    "norm": norm,
-                    "radius": radius,
-                    "images": len(above),
-                    "exceeding": int(above.sum()),
-                    "share_exceeding": above.mean(),
-                    "share_exceeding_low": low,
-                    "share_exceeding_high": high,
-                    "median_ratio": np.exp(np.median(ratios)) if len(ratios) else np.nan,
-                }
-            )
+            about = {"network": network, "defense": defense, "kind": kind, "norm": norm, "radius": radius}
+            found.append(about | refuted(attacked))
     return pd.DataFrame(found)

@@ -48,6 +48,11 @@ def run(config: DictConfig) -> None:
         "networks": beside_each_other(rows, about, config.seed),
         "agreement": agreement(rows, about, config.seed),
     }
+    truth = pd.DataFrame()
+    if config.attack.exact:
+        exact = pd.concat([_read(artifacts.attacks_of(config, name) / "exact.csv", "attack") for name in names])
+        truth = beside_truth(scores, exact, about)
+        tables |= {"exact_answers": answered(exact, about), "exact_summary": calibrate(truth, config.seed)}
     calibration = calibrate(values(rows, about), config.seed)
     sections = printed.sections(summary, comparison, bounds, worth, calibration) | extras.sections(tables)
     written = {
@@ -70,12 +75,8 @@ def run(config: DictConfig) -> None:
     written |= {
         f"{name}.csv": table.to_csv(index=False, float_format="%.6g") for name, table in tables.items() if len(table)
     }
-    if config.attack.exact:
-        exact = pd.concat([_read(artifacts.attacks_of(config, name) / "exact.csv", "attack") for name in names])
-        truth = beside_truth(scores, exact, about)
+    if len(truth):
         written["exact.csv"] = truth.to_csv(index=False)
-        written["exact_summary.csv"] = calibrate(truth, config.seed).to_csv(index=False, float_format="%.6g")
-        written["exact_answers.csv"] = answered(exact, about).to_csv(index=False, float_format="%.6g")
     if config.published is not None:
         ours = rows[rows.cell.isin(about.baseline)]  # each network without a defense, by the first order
         beside_theirs = published.compare(ours, published.read(str(config.published)))

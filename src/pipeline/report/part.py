@@ -66,8 +66,7 @@ class Part:
             cells,
             read["findings"],
             printed.sections(*(read[name] for name in ("summary", "orders", "bounds", "evidence", "calibration")))
-            | extras.sections(_extras(tables))
-            | _truth(tables),
+            | extras.sections(_extras(tables)),
             [
                 (figure, caption, _embedded(pictures / f"{figure}.png"))
                 for figure, caption in FIGURES.items()
@@ -156,19 +155,6 @@ class Part:
 EXTRA = ("published", "radii")
 """Tables that only some experiments have."""
 TABLES = ("scores", "cells", "summary", "orders", "bounds", "evidence", "calibration", "findings")
-
-
-def _truth(tables: Path) -> dict[str, pd.DataFrame]:
-    """Scores beside exact distances, where the experiment has them, and how many images have one."""
-    if not (tables / "exact_summary.csv").is_file():
-        return {}
-    summary, answers = (
-        pd.read_csv(tables / f"exact_{name}.csv", dtype={"cell": str}) for name in ("summary", "answers")
-    )
-    return {
-        "Images with an exact L2 distance": answers,
-        "Estimates over the exact distance": printed.calibrated(summary),
-    }
 
 
 def table_html(table: pd.DataFrame) -> Markup:

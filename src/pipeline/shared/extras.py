@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from pipeline.shared.printed import UNITS, named, number, of_target, percentage, with_interval
+from pipeline.shared.printed import UNITS, calibrated, intervals, named, number, of_target, percentage
 
 
 def defenses(table: pd.DataFrame) -> pd.DataFrame:
@@ -16,7 +16,7 @@ def defenses(table: pd.DataFrame) -> pd.DataFrame:
             "target": table.target.map(of_target),
             "right on": table.accuracy.map("{:.1%}".format),
             "CLEVER": table["mean"].map(number),
-            "ratio": [with_interval(*row) for row in table[["ratio", "ratio_low", "ratio_high"]].to_numpy()],
+            "ratio": intervals(table, "ratio"),
             "pairs": table.pairs,
             "smallest distance": table.distance.map(number),
             "attack found": table.found.map(percentage),
@@ -56,10 +56,8 @@ def networks(table: pd.DataFrame) -> pd.DataFrame:
             "score": table.kind.map(named),
             "norm": table.norm,
             "target": table.target.map(of_target),
-            "CLEVER": [with_interval(*row) for row in table[["score", "score_low", "score_high"]].to_numpy()],
-            "smallest distance": [
-                with_interval(*row) for row in table[["distance", "distance_low", "distance_high"]].to_numpy()
-            ],
+            "CLEVER": intervals(table, "score"),
+            "smallest distance": intervals(table, "distance"),
             "images": table.images,
         }
     )
@@ -74,10 +72,25 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
             "target": table.target.map(of_target),
             "by CLEVER": table.by_score.map(named),
             "by attacks": table.by_attack.map(named),
-            "Kendall's tau": [with_interval(*row) for row in table[["tau", "tau_low", "tau_high"]].to_numpy()],
+            "Kendall's tau": intervals(table, "tau"),
             "same order": table.same.map(percentage),
             "images": table.images,
             "tau within a network": table.tau_within.map(number),
+        }
+    )
+
+
+def answers(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `pipeline.aggregate.truth.answered`."""
+    return pd.DataFrame(
+        {
+            "network": table.network.map(named),
+            "target": table.target.map(of_target),
+            "images": table.images,
+            "exact": table.exact,
+            "median": table["median"].map(number),
+            "smallest": table.least.map(number),
+            "largest": table.most.map(number),
         }
     )
 
@@ -87,6 +100,8 @@ EXTRAS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "draws": (f"Scores by the number of draws, {UNITS}", draws),
     "networks": (f"Networks beside each other, geometric means, {UNITS}", networks),
     "agreement": ("Order of the networks: by CLEVER, and by attacks, image by image", agreement),
+    "exact_answers": (f"Images with an exact L2 distance, {UNITS}", answers),
+    "exact_summary": ("Estimates over the exact distance, at equal tightness", calibrated),
 }
 """By the name of the file."""
 

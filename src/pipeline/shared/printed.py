@@ -45,14 +45,12 @@ def printable(part: pd.DataFrame) -> pd.DataFrame:
         {
             "cell": part.cell.map(named),
             "target": part.target.map(of_target),
-            "mean": [with_interval(*row) for row in part[["mean", "mean_low", "mean_high"]].to_numpy()],
+            "mean": intervals(part, "mean"),
             "median": part["median"].map(number),
             "minimum": part.minimum.map(number),
-            "ratio": [with_interval(*row) for row in part[["ratio", "ratio_low", "ratio_high"]].to_numpy()],
+            "ratio": intervals(part, "ratio"),
             "pairs": part.pairs,
-            "ratio, all": [
-                with_interval(*row) for row in part[["ratio_all", "ratio_all_low", "ratio_all_high"]].to_numpy()
-            ],
+            "ratio, all": intervals(part, "ratio_all"),
             "other target": part.changed_target,
             "other class": part.changed_class,
             "other class, scored": part.already_changed,
@@ -73,7 +71,7 @@ def compared(comparison: pd.DataFrame) -> pd.DataFrame:
             "target": comparison.target.map(of_target),
             "first order": comparison["first"].map(number),
             "second order": comparison.second.map(number),
-            "gain": [with_interval(*row) for row in comparison[["gain", "gain_low", "gain_high"]].to_numpy()],
+            "gain": intervals(comparison, "gain"),
             "second larger": comparison.share_larger.map("{:.0%}".format),
             "second capped": comparison.share_capped.map("{:.0%}".format),
             "products a point": comparison["products"].map(number),
@@ -85,20 +83,17 @@ def compared(comparison: pd.DataFrame) -> pd.DataFrame:
 
 def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
     """CLEVER beside the smallest distance found, the rows of one network and norm, numbers as text."""
-    share = bounds[["exceeding", "images", "share_exceeding", "share_exceeding_low", "share_exceeding_high"]]
     return pd.DataFrame(
         {
             "cell": bounds.cell.map(named),
             "target": bounds.target.map(of_target),
             "CLEVER": bounds.score.map(number),
             "smallest distance": bounds.distance.map(number),
-            "CLEVER / distance": [
-                with_interval(*row) for row in bounds[["ratio", "ratio_low", "ratio_high"]].to_numpy()
-            ],
+            "CLEVER / distance": intervals(bounds, "ratio"),
             "median": bounds.median_ratio.map(number),
             "at distance 0": bounds.at_zero,
-            "rank correlation": ["" if np.isnan(value) else f"{value:.2f}" for value in bounds.rank_correlation],
-            "CLEVER above": _shares(share),
+            "rank correlation": bounds.rank_correlation.map(correlation),
+            "CLEVER above": _shares(bounds),
             "attack found": bounds.found.map("{:.0%}".format),
         }
         | {title: bounds[of].map(percentage) for of, title in RATES.items() if of in bounds}
@@ -107,14 +102,13 @@ def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
 
 def judged(evidence: pd.DataFrame) -> pd.DataFrame:
     """Each kind of score behind each defense, numbers as text."""
-    share = evidence[["exceeding", "images", "share_exceeding", "share_exceeding_low", "share_exceeding_high"]]
     return pd.DataFrame(
         {
             "network": evidence.network.map(named),
             "defense": evidence.defense,
             "norm": evidence.norm,
             "score": evidence.kind.map(named),
-            "images above": _shares(share),
+            "images above": _shares(evidence),
             "score / distance, median": evidence.median_ratio.map(number),
             "at distance 0": evidence.at_zero,
             "gradients a score": evidence.gradients.map("{:.0f}".format),
@@ -131,10 +125,10 @@ def calibrated(table: pd.DataFrame) -> pd.DataFrame:
             "target": table.target.map(of_target),
             "median ratio": table.ratio.map(number),
             "above": table.above.map("{:.0%}".format),
-            "spread": [with_interval(*row) for row in table[["spread", "spread_low", "spread_high"]].to_numpy()],
+            "spread": intervals(table, "spread"),
             "worst": table.worst.map(number),
             "median at 5 % above": table.tightness.map(number),
-            "rank correlation": ["" if np.isnan(value) else f"{value:.2f}" for value in table.rank_correlation],
+            "rank correlation": table.rank_correlation.map(correlation),
             "gradients": ["" if np.isnan(value) else f"{value:.0f}" for value in table.gradients],
             "capped": table.capped.map("{:.0%}".format),
             "images": table.images,
@@ -184,7 +178,8 @@ def latex(tables: dict[str, pd.DataFrame]) -> str:
     )
 
 
-def _shares(share: pd.DataFrame) -> list[str]:
+def _shares(table: pd.DataFrame) -> list[str]:
+    share = table[["exceeding", "images", "share_exceeding", "share_exceeding_low", "share_exceeding_high"]]
     return [
         f"{above:.0f} of {total:.0f}: {p:.0%} [{low:.0%}, {high:.0%}]"
         for above, total, p, low, high in share.to_numpy()
@@ -196,9 +191,19 @@ def percentage(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.0%}"
 
 
+def correlation(value: float) -> str:
+    """Two decimals, empty where there is none."""
+    return "" if np.isnan(value) else f"{value:.2f}"
+
+
 def number(value: float) -> str:
     """Three digits."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def intervals(table: pd.DataFrame, of: str) -> list[str]:
+    """A column with its interval, which the columns ``_low`` and ``_high`` hold."""
+    return [with_interval(*row) for row in table[[of, f"{of}_low", f"{of}_high"]].to_numpy()]
 
 
 def with_interval(value: float, low: float, high: float) -> str:

@@ -1,0 +1,31 @@
+"""How often scores are refuted, the image being the unit, and how tight they are."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.shared.statistics import log_ratio, share_interval
+
+
+def refuted(rows: pd.DataFrame) -> dict[str, float]:
+    """Of rows with ``id``, ``score`` and ``distance``, one dictionary.
+
+    ``exceeding``: how many of ``images`` have any score above its distance; ``share_exceeding`` with its exact binomial
+    interval. ``median_ratio``: of score over distance, over the rows at a positive and finite distance.
+    """
+    above = (rows.score > rows.distance).groupby(rows.id).any()
+    low, high = share_interval(int(above.sum()), len(above))
+    return {
+        "images": len(above),
+        "exceeding": int(above.sum()),
+        "share_exceeding": above.mean(),
+        "share_exceeding_low": low,
+        "share_exceeding_high": high,
+        "median_ratio": median_ratio(rows),
+    }
+
+
+def median_ratio(rows: pd.DataFrame) -> float:
+    """Of score over distance, NaN where no ratio is defined."""
+    ratios = log_ratio(rows.score, rows.distance)
+    ratios = ratios[~np.isnan(ratios)]
+    return float(np.exp(np.median(ratios))) if len(ratios) else np.nan
