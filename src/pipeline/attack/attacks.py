@@ -1,8 +1,7 @@
 """Upper bounds for CLEVER: the smallest adversarial distances that targeted minimum-distance attacks find."""
 
 import math
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -21,17 +20,9 @@ from clever.norms import Norm
 from clever.transforms import JPEG, PNG, Chain, Identity, parts
 from pipeline.attack.chance import UNSEEN, Chance, Eot, Fresh, Jury, randomness
 from pipeline.attack.codec import trade
-from pipeline.attack.refine import HALVINGS, OUTWARD, Nearest, further, settle, shrink, thin, walk
+from pipeline.attack.library import carlini_wagner, minimum_norm
+from pipeline.attack.refine import HALVINGS, OUTWARD, Nearest, settle, shrink, thin, walk
 from pipeline.attack.strength import Method, Strength, check_method
-
-with warnings.catch_warnings():  # foolbox 3.3.4 calls one of scipy's functions by its old name
-    warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
-    from foolbox.attacks.base import MinimizationAttack
-    from foolbox.attacks.carlini_wagner import L2CarliniWagnerAttack
-    from foolbox.attacks.ddn import DDNAttack
-    from foolbox.attacks.fast_minimum_norm import L1FMNAttack, LInfFMNAttack
-    from foolbox.criteria import TargetedMisclassification
-    from foolbox.models.pytorch import PyTorchModel
 
 MEMORIES = (0.9, 0.8, 0.95, 0.7)
 """Of `clever.descend`, start by start: which one comes nearest differs from image to image."""
@@ -102,37 +93,10 @@ def smallest_distances(
 
         nearest = ledger(norm)
         nearest.offer(images)
-        alone = strength.method is Method.CARLINI_WAGNER
-        if alone:
-            attack = L2CarliniWagnerAttack(strength.starts, strength.steps)
-            nearest.offer(attack.run(_victim(nearest), images, TargetedMisclassification(labels)))
-        with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
-            torch.manual_seed(seed)  # the library draws from the global generators
-            for start in range(0 if alone else strength.starts):
-                if staircase and _known(staircase):
-                    memory, run = MEMORIES[start % len(MEMORIES)], ledger(norm)
-                    descend(run.margin, images, norm, steps=strength.steps, defense=staircase, memory=memory)
-                    if codec and norm is not Norm.LINF:  # whose least is half a level of every pixel, often enough
-                        settle(run, staircase)
-                        run.network = run.searched = straight
-                        generator = torch.Generator(images.device).manual_seed(seed + start)
-                        trade(run, codec, strength.steps, generator)
-                    nearest.offer(run.image)
-                    if not eight_bits:  # where a jump costs a whole level, its minimiser is not quite the nearest
-                        continue
-                # Many small changes of pixels on steps cost L1 little once they are settled: L2's ways are tried too.
-                for searched in [Norm.L1, Norm.L2] if norm is Norm.L1 and staircase else [norm]:
-                    run, scale = ledger(searched), 2.0 ** ((start + 1) // 2 * (-1 if start % 2 else 1))
-                    _library(run, strength.steps, scale)
-                    # Of two images the nearer one need not be the nearer one when both are settled.
-                    nearest.offer(_settled(run, staircase).image)
-                    walk(run, strength.steps, 2 * scale)
-                    shrink(run)
-                    nearest.offer(_settled(run, staircase).image)
-        if staircase and not alone:
-            settle(nearest, staircase)
-            if norm is not Norm.LINF:  # the largest change is what it is, whatever becomes of others
-                thin(nearest, staircase, strength.rounds, torch.Generator(images.device).manual_seed(seed))
+        if strength.method is Method.CARLINI_WAGNER:
+            carlini_wagner(nearest, strength.steps, strength.starts)
+        else:
+            _every_way(nearest, ledger, staircase, codec, straight, strength, seed)
         elsewhere = nearest.rate  # NaN
         if unseen:
             elsewhere = unseen.rate(nearest.image, labels).where(nearest.distance.isfinite(), math.nan)
@@ -140,6 +104,46 @@ def smallest_distances(
     forwards, backwards = (sum(getattr(part, of) for part in asked) for of in ("forwards", "backwards"))
     forwards += jury.forwards if jury else 0
     return Found(nearest.distance, nearest.image, nearest.rate, elsewhere, forwards, backwards)
+
+
+def _every_way(
+    nearest: Nearest,
+    ledger: Callable[[Norm], Nearest],
+    staircase: Transformation | None,
+    codec: JPEG | None,
+    straight: nn.Module,
+    strength: Strength,
+    seed: int,
+) -> None:
+    """Offers ``nearest`` what each way finds from each start, every run of a way with a ledger of its own."""
+    images, norm, eight_bits = nearest.originals, nearest.norm, nearest.eight_bits
+    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+        torch.manual_seed(seed)  # the library draws from the global generators
+        for start in range(strength.starts):
+            if staircase and _known(staircase):
+                memory, run = MEMORIES[start % len(MEMORIES)], ledger(norm)
+                descend(run.margin, images, norm, steps=strength.steps, defense=staircase, memory=memory)
+                if codec and norm is not Norm.LINF:  # whose least is half a level of every pixel, often enough
+                    settle(run, staircase)
+                    run.network = run.searched = straight
+                    generator = torch.Generator(images.device).manual_seed(seed + start)
+                    trade(run, codec, strength.steps, generator)
+                nearest.offer(run.image)
+                if not eight_bits:  # where a jump costs a whole level, its minimiser is not quite the nearest
+                    continue
+            # Many small changes of pixels on steps cost L1 little once they are settled: L2's ways are tried too.
+            for searched in [Norm.L1, Norm.L2] if norm is Norm.L1 and staircase else [norm]:
+                run, scale = ledger(searched), 2.0 ** ((start + 1) // 2 * (-1 if start % 2 else 1))
+                minimum_norm(run, strength.steps, scale)
+                # Of two images the nearer one need not be the nearer one when both are settled.
+                nearest.offer(_settled(run, staircase).image)
+                walk(run, strength.steps, 2 * scale)
+                shrink(run)
+                nearest.offer(_settled(run, staircase).image)
+    if staircase:
+        settle(nearest, staircase)
+        if norm is not Norm.LINF:  # the largest change is what it is, whatever becomes of others
+            thin(nearest, staircase, strength.rounds, torch.Generator(images.device).manual_seed(seed))
 
 
 def _random(network: nn.Module, counted: "Counted", chance: Chance) -> tuple["Counted", Jury | None, Jury | None]:
@@ -165,27 +169,6 @@ class Counted(nn.Module):
         self.forwards += self.draws
         self.backwards += self.draws * images.requires_grad
         return self.network(images)  # type: ignore[no-any-return]
-
-
-def _library(run: Nearest, steps: int, scale: float) -> None:
-    """The library's attack for the norm of this run, and its projections."""
-    # Not L2FMNAttack: the projection of foolbox 3.3.4 divides a norm by itself, so there is none.
-    if run.norm is Norm.L2:
-        attack: MinimizationAttack = DDNAttack(steps=steps, init_epsilon=scale, gamma=0.1)
-    else:
-        minimum_norm = L1FMNAttack if run.norm is Norm.L1 else LInfFMNAttack
-        attack = minimum_norm(steps=steps, max_stepsize=scale, gamma=0.1)
-    found = attack.run(_victim(run), run.originals, TargetedMisclassification(run.targets))
-    run.offer(found)
-    if run.jury:
-        further(run, found)
-    shrink(run)
-
-
-def _victim(run: Nearest) -> PyTorchModel:
-    """The network as the library takes it."""
-    model = nn.Sequential(run.format, run.searched).eval()
-    return PyTorchModel(model, bounds=(0, 1), device=run.originals.device)
 
 
 def passes(

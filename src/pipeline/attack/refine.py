@@ -46,7 +46,7 @@ class Nearest:
         jury: Jury | None = None,
     ) -> None:
         self.network, self.originals, self.targets, self.norm = network, originals, targets, norm
-        self.searched, self.jury = searched or network, jury
+        self.searched, self.jury, self.eight_bits = searched or network, jury, eight_bits
         self.format = BPDA(PNG() if eight_bits else Identity())
         self.image = originals.clone()
         self.distance = originals.new_full((len(originals),), math.inf)

@@ -39,20 +39,17 @@ from clever import (
     total_variation,
     transforms,
 )
-from clever.bpda import Defended, Transformation
+from clever.bpda import Defended
 from clever.checks import flag
-from clever.ensemble import Expectation
 from clever.errors import InputError
-from clever.median import Median
 from clever.models import frozen
-from clever.noise import Noise
 from clever.norms import Norm
-from clever.separable import Crop, GaussianBlur, ResizePad
 from clever.subjects import Subject
-from clever.transforms import Identity, parts
-from pipeline.attack import attacks, chance, codec, refine, regions, strength
+from clever.transforms import Identity
+from pipeline.attack import attacks, chance, codec, library, refine, regions, strength
 from pipeline.attack.attacks import Found, smallest_distances
 from pipeline.attack.chance import Chance, randomness
+from pipeline.attack.derivable import derivable
 from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import found_by
 from pipeline.attack.strength import Strength, check_method
@@ -68,7 +65,7 @@ Pair = tuple[Subject, int]
 """An image and a target class."""
 
 DECIDING = (
-    *(attacks, chance, codec, refine, regions, strength),
+    *(attacks, chance, codec, library, refine, regions, strength),
     *(backward, bisection, bpda, compute, descent, draws, ensemble, gauge, hyperplane, jpeg_blocks, jpeg_linear, jumps),
     *(knapsack, libjpeg, median, models, noise, norms, projection, quilting, seams, separable, staircase),
     *(total_variation, transforms),
@@ -78,7 +75,6 @@ DECIDING = (
 
 AUTO = "auto"
 """Of ``attack.bpda``: BPDA for all defenses that are not `derivable`."""
-DERIVABLE = (GaussianBlur, Crop, ResizePad, Noise, Median)
 
 
 def run(config: DictConfig) -> None:
@@ -123,8 +119,8 @@ class Job:
     """One cell, or one shard of it, with everything checked that can be before long work; then what was found.
 
     ``smallest``: the distance by image, target class and norm; ``rates``, behind a random defense, those of its image
-    (`Found`). ``examples``: the adversarial images of the first image,
-    by target class and norm. ``passes``: forward and backward passes of all attacks, those of the store included.
+    (`Found`). ``examples``: the adversarial images of the first image, by target class and norm. ``passes``: forward
+    and backward passes of all attacks, those of the store included.
     """
 
     config: DictConfig
@@ -254,15 +250,6 @@ def attacked_of(config: DictConfig, network: Defended) -> Defended:
     bpda = not derivable(network.defense) if config.attack.bpda == AUTO else config.attack.bpda
     substitute = backward_of(config.attack.backward, network.defense) if bpda else None
     return Defended(network.network, network.defense, bpda=bpda, backward=substitute)
-
-
-def derivable(defense: Transformation) -> bool:
-    """Whether the defense is known to have a derivative that leads somewhere and costs little: then it is the better
-    one to attack with, above all where pixels are moved, of which the identity knows nothing.
-    """
-    if isinstance(defense, Expectation):
-        return derivable(defense.transformation)
-    return bool(parts(defense)) and all(isinstance(part, DERIVABLE) for part in parts(defense))
 
 
 def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
