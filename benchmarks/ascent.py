@@ -5,26 +5,15 @@ number of steps: the gain over the maximum of the sampled points, and over as ma
 Example: python benchmarks/ascent.py --images 6
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from curvature import digits
+from networks import published
 from report import parser, report
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 import clever
-from pipeline.shared.networks.densenet import DenseNet
-
-WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "densenet_softplus.pt"
-
-
-def network() -> nn.Module:
-    """The published densenet_softplus, in evaluation mode."""
-    made = DenseNet("softplus", growth_rate=8, block_config=[3, 3, 3], num_init_features=16, bn_size=2, num_classes=10)
-    made.load_state_dict(torch.load(WEIGHTS, weights_only=True))
-    return nn.Sequential(clever.Normalize([0.5] * 3, [0.5] * 3), made).eval()
 
 
 def main() -> None:
@@ -37,7 +26,7 @@ def main() -> None:
     described.add_argument("--samples", type=int, default=16)
     options = described.parse_args()
     torch.set_num_threads(1)
-    net = network()
+    net = published("densenet_softplus")
     images = digits(large=True)[0][: options.images]
 
     def constants(radius: float, batches: int, steps: int) -> tuple[Tensor, float]:

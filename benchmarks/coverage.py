@@ -13,16 +13,13 @@ Example: python benchmarks/coverage.py --pool pool.npy --out benchmarks/results/
 from pathlib import Path
 
 import numpy as np
-from laws import Array, LargestOf, all_laws
+from laws import Array, LargestOf, affordable, cells
 from report import parser, report
 from tqdm import tqdm
 
 from clever.extreme_value import EndPoint, Estimator, end_points
 
-SIZES = (16, 32, 100, 500)
 SIGMAS = 1.96
-MOST = 2e7
-"""Points drawn for a row of the table at the most."""
 BOOTSTRAPPED = 40
 """Samples of each law that are given a bootstrap interval."""
 
@@ -34,19 +31,16 @@ def main() -> None:
     described.add_argument("--replicates", type=int, default=100)
     described.add_argument("--pool", type=Path, help="a .npy file of benchmarks/gradient_pool.py")
     options = described.parse_args()
-    pool = np.load(options.pool) if options.pool else None
-    cells = [
-        (law, n)
-        for law in all_laws(pool)
-        for n in SIZES
-        if pool is None or "pool" not in law.name or 2 * law.n_samples * n <= len(pool)
+    rows = [
+        row
+        for cell in tqdm(cells(options.pool), unit="cell")
+        for row in _coverage(*cell, options.samples, options.replicates)
     ]
-    rows = [row for cell in tqdm(cells, unit="cell") for row in _coverage(*cell, options.samples, options.replicates)]
     report(rows, options.out)
 
 
 def _coverage(law: LargestOf, n: int, samples: int, replicates: int) -> list[dict[str, object]]:
-    few = max(20, min(samples, int(MOST / (law.n_samples * n))))
+    few = affordable(law, n, samples, least=20)
     largest = law.largest(few, n, seed=1)
     span = np.ptp(largest[:, :, 0], axis=1)
     rows = []

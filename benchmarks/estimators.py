@@ -9,17 +9,14 @@ Example: python benchmarks/estimators.py --pool pool.npy --out benchmarks/result
 from pathlib import Path
 
 import numpy as np
-from laws import LargestOf, all_laws
+from laws import LargestOf, affordable, cells
 from report import parser, report
 from tqdm import tqdm
 
 from clever.extreme_value import Estimator, end_points
 
-SIZES = (16, 32, 100, 500)
 RANKS = (2, 4, 8)
 """Beside those that `Estimator.values_of` chooses."""
-MOST = 2e7
-"""Points drawn for a row of the table at the most."""
 
 
 def main() -> None:
@@ -28,20 +25,14 @@ def main() -> None:
     described.add_argument("--samples", type=int, default=100)
     described.add_argument("--pool", type=Path, help="a .npy file of benchmarks/gradient_pool.py")
     options = described.parse_args()
-    pool = np.load(options.pool) if options.pool else None
-    cells = [
-        (law, n)
-        for law in all_laws(pool)
-        for n in SIZES
-        if np.isfinite(law.end) and (pool is None or "pool" not in law.name or 2 * law.n_samples * n <= len(pool))
-    ]
-    report([row for cell in tqdm(cells, unit="cell") for row in _errors(*cell, options.samples)], options.out)
+    bounded = [(law, n) for law, n in cells(options.pool) if np.isfinite(law.end)]
+    report([row for cell in tqdm(bounded, unit="cell") for row in _errors(*cell, options.samples)], options.out)
 
 
 def _errors(law: LargestOf, n_batches: int, samples: int) -> list[dict[str, object]]:
-    few = max(10, min(samples, int(MOST / (law.n_samples * n_batches))))
+    few = affordable(law, n_batches, samples, least=10)
     largest = law.largest(few, n_batches, seed=2)
-    unit = np.ptp(largest[:, :, 0], axis=1).mean()
+    unit = float(np.ptp(largest[:, :, 0], axis=1).mean())
 
     def rms(errors: np.ndarray) -> float:
         return float(np.sqrt(np.mean(errors**2)))
@@ -64,9 +55,7 @@ def _errors(law: LargestOf, n_batches: int, samples: int) -> list[dict[str, obje
                     "chosen": ranks == own,
                     "bias": round(float(np.median(value / law.end) - 1), 4),
                     "log error, rms": round(rms(np.log(value / law.end)), 4),
-                    "error in ranges of the maxima, rms": round(
-                        float(np.sqrt(np.mean((value - law.end) ** 2)) / unit), 3
-                    ),
+                    "error in ranges of the maxima, rms": round(rms(value - law.end) / unit, 3),
                 }
             )
     return rows

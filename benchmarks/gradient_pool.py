@@ -5,13 +5,12 @@ class, as float32 numbers of a .npy file. Example: python benchmarks/gradient_po
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
+from networks import published
 from numpy.typing import NDArray
-from torch import nn
 from tqdm import tqdm
 
 import clever
@@ -19,9 +18,7 @@ from clever.maxima import Site
 from clever.models import frozen
 from clever.subjects import subject_of
 from pipeline.prepare.digits import Digits
-from pipeline.shared.networks.densenet import DenseNet
 
-WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "small_densenet"
 AT_ONCE = 256
 
 
@@ -38,7 +35,7 @@ def main() -> None:
 
 def gradient_norms(points: int, digit: int) -> NDArray[np.float32]:
     """The pool, (points,)."""
-    net, image = network(), held_out(digit)
+    net, image = published("small_densenet"), held_out(digit)
     settings = clever.paper(n_samples=AT_ONCE, radius={"L2": 1.0})
     with frozen(net):
         subject = subject_of(net, image, 0, ["top2"], settings)
@@ -49,15 +46,6 @@ def gradient_norms(points: int, digit: int) -> NDArray[np.float32]:
         drawn = site.points(range(-(-points // AT_ONCE)), AT_ONCE)
         found = [measure(some)[:, 0, column] for some, _ in tqdm(drawn, total=-(-points // AT_ONCE), unit="pass")]
     return torch.cat(found)[:points].numpy()
-
-
-def network() -> nn.Module:
-    """The digits' DenseNet with its published weights, in evaluation mode."""
-    about = json.loads(WEIGHTS.with_suffix(".json").read_text())["model"]
-    architecture = {name: value for name, value in about["network"].items() if name != "_target_"}
-    made = DenseNet(**architecture)
-    made.load_state_dict(torch.load(WEIGHTS.with_suffix(".pt"), weights_only=True))
-    return nn.Sequential(clever.Normalize(**about["normalize"]), made).eval()
 
 
 def held_out(digit: int) -> torch.Tensor:

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 KEPT = 8
+SIZES = (16, 32, 100, 500)
+"""Batches of a sample, N_b."""
+MOST = 2e7
+"""Points drawn for a law and number of batches at the most."""
 END = 50.0
 """Far enough above 0 for every sample."""
 
@@ -85,8 +90,24 @@ def _kept(batches: Array) -> Array:
 def all_laws(gradient_norms: NDArray[np.float32] | None) -> list[LargestOf]:
     """The laws of the benchmarks; the pool's only where there is one."""
     found = [reverse_weibull(shape, 1024) for shape in (1.5, 2.0, 5.0, 15.0, np.inf)]
-    found += [law(n_samples) for n_samples in (32, 128, 1024) for law in (beta,)]
+    found += [beta(n_samples) for n_samples in (32, 128, 1024)]
     found += [frechet(128), tied(128)]
     if gradient_norms is not None:
         found += [pool(gradient_norms, n_samples) for n_samples in (32, 128, 1024)]
     return found
+
+
+def cells(pool_file: Path | None) -> list[tuple[LargestOf, int]]:
+    """Each law with each N_b of `SIZES`, the pool's where half of it is enough for a sample."""
+    gradient_norms = np.load(pool_file) if pool_file else None
+    return [
+        (law, n)
+        for law in all_laws(gradient_norms)
+        for n in SIZES
+        if gradient_norms is None or "pool" not in law.name or 2 * law.n_samples * n <= len(gradient_norms)
+    ]
+
+
+def affordable(law: LargestOf, n_batches: int, samples: int, least: int) -> int:
+    """How many samples to draw: those asked for, fewer where points are many, ``least`` anyway."""
+    return max(least, min(samples, int(MOST / (law.n_samples * n_batches))))

@@ -1,13 +1,18 @@
-"""The two networks of the benchmarks, with random weights: speed does not depend on them."""
+"""The networks of the benchmarks: two with random weights, since speed does not depend on them, and published ones."""
+
+import json
+from pathlib import Path
 
 import torch
 import torchvision
+from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from clever import paper
+from clever import Normalize, paper
 from clever.models import logits_of
 from clever.subjects import Subject, subject_of
 
+WEIGHTS = Path(__file__).parents[1] / "data" / "weights"
 SIZES = {"densenet121": 224, "small": 32}
 """The image size of each, in pixels."""
 
@@ -20,6 +25,14 @@ def network(name: str, device: str = "cpu") -> nn.Module:
     else:
         made = torchvision.models.DenseNet(8, (3, 3, 3), 16, bn_size=2, num_classes=10)
     return made.eval().to(device)
+
+
+def published(name: str) -> nn.Module:
+    """The network of that name in data/weights, in evaluation mode."""
+    about = json.loads((WEIGHTS / f"{name}.json").read_text())["model"]
+    made = instantiate(about["network"])
+    made.load_state_dict(torch.load(WEIGHTS / f"{name}.pt", weights_only=True))
+    return nn.Sequential(Normalize(**about["normalize"]), made).eval()
 
 
 def subject_with_targets(net: nn.Module, image: Tensor, count: int) -> tuple[Subject, list[int]]:
