@@ -1,6 +1,5 @@
 """Random transformations: each draw of one is a transformation like any other, whatever process or device it is on."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, Self, runtime_checkable
@@ -8,6 +7,7 @@ from typing import Protocol, Self, runtime_checkable
 from torch import Generator, Tensor
 
 from clever.checks import whole
+from clever.generators import generator_of
 
 
 @runtime_checkable
@@ -49,6 +49,4 @@ class Seeded:
 
     def generator(self, images: Tensor) -> Generator:
         """Of this draw for images (batch, ...) of that shape, on the CPU: those of other devices draw other numbers."""
-        name = f"{type(self).__name__}/{self.seed}/{self.draw}/{tuple(images.shape[1:])}"
-        digest = hashlib.sha256(name.encode()).digest()
-        return Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+        return generator_of(f"{type(self).__name__}/{self.seed}/{self.draw}/{tuple(images.shape[1:])}")

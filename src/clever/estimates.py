@@ -116,6 +116,11 @@ def estimates(
         return known
 
     made: dict[tuple[Norm, int], Estimate] = {}
+
+    def fit(norm: Norm, labels: Sequence[int], maxima: Sequence[BatchMaxima], known: Sequence[Beside]) -> None:
+        of_norm = _made(subject, settings, ball, norm, order, labels, maxima, known)
+        made.update(((norm, label), estimate) for label, estimate in zip(labels, of_norm, strict=True))
+
     held: dict[int, list[BatchMaxima]] = {label: [] for label in subject.classes}
     unsettled = subject.classes
     for batches in settings.stages():
@@ -124,9 +129,7 @@ def estimates(
             held[label].append(more.of_target(at))
         maxima = [BatchMaxima.joined(held[label]) for label in unsettled]
         for norm in norms:
-            known = [beside(norm, label) for label in unsettled]
-            of_norm = _made(subject, settings, ball, norm, order, unsettled, maxima, known)
-            made |= {(norm, label): estimate for label, estimate in zip(unsettled, of_norm, strict=True)}
+            fit(norm, unsettled, maxima, [beside(norm, label) for label in unsettled])
         if settings.tolerance is not None:
             narrow = settings.tolerance
             unsettled = [j for j in unsettled if not all(made[norm, j].narrower(narrow) for norm in norms)]
@@ -140,8 +143,7 @@ def estimates(
             for label, of_label in zip(labels, maxima, strict=True):
                 top, other = peak(measured, site, subject, label, order, norm, settings, of_label), beside(norm, label)
                 known.append(other._replace(ascent=top.value, gradients=other.gradients + top.gradients))
-            of_norm = _made(subject, settings, ball, norm, order, labels, maxima, known)
-            made |= {(norm, label): estimate for label, estimate in zip(labels, of_norm, strict=True)}
+            fit(norm, labels, maxima, known)
     return made
 
 
@@ -170,24 +172,23 @@ def _made(
         told = order.diagnostics(of_label, 0)
         measured = order.bound(subject, label, norm, max(point.sample_maximum, other.largest), math.inf)
         masked = measured > VANISHING * subject.dimension ** (1 / norm.p)
-        constant, cost = max(point.value, other.largest), len(row) * settings.n_samples + other.gradients
         source = other.source(point.value)
         yield Estimate(
-            score,
-            low,
-            high,
-            radius,
-            reach,
-            constant,
-            cost,
-            point,
-            source == "floor",
-            source == "path",
-            source == "ascent",
-            masked,
-            told,
-            row[:, 0],
-            score_of,
+            score=score,
+            low=low,
+            high=high,
+            radius=radius,
+            reach=reach,
+            constant=max(point.value, other.largest),
+            gradients=len(row) * settings.n_samples + other.gradients,
+            end_point=point,
+            floored=source == "floor",
+            on_path=source == "path",
+            ascended=source == "ascent",
+            vanishing=masked,
+            diagnostics=told,
+            maxima=row[:, 0],
+            score_of=score_of,
         )
 
 

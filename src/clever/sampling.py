@@ -1,6 +1,5 @@
 """Points in L1, L2 and Linf balls, from explicit generators."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from torch import Generator, Tensor
 from clever import box, unit_ball
 from clever.choice import Choice
 from clever.errors import InputError
+from clever.generators import generator_of
 from clever.norms import Norm
 
 DRAW = {"cpu": (32, 2**17), "cuda": (1024, 2**22)}
@@ -92,9 +92,7 @@ def batch_generator(seed: int, image: str, ball: Ball, batch: int, device: torch
     CPU and of a GPU give different numbers for one seed. The CPU's takes 32 bits of it: of 30,000 scores of 500
     batches, about one has two batches with the same points.
     """
-    name = f"{seed}/{image}/{ball.norm}/{batch}"
-    digest = hashlib.sha256(name.encode()).digest()
-    return Generator(device).manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+    return generator_of(f"{seed}/{image}/{ball.norm}/{batch}", device)
 
 
 def batch_offsets(

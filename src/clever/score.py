@@ -14,6 +14,7 @@ from clever import ascent
 from clever.errors import GradientMasking, InputError
 from clever.estimates import Estimate, estimates
 from clever.extreme_value import EndPoint
+from clever.generators import numpy_generator_of
 from clever.models import frozen
 from clever.norms import Norm
 from clever.orders import FirstOrder, Order
@@ -21,7 +22,7 @@ from clever.samplers import Sampler, sample_with
 from clever.sampling import Ball
 from clever.settings import Settings
 from clever.subjects import Subject, subjects
-from clever.untargeted import Candidate, Smallest, generator_of, smallest
+from clever.untargeted import Candidate, Smallest, smallest
 
 TARGETS: tuple[str | int, ...] = ("top2", "random", "least")
 NORMS: tuple[str, ...] = ("L1", "L2", "Linf")
@@ -106,7 +107,7 @@ class Score:
     @property
     def remarks(self) -> str:
         """What keeps the number from being read as it is: capped, floored, ...; empty where nothing does."""
-        named = ("capped", "floored", "on_path", "vanishing", "already_changed")
+        named = ("capped", "floored", "on_path", "ascended", "vanishing", "already_changed")
         return ", ".join(name.replace("_", " ") for name in named if getattr(self, name))
 
     @property
@@ -123,7 +124,7 @@ class Score:
 
 def scores_of(
     network: nn.Module,
-    images: Float[Tensor, "image channel height width"] | Float[Tensor, "channel height width"],
+    images: Float[Tensor, "image channel height width"],
     settings: Settings,
     *,
     targets: Sequence[str | int] = TARGETS,
@@ -135,9 +136,6 @@ def scores_of(
     """`clever.score` for images that are a tensor of the network's kind, on its device."""
     if not norms:
         raise InputError(f"no norm: choose from {', '.join(NORMS)}")
-    images = images if images.ndim == 4 else images.unsqueeze(0)
-    if images.ndim != 4 or not images.numel():
-        raise InputError(f"images of shape {tuple(images.shape)}: there must be one at least, (channel, height, width)")
     results = []
     with frozen(network), tqdm(unit="point", unit_scale=True, disable=not progress, smoothing=0) as bar:
         order.check(network, images[:1], settings)
@@ -193,7 +191,7 @@ def score_subject(
                 of_classes = [made[norm, j] for j in candidates]
                 spread = smallest(
                     [Candidate(of_class.maxima, of_class.end_point, of_class.score_of) for of_class in of_classes],
-                    generator_of(settings.seed, subject.name, norm),
+                    numpy_generator_of(f"{settings.seed}/{subject.name}/{norm}/untargeted"),
                 )
             results.append(
                 Score(

@@ -1,14 +1,13 @@
 """The target classes of an image."""
 
-import hashlib
 from collections.abc import Sequence
 
-import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
 from clever.choice import Choice
 from clever.errors import InputError
+from clever.generators import numpy_generator_of
 
 NAMED = ("top2", "random", "least", "untargeted")
 """Second most likely class, a random one, the least likely one, and the minimum over all classes."""
@@ -55,8 +54,7 @@ def target_classes(
         excluded = {predicted} if rule is RandomTarget.ANY else {predicted, ranked[1], ranked[-1]}
         if len(excluded) >= len(ranked):
             raise InputError(f"a random target by the rule {rule} does not exist among {len(ranked)} classes")
-        digest = hashlib.sha256(f"{seed}/{image}/random target".encode()).digest()
-        order = np.random.default_rng(int.from_bytes(digest[:8], "little")).permutation(len(ranked)).tolist()
+        order = numpy_generator_of(f"{seed}/{image}/random target").permutation(len(ranked)).tolist()
         return [next(label for label in order if label not in excluded)]
     if target == predicted:
         raise InputError(f"target class {target} is the predicted class of the image: choose another class")

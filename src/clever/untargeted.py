@@ -1,6 +1,5 @@
 """The smallest of several noisy scores: how much too small it is, and its interval, by a joint parametric bootstrap."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -30,12 +29,6 @@ class Smallest:
     corrected: float
     low: float
     high: float
-
-
-def generator_of(seed: int, *about: str) -> np.random.Generator:
-    """Random numbers that depend on the seed and what they are for, alone."""
-    digest = hashlib.sha256("/".join([str(seed), *about, "untargeted"]).encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
 def smallest(candidates: Sequence[Candidate], generator: np.random.Generator) -> Smallest:

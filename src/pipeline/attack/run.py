@@ -21,6 +21,7 @@ from clever import (
     draws,
     ensemble,
     gauge,
+    generators,
     hyperplane,
     jpeg_blocks,
     jpeg_linear,
@@ -66,9 +67,9 @@ Pair = tuple[Subject, int]
 
 DECIDING = (
     *(attacks, chance, codec, library, refine, regions, strength),
-    *(backward, bisection, bpda, compute, descent, draws, ensemble, gauge, hyperplane, jpeg_blocks, jpeg_linear, jumps),
-    *(knapsack, libjpeg, median, models, noise, norms, projection, quilting, seams, separable, staircase),
-    *(total_variation, transforms),
+    *(backward, bisection, bpda, compute, descent, draws, ensemble, gauge, generators, hyperplane, jpeg_blocks),
+    *(jpeg_linear, jumps, knapsack, libjpeg, median, models, noise, norms, projection, quilting, seams, separable),
+    *(staircase, total_variation, transforms),
 )
 """The modules that decide a distance, given the network."""
 

@@ -12,6 +12,7 @@ from clever.checks import is_number, whole
 from clever.errors import InputError
 from clever.models import frozen
 from clever.norms import Norm
+from clever.projection import projected
 
 Images = Float[Tensor, "batch channel height width"]
 
@@ -90,9 +91,7 @@ class AdversarialTraining:
 
     def _within(self, change: Images) -> Images:
         """The nearest change that is not longer than ``radius``."""
-        if Norm.named(self.norm) is Norm.LINF:
-            return change.clamp(-self.radius, self.radius)
-        return change * (self.radius / _lengths(change).clamp(min=1e-12)).clamp(max=1)
+        return projected(change, Norm.named(self.norm), change.new_full((len(change),), self.radius))
 
 
 def _lengths(change: Images) -> Float[Tensor, "batch 1 1 1"]:
