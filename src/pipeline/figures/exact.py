@@ -8,7 +8,8 @@ import pandas as pd
 from pipeline.figures.style import colour, figure, marker, plain_numbers
 from pipeline.shared.printed import named
 
-METHODS = ("certificate", "CLEVER", "one gradient", "attack")
+METHODS = ("certificate", "one gradient", "attack", "CLEVER")
+"""From the top of the figure down."""
 
 
 def draw(folder: Path, rows: pd.DataFrame) -> None:
@@ -17,9 +18,8 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
     ``rows``: `pipeline.aggregate.truth.beside_truth`, with ``value`` and the exact ``distance``.
     """
     rows = rows[rows.distance.notna() & (rows.value > 0)]
-    order = [*METHODS[:1], *METHODS[2:], "CLEVER"]
     groups = [(str(method), str(cell), group) for (method, cell), group in rows.groupby(["method", "cell"], sort=False)]
-    groups.sort(key=lambda found: order.index(found[0]))
+    groups.sort(key=lambda found: METHODS.index(found[0]))
     with figure(folder, "exact", width=8.2, height=1.2 + 0.2 * len(groups)) as drawn:
         axes, jitter = drawn.subplots(), np.random.default_rng(0)
         for place, (method, _, group) in enumerate(groups):

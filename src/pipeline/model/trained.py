@@ -109,7 +109,7 @@ class Course:
             "teacher": fingerprint(teacher) if teacher else "",
             "normalize": str(self.normalize),
             "torch": torch.__version__,
-            "code": code(training, optimisers, two_layer),
+            "code": code(training, optimisers, *([two_layer] if recipe.curvature else [])),
             "network": fingerprint(network),
             "images": sha256_of(self.training),
         }
