@@ -12,7 +12,7 @@ from pipeline.shared.printed import named
 def draw(folder: Path, rows: pd.DataFrame) -> None:
     """A row of panels a cell, a column a norm; images and target classes sorted by distance. ``rows``: `beside`'s."""
     cells, norms = list(rows.cell.unique()), list(rows.norm.unique())
-    with figure(folder, "sandwich", width=3.2 * len(norms), height=1.5 * len(cells) + 0.9) as drawn:
+    with figure(folder, "sandwich", width=max(3.2 * len(norms), 7.4), height=1.5 * len(cells) + 0.9) as drawn:
         grid = drawn.subplots(len(cells), len(norms), squeeze=False, sharey="col", sharex=True)
         for (i, cell), (j, norm) in ((a, b) for a in enumerate(cells) for b in enumerate(norms)):
             axes, part = grid[i, j], rows[(rows.cell == cell) & (rows.norm == norm)].sort_values("distance")
