@@ -226,7 +226,7 @@ def test_these_tests_pass_whatever_lies_in_results(tmp_path: Path) -> None:
     chosen = "link or named or words or settings or python_runs or commands_links"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_readme.py", "-k", chosen]
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
-    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1200)
     assert shown.returncode == 0, shown.stdout
     assert re.search(r"\d+ passed", shown.stdout)
     assert "skipped" not in shown.stdout
