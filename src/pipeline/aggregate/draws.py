@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.shared.described import described
+
 SETTINGS = ("draws", "first")
 """Of a defense that is a mean over draws: how many, and from which one on."""
 COLUMNS = ["network", "defense", "norm", "target", "way", "draws", "sets", "images", "mean", "spread", "low", "high"]
@@ -44,8 +46,10 @@ def _random(cells: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame
     for (network, settings), group in known.groupby(["network", "rest"], sort=False):
         if len(group) > 1:
             defense = json.loads(str(settings))
-            kind = defense.get("transformation", defense)["_target_"].rpartition(".")[2]
-            yield (str(network), str(kind)), group.sort_values(["draws", "first"])
+            yield (
+                (str(network), described(defense.get("transformation", defense))),
+                group.sort_values(["draws", "first"]),
+            )
 
 
 def _sets(scores: pd.DataFrame, cells: pd.DataFrame) -> Iterator[tuple[str, int, NDArray[np.float64]]]:

@@ -20,6 +20,7 @@ from pipeline.aggregate.summary import baselines, summarise
 from pipeline.aggregate.truth import answered, beside_truth
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
 from pipeline.shared import artifacts, extras, printed
+from pipeline.shared.described import described
 from pipeline.shared.experiment import cells, experiment
 
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
@@ -99,18 +100,11 @@ def _about(told: dict[str, dict[str, Any]]) -> pd.DataFrame:
             runs[name] = run
     columns = {column: [run[column] for run in runs.values()] for column in OF_RUN}
     about = pd.DataFrame({"cell": list(runs)} | columns)
-    about["transformation"] = about.defense.map(_labelled)
+    about["transformation"] = about.defense.map(described)
     about["kind"] = [kind(run["order"], run["sampling"], run.get("backward", "identity")) for run in runs.values()]
     about["defense"] = about.defense.map(json.dumps)
     about.insert(1, "baseline", about.cell.map(baselines(about)))
     return about
-
-
-def _labelled(defense: dict[str, Any]) -> str:
-    """A defense for people to read."""
-    name = str(defense["_target_"]).rpartition(".")[2]
-    settings = ", ".join(f"{key} {value}" for key, value in defense.items() if not key.startswith("_"))
-    return f"{name} ({settings})" if settings else name
 
 
 def _gradient(run: dict[str, Any]) -> float:

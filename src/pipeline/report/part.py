@@ -119,7 +119,7 @@ class Part:
                 "cell": self.cells.cell,
                 "network": self.cells.network,
                 "order": self.cells.order.map(printed.named),
-                "defense": [_settings(run["defense"]) for run in runs],
+                "defense": self.cells.transformation,
                 "BPDA": ["yes" if run["bpda"] else "no" for run in runs],
                 "right on": self.cells.accuracy.map("{:.1%}".format),
                 "images scored": self.cells.scored,
@@ -172,12 +172,6 @@ def _machine(run: dict[str, Any]) -> str:
     """What computed a cell, in words."""
     machine = run["machine"]
     return f"{machine['model']}, {machine['cores']} cores, {machine['threads']} threads a process ({run['device']})"
-
-
-def _settings(defense: dict[str, Any]) -> str:
-    """A defense in one line: its name and parameters."""
-    name = str(defense["_target_"]).rpartition(".")[2]
-    return ", ".join([name, *(f"{key} {value}" for key, value in defense.items() if key != "_target_")])
 
 
 def _embedded(path: Path) -> str:
