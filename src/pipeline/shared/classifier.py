@@ -33,7 +33,7 @@ def device(config: DictConfig) -> torch.device:
 
 
 def bare(config: DictConfig) -> tuple[nn.Module, Normalize]:
-    """The network with the initial weights of the seed, that of its training where it has one, and its normalisation."""
+    """The network with the initial weights of its training's seed, or the project's, and its normalisation."""
     seed = config.weights.get("seed", config.seed)
     whole("weights.seed", seed, 0, 2**63 - 1)
     with torch.random.fork_rng(devices=[]):
