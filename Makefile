@@ -138,6 +138,7 @@ weights: $(BIN)/ready
 	python -m pipeline.publish experiment=orders weights=trained threads=1
 	python -m pipeline.publish experiment=exact weights=curvature_penalty threads=1
 	python -m pipeline.publish experiment=trained weights=trained threads=1 'hydra.sweeper.params.model="small_densenet_noise,small_densenet_adversarial"'
+	python -m pipeline.publish experiment=seeds weights=trained threads=1 'hydra.sweeper.params.model="small_densenet_1,small_densenet_2,small_densenet_3,small_densenet_4"'
 
 clean:
 	git clean -fdXq results  # not the raw results in git, of experiments that took hours

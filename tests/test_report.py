@@ -17,7 +17,7 @@ from clever.errors import InputError
 from conftest import ROOT, TINY, Project
 from pipeline.report.claims import claims
 from pipeline.report.paper_numbers import beside_ours
-from pipeline.shared.statistics import Verdict
+from pipeline.shared.verdicts import Verdict
 
 CELLS = ["identity", "quantize", "quantize-no_bpda"]
 SMOOTH = "targets: [least]\nnorms: [L2]"
@@ -175,6 +175,7 @@ def rows(cell: str, top2: float, *, images: int = 8, distance: float = 1.0, **ch
 def judged(*tables: pd.DataFrame, bpda: tuple[bool, ...], order: tuple[str, ...] = ()) -> dict[str, Verdict]:
     names = [table.cell.iloc[0] for table in tables]
     cells = pd.DataFrame({"cell": names, "network": "net", "bpda": bpda, "order": order or "first_order"})
+    cells["family"] = "net"
     return {claim.text.split()[0]: claim.verdict for claim in claims(pd.concat(tables), cells, 0)}
 
 
@@ -195,8 +196,19 @@ def test_verdicts_follow_the_numbers() -> None:
 def test_few_images_decide_nothing() -> None:
     plain, near, masked = (rows(*of, images=2) for of in (("identity", 0.2), ("jpeg", 0.25), ("masked", 3.0)))
     few = judged(plain, near, masked.assign(capped=True), bpda=(True, True, False))
-    assert [few[name] for name in ("With", "Gradient", "First-order")] == [Verdict.UNDECIDED] * 3
-    assert few["Without"] is Verdict.HOLDS  # one exception would refute it, and there is none
+    judged_by_images = ("With", "Without", "Gradient", "First-order", "The")
+    assert [few[name] for name in judged_by_images] == [Verdict.UNDECIDED] * 5
+
+
+def test_every_open_verdict_says_how_many_images_would_decide() -> None:
+    tables = [rows(*of, images=4) for of in (("identity", 0.2), ("jpeg", 0.25), ("masked", 3.0))]
+    tables[2]["capped"] = True
+    cells = pd.DataFrame({"cell": [table.cell.iloc[0] for table in tables], "network": "net", "family": "net"})
+    found = claims(pd.concat(tables), cells.assign(bpda=[True, True, False], order="first_order"), 0)
+    open_ = [claim for claim in found if claim.verdict is Verdict.UNDECIDED]
+    assert len(open_) == 5
+    for claim in open_:
+        assert re.search(r"undecided: (about|at least) [56] images would decide", "; ".join(claim.evidence)), claim
 
 
 def test_a_claim_of_every_score_is_refuted_by_one() -> None:
@@ -213,27 +225,35 @@ def test_what_was_not_attacked_is_not_judged_by_distances() -> None:
 def test_each_order_is_judged_on_all_its_networks() -> None:
     tables = [rows("good", 0.2), rows("bad", 2.0).assign(network="other")]
     cells = pd.DataFrame({"cell": ["good", "bad"], "network": ["net", "other"], "bpda": True, "order": "first_order"})
+    cells["family"] = cells.network
     (found,) = [claim for claim in claims(pd.concat(tables), cells, 0) if claim.text.startswith("First-order")]
     assert found.verdict is Verdict.FAILS
     assert [text.split(",")[0] for text in found.evidence] == ["good", "bad"]
     assert "L2 top-2 8 of 8 [63%, 100%]" in found.evidence[1]
 
 
+def order_of_targets(table: pd.DataFrame) -> tuple[Verdict, str]:
+    cells = pd.DataFrame(
+        {"cell": ["identity"], "network": "net", "family": "net", "bpda": True, "order": "first_order"}
+    )
+    (found,) = [claim for claim in claims(table, cells, 0) if "most likely" in claim.text]
+    return found.verdict, "; ".join(found.evidence)
+
+
 def test_the_order_of_targets_is_judged_image_by_image() -> None:
     def verdict(**share: float) -> Verdict:
         table = rows("identity", 0.2)
         table["score"] *= table.target.map(share).fillna(1)
-        cells = pd.DataFrame({"cell": ["identity"], "network": "net", "bpda": True, "order": "first_order"})
-        return next(claim.verdict for claim in claims(table, cells, 0) if "most likely" in claim.text)
+        return order_of_targets(table)[0]
 
     assert verdict() == Verdict.HOLDS
     assert verdict(random=0.5) == Verdict.FAILS
     generator = np.random.default_rng(0)
     table = rows("identity", 0.2)
     table["score"] = generator.random(len(table))
-    cells = pd.DataFrame({"cell": ["identity"], "network": "net", "bpda": True, "order": "first_order"})
-    (found,) = [claim for claim in claims(table, cells, 0) if "most likely" in claim.text]
-    assert found.verdict is Verdict.UNDECIDED
+    found, evidence = order_of_targets(table)
+    assert found is Verdict.UNDECIDED
+    assert re.search(r"undecided: (about \d+ images|more images than can be had) would decide", evidence)
 
 
 @pytest.fixture(params=["made here", "committed"])

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from pipeline.shared.pairing import kinds
 from pipeline.shared.statistics import interval
 
 KEY = ["id", "norm", "target"]
@@ -20,9 +21,9 @@ def beside_each_other(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.
     all networks of the kind have a score and a finite distance, both positive. Over these, ``score`` and ``distance``
     are geometric means with their intervals. ``accuracy``: of the network's cell.
     """
-    summary, kinds = [], _names(cells)
+    summary, of_cell = [], kinds(cells)
     accuracy = {
-        (network, kinds[cell]): right
+        (network, of_cell[cell]): right
         for cell, network, right in zip(cells.cell, cells.network, cells.accuracy, strict=True)
     }
     for (kind, norm, target), scores, distances in _kinds(rows, cells):
@@ -75,8 +76,8 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
 
 def _kinds(rows: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame, pd.DataFrame]]:
     """For each kind, norm and target of several networks: scores and distances, a row an image, a column a network."""
-    kinds = _names(cells)
-    attacked = rows[rows.distance.notna()].assign(kind=lambda table: table.cell.map(kinds))
+    of_cell = kinds(cells)
+    attacked = rows[rows.distance.notna()].assign(kind=lambda table: table.cell.map(of_cell))
     found = []
     for kind_, norm, target in product(*(attacked[of].unique() for of in ("kind", "norm", "target"))):
         part = attacked[(attacked.kind == kind_) & (attacked.norm == norm) & (attacked.target == target)]
@@ -87,17 +88,6 @@ def _kinds(rows: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[tuple[str, str
         if scores.shape[1] > 1 and len(scores):
             found.append(((kind_, norm, target), scores, distances.loc[scores.index]))
     return found
-
-
-def _names(cells: pd.DataFrame) -> dict[str, str]:
-    """The kind of each cell: its name without its network's, and of those left without any what the others are not."""
-    kinds = {
-        str(cell): "-".join(part for part in str(cell).split("-") if part != network)
-        for cell, network in zip(cells.cell, cells.network, strict=True)
-    }
-    switched = next((kind.removeprefix("no_") for kind in kinds.values() if kind.startswith("no_")), None)
-    orders = dict(zip(cells.cell, cells.order, strict=True))
-    return {cell: kind or switched or str(orders[cell]) for cell, kind in kinds.items()}
 
 
 def _order(table: pd.DataFrame) -> str:

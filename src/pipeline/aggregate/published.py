@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from clever.errors import InputError
+from pipeline.shared.pairing import stem
 
 COLUMNS = ["network", "norm", "target", "clever", "cw"]
 QUANTITIES = {"clever": "score", "cw": "distance"}
@@ -40,10 +41,10 @@ def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     distances over the images that one was found for. ``outside``: how far the published number lies above the range
     (positive) or below it (negative), 0 within it; ``verdict``: the same in words. One training's range is a point.
     """
-    families = rows.network.str.replace(r"_\d+$", "", regex=True)
+    stems = rows.network.map(stem)
     found = []
     for known in table.itertuples(index=False):
-        same = rows[(families == known.network) & (rows.norm == known.norm) & (rows.target == known.target)]
+        same = rows[(stems == known.network) & (rows.norm == known.norm) & (rows.target == known.target)]
         for quantity, column in QUANTITIES.items():
             published = float(getattr(known, quantity))
             values = same[np.isfinite(same[column])].groupby("network")[column].mean()

@@ -16,12 +16,14 @@ from pipeline.aggregate.draws import against_draws
 from pipeline.aggregate.evidence import evidence, kind
 from pipeline.aggregate.networks import agreement, beside_each_other
 from pipeline.aggregate.radius import curves, radii
+from pipeline.aggregate.spread import spread
 from pipeline.aggregate.summary import baselines, summarise
 from pipeline.aggregate.truth import answered, beside_truth
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
 from pipeline.shared import artifacts, extras, printed
 from pipeline.shared.described import described
 from pipeline.shared.experiment import cells, experiment
+from pipeline.shared.pairing import families
 
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
 """What a cell's run tells of it."""
@@ -48,6 +50,7 @@ def run(config: DictConfig) -> None:
         "draws": against_draws(rows, about),
         "networks": beside_each_other(rows, about, config.seed),
         "agreement": agreement(rows, about, config.seed),
+        "spread": spread(scores, about, config.seed),
     }
     truth = pd.DataFrame()
     if config.attack.exact:
@@ -104,6 +107,8 @@ def _about(told: dict[str, dict[str, Any]]) -> pd.DataFrame:
     about["kind"] = [kind(run["order"], run["sampling"], run.get("backward", "identity")) for run in runs.values()]
     about["defense"] = about.defense.map(json.dumps)
     about.insert(1, "baseline", about.cell.map(baselines(about)))
+    of_network = families({run["network"]: run["weights"]["model"] for run in runs.values()})
+    about.insert(list(about.columns).index("network") + 1, "family", about.network.map(of_network))
     return about
 
 

@@ -1,5 +1,6 @@
 """Networks beside each other: does CLEVER order them as attacks do?"""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ def draw(folder: Path, networks: pd.DataFrame, agreement: pd.DataFrame) -> None:
             axes.set_ylabel(f"{norm} norm ([0,1] pixel units)")
             of_panel = agreement[(agreement.norm == norm) & (agreement.target == target)]
             taus = ", ".join(f"{row.tau:.2f} ({named(str(row.kind))})" for row in of_panel.itertuples())
-            axes.set_title(f"{norm}, {of_target(target)}\ntau, image by image: {taus}", fontsize=8)
+            taus = textwrap.fill(f"tau, image by image: {taus}", 50)
+            axes.set_title(f"{norm}, {of_target(target)}\n{taus}", fontsize=8)
         handles = axes.get_legend_handles_labels()
-        drawn.legend(*handles, loc="outside upper center", ncols=len(kinds) + 1, frameon=False, fontsize=8)
+        drawn.legend(*handles, loc="outside upper center", ncols=min(3, len(series)), frameon=False, fontsize=8)

@@ -29,7 +29,7 @@ State = dict[str, Tensor]
 
 
 class Initial(Choice):
-    """The weights to begin with: as the network's ``constructor`` draws them by the project's seed, or ``glorot``."""
+    """The weights to begin with: as the network's ``constructor`` draws them by the training's seed, or ``glorot``."""
 
     CONSTRUCTOR = "constructor"
     GLOROT = "glorot"

@@ -1,7 +1,8 @@
 """What the papers claim, and what the numbers of this run say of it.
 
 Verdicts rest on intervals whose unit is the image, never on a point estimate alone: a claim holds or fails where the
-whole interval says so, and is undecided otherwise.
+whole interval says so, and is undecided otherwise, with the number of images that would decide. Of an experiment with
+several trainings of its network, what is said of a defense is a mean over these, too, and its interval draws both.
 """
 
 from dataclasses import dataclass
@@ -9,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.pairing import PAIR
+from pipeline.shared.pairing import kinds, with_ratios
 from pipeline.shared.printed import named, of_target
-from pipeline.shared.statistics import NEAR, Equivalence, Verdict, interval, log_ratio, share_interval
+from pipeline.shared.verdicts import NEAR, Majority, Mean, Verdict
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Claim:
 def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
     """All of them, judged. ``scores``: the rows of tables/scores.csv; ``cells``: what is known of each cell."""
     attacked = scores[scores.distance.notna()]
-    main = cells[(cells.network == cells.network[0]) & (cells.order == "first_order")]
+    main = cells[(cells.family == cells.family[0]) & (cells.order == "first_order")]
     tried = cells[cells.cell.isin(attacked.cell)]
     return [
         _about_the_same(scores, main, seed),
@@ -43,25 +44,28 @@ def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
 
 
 def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Claim:
-    baseline, others = main.cell.iloc[0], main[main.bpda].cell.iloc[1:]
-    reference = scores[scores.cell == baseline].set_index(PAIR).score.rename("reference")
+    several = main.network.nunique() > 1
+    baseline = dict(zip(main.cell, main.groupby("network").cell.transform("first"), strict=True))
+    of_kind = kinds(main) if several else {str(cell): str(cell) for cell in main.cell}
+    first = named(of_kind[main.cell.iloc[0]])
+    others = main[main.bpda & ~main.cell.isin(baseline.values())].cell
+    paired = with_ratios(scores[scores.cell.isin(main.cell)], baseline)
+    paired = paired[paired.cell.isin(others)].assign(kind=lambda rows: rows.cell.map(of_kind))
     evidence, verdicts = [], []
-    for cell in others:
-        paired = scores[scores.cell == cell].set_index(PAIR).join(reference, how="inner").reset_index()
-        for norm, group in paired.groupby("norm", sort=False):
-            ratios = pd.Series(log_ratio(group.score, group.reference), group.index)
-            found = Equivalence.of(ratios, group.id, seed)
-            verdicts.append(found.verdict)
-            evidence.append(f"{named(cell)}, {norm}: {found}")
+    for (kind, norm), group in paired.groupby(["kind", "norm"], sort=False):
+        found = Mean.equivalent(group.log_ratio, group.id, group.network, seed)
+        verdicts.append(found.verdict)
+        ratio = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}] over {found.over}{found.open}"
+        evidence.append(f"{named(str(kind))}, {norm}: {ratio if found.units['images'] else 'no ratio is defined'}")
     return Claim(
         "With BPDA, the score under an input transformation is about the score without it.",
         "Weng et al. 2018, arXiv 1810.08640",
-        f"the 90 % interval of the geometric mean of the ratios to the {named(baseline)} score, over all target "
+        f"the 90 % interval of the geometric mean of the ratios to the {first} score, over all target "
         f"classes of the same images, within [{NEAR[0]}, {NEAR[1]}] for every defense and norm; fails where "
-        "it lies outside",
+        "it lies outside" + "; the interval draws trainings of the network and images" * several,
         Verdict.of_all(verdicts),
         evidence or ["no cell with another defense and BPDA"],
-        "tables/summary.csv, figures/bpda.png",
+        "tables/summary.csv, figures/bpda.png" + ", tables/spread.csv" * several,
     )
 
 
@@ -70,16 +74,17 @@ def _degenerate(scores: pd.DataFrame, masked: pd.DataFrame) -> Claim:
     for cell in masked.cell:
         rows = scores[scores.cell == cell]
         stuck = (rows.capped | np.isinf(rows.score)).groupby(rows.id).all()
-        low, _ = share_interval(int(stuck.sum()), len(stuck))
-        verdicts.append(Verdict.HOLDS if stuck.all() else Verdict.FAILS)
+        share = Majority(int(stuck.sum()), len(stuck))
+        verdicts.append(share.most if stuck.all() else Verdict.FAILS)
         evidence.append(
-            f"{named(cell)}: all scores of {stuck.sum()} of {len(stuck)} images at the radius R or infinite, so of "
-            f"{low:.0%} of all images at least (95 %)"
+            f"{named(cell)}: all scores of {share.count} of {share.total} images at the radius R or infinite, so of "
+            f"{share.interval[0]:.0%} of all images at least (95 %){share.open * bool(stuck.all())}"
         )
     return Claim(
         "Without BPDA the gradient behind a staircase is zero and the score says nothing: it is R, or infinite.",
         "Goodfellow, arXiv 1804.07870",
-        "every score of every cell without BPDA; a single other one refutes it",
+        "every score of every cell without BPDA, of so many images that the exact binomial 95 % interval of the share "
+        "of such images lies above one half; a single other score refutes it",
         Verdict.of_all(verdicts),
         evidence or ["no cell without BPDA"],
         "tables/scores.csv, column capped",
@@ -116,16 +121,18 @@ def _ordered(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Claim:
     rows, wanted = scores[scores.cell.isin(first.cell)], ["top2", "random", "least"]
     evidence, verdicts = [], []
     for norm, group in rows.groupby("norm", sort=False):
-        of_image = group.pivot(index="id", columns="target", values="score")
+        of_image = group.pivot(index="id", columns="target", values="score").reset_index()
         if not set(wanted) <= set(of_image):
             continue
         means = ", ".join(f"{of_target(name)} {of_image[name].mean():.3g}" for name in wanted)
-        steps = []
+        steps, over = [], ""
         for nearer, farther in (("top2", "random"), ("random", "least")):
-            low, high = interval(of_image[farther] - of_image[nearer], seed)
-            steps.append(f"{of_target(farther)} minus {of_target(nearer)} [{low:.3g}, {high:.3g}]")
-            verdicts.append(Verdict.above(0, low, high))
-        evidence.append(f"{norm}: means {means}; {', '.join(steps)}, {len(of_image)} images")
+            found = Mean.positive(of_image[farther] - of_image[nearer], of_image.id, seed)
+            names = f"{of_target(farther)} minus {of_target(nearer)}"
+            steps.append(f"{names} [{found.low:.3g}, {found.high:.3g}]{found.open}")
+            verdicts.append(found.verdict)
+            over = found.over
+        evidence.append(f"{norm}: means {means}; {'; '.join(steps)}; {over}")
     return Claim(
         "The second most likely class is the nearest: mean scores of top-2 < random <= least likely.",
         "Weng et al. 2018, arXiv 1801.10578, table of ImageNet scores",
@@ -166,10 +173,9 @@ def _shares(rows: pd.DataFrame, cell: str) -> _Shares:
     """Norm by norm and target by target, so that an image counts once in each."""
     above, below, texts = [], [], []
     for (norm, target), group in rows.groupby(["norm", "target"], sort=False):
-        count, total = int(group.exceeds.sum()), len(group)
-        low, high = share_interval(count, total)
-        above.append(Verdict.above(0.5, low, high))
-        below.append(Verdict.above(0.5, 1 - high, 1 - low))
-        texts.append(f"{norm} {of_target(target)} {count} of {total} [{low:.0%}, {high:.0%}]")
-    text = f"{named(cell)}, images above the smallest distance found: {', '.join(texts)}"
+        share = Majority(int(group.exceeds.sum()), len(group))
+        above.append(share.most)
+        below.append(share.few)
+        texts.append(f"{norm} {of_target(target)} {share}")
+    text = f"{named(cell)}, images above the smallest distance found: {'; '.join(texts)}"
     return _Shares(Verdict.of_all(above), Verdict.of_all(below), text)

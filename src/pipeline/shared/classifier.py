@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from clever.backward import Smooth
 from clever.bpda import Defended, Transformation
-from clever.checks import flag
+from clever.checks import flag, whole
 from clever.errors import InputError
 from clever.models import Normalize
 from clever.transforms import JPEG, parts
@@ -33,9 +33,11 @@ def device(config: DictConfig) -> torch.device:
 
 
 def bare(config: DictConfig) -> tuple[nn.Module, Normalize]:
-    """The network with the initial weights of the seed, and its normalisation."""
+    """The network with the initial weights of its training's seed, or the project's, and its normalisation."""
+    seed = config.weights.get("seed", config.seed)
+    whole("weights.seed", seed, 0, 2**63 - 1)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)  # constructors draw their initial weights from the global generator alone
+        torch.manual_seed(seed)  # constructors draw their initial weights from the global generator alone
         network = instantiate(config.model.network)
     if not isinstance(network, nn.Module):
         raise InputError(f"model.network makes a {type(network).__name__}: it must make a torch.nn.Module")

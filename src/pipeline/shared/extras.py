@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from pipeline.shared.printed import UNITS, calibrated, intervals, named, number, of_target, percentage
+from pipeline.shared.printed import UNITS, calibrated, ends, given, intervals, named, number, of_target, percentage
 
 
 def defenses(table: pd.DataFrame) -> pd.DataFrame:
@@ -80,6 +80,29 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def spread(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `pipeline.aggregate.spread`."""
+    return pd.DataFrame(
+        {
+            "network": table.family.map(named),
+            "trainings": table.networks,
+            "cell": table.kind.map(named),
+            "norm": table.norm,
+            "target": table.target.map(of_target),
+            "CLEVER": table.score.map(number),
+            "spread between trainings": table.between_networks.map(number),
+            "between images": table.between_images.map(number),
+            "capped": table.capped.map(percentage),
+            "images": table.images,
+            "ratio": table.ratio.map(given),
+            "images alone": ends(table, "images"),
+            "trainings alone": ends(table, "networks"),
+            "both": ends(table, "both"),
+            "pairs": table.pairs.where(table.ratio.notna(), ""),
+        }
+    )
+
+
 def answers(table: pd.DataFrame) -> pd.DataFrame:
     """Of `pipeline.aggregate.truth.answered`."""
     return pd.DataFrame(
@@ -100,6 +123,11 @@ EXTRAS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "draws": (f"Scores by the number of draws, {UNITS}", draws),
     "networks": (f"Networks beside each other, geometric means, {UNITS}", networks),
     "agreement": ("Order of the networks: by CLEVER, and by attacks, image by image", agreement),
+    "spread": (
+        "Trainings of one network that differ in their seed, beside images: standard deviations of log scores, and "
+        "the ratio to the first cell with 90 % intervals that draw images alone, trainings alone, and both",
+        spread,
+    ),
     "exact_answers": (f"Images with an exact L2 distance, {UNITS}", answers),
     "exact_summary": ("Estimates over the exact distance, at equal tightness", calibrated),
 }

@@ -1,4 +1,61 @@
-"""Which scores are of the same thing in two cells."""
+"""Which scores are of the same thing in two cells, and which networks are trainings of the same one."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from pipeline.shared.statistics import log_ratio
 
 PAIR = ["id", "predicted", "target_class", "norm", "target"]
 """Two scores are compared only where both are of the same image, predicted class and target class."""
+
+
+def with_ratios(scores: pd.DataFrame, baseline: Mapping[str, str]) -> pd.DataFrame:
+    """The scores with ``log_ratio``: of each to its pair in the cell that ``baseline`` names for its own.
+
+    NaN where no cell is named, there is no such pair, or the ratio is not defined.
+    """
+    pair = scores.assign(cell=scores.cell.map(baseline))[["cell", *PAIR]]
+    reference = scores.set_index(["cell", *PAIR]).score.reindex(pd.MultiIndex.from_frame(pair))
+    return scores.assign(log_ratio=log_ratio(scores.score, reference))
+
+
+def stem(network: str) -> str:
+    """A network's name without the number of its training: mnist_mlp of mnist_mlp_0."""
+    return re.sub(r"_\d+$", "", network)
+
+
+def families(models: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    """For each network what its trainings that differ in their seed alone have in common, else its own name.
+
+    ``models``: the settings ``model`` of each network, by its name. Trainings of one network share a `stem`, and their
+    settings are the same but for name and seed: small_densenet and small_densenet_1.
+    """
+    settings = {network: json.dumps(_without_seed(model), sort_keys=True) for network, model in models.items()}
+    of_stem: dict[str, set[str]] = {}
+    for network, text in settings.items():
+        of_stem.setdefault(stem(network), set()).add(text)
+    names = [stem(network) for network in models]
+    return {
+        network: name if names.count(name) > 1 and len(of_stem[name]) == 1 else network
+        for network, name in zip(models, names, strict=True)
+    }
+
+
+def kinds(cells: pd.DataFrame) -> dict[str, str]:
+    """The kind of each cell: its name without its network's, and of those left without any what the others are not."""
+    kinds = {
+        str(cell): "-".join(part for part in str(cell).split("-") if part != network)
+        for cell, network in zip(cells.cell, cells.network, strict=True)
+    }
+    switched = next((kind.removeprefix("no_") for kind in kinds.values() if kind.startswith("no_")), None)
+    orders = dict(zip(cells.cell, cells.order, strict=True))
+    return {cell: kind or switched or str(orders[cell]) for cell, kind in kinds.items()}
+
+
+def _without_seed(model: dict[str, Any]) -> dict[str, Any]:
+    recipe = {name: value for name, value in model.get("recipe", {}).items() if name != "seed"}
+    return {name: value for name, value in model.items() if name not in ("name", "recipe")} | {"recipe": recipe}

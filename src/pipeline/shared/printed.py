@@ -201,6 +201,17 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
+def given(value: float) -> str:
+    """Three digits, empty where there is no number."""
+    return "" if np.isnan(value) else number(value)
+
+
+def ends(table: pd.DataFrame, of: str) -> list[str]:
+    """An interval alone, the columns ``_low`` and ``_high``; empty where there is none."""
+    both = table[[f"{of}_low", f"{of}_high"]].to_numpy()
+    return ["" if np.isnan(low) else f"[{number(low)}, {number(high)}]" for low, high in both]
+
+
 def intervals(table: pd.DataFrame, of: str) -> list[str]:
     """A column with its interval, which the columns ``_low`` and ``_high`` hold."""
     return [with_interval(*row) for row in table[[of, f"{of}_low", f"{of}_high"]].to_numpy()]

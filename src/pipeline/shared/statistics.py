@@ -1,51 +1,58 @@
-"""Intervals whose unit is the image, and ratios on a logarithmic scale."""
+"""Intervals whose units are images, and networks where these are drawn, too; ratios on a logarithmic scale."""
 
 import math
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, norm, t
 
 RESAMPLES = 2000
 LEVEL = 0.95
-EQUIVALENCE_LEVEL = 0.90
-"""Of the interval that an equivalence is judged by: two one-sided tests of 5 % each."""
-NEAR = (0.8, 1.25)
-"""The ratios that count as about 1."""
-MOST_IMAGES = 10**6
-"""Where more images than these would be needed, it is no use to say how many."""
 
 
 def interval(
-    values: ArrayLike, seed: int, *, images: ArrayLike | None = None, level: float = LEVEL
+    values: ArrayLike,
+    seed: int,
+    *,
+    images: ArrayLike | None = None,
+    networks: ArrayLike | None = None,
+    level: float = LEVEL,
 ) -> tuple[float, float]:
-    """The bootstrap interval of the mean of ``values``, infinite ones too; NaN for too few images.
+    """The bootstrap interval of the mean of ``values``, infinite ones too; NaN for too few units.
 
     ``images``: of which image each value is; all values of an image are drawn together, since they are as alike as the
-    images differ. Without it, each value is of its own. Percentiles of the resampled means, widened by what Student's
-    law of n - 1 degrees of freedom is wider than the normal one and the sample's variance too small by the factor
-    (n - 1)/n (the expanded percentile interval; Hesterberg, The American Statistician 69, 2015, section 3.3). It lies
-    within the range of the images, which all are on one side of a symmetric law's mean with probability 2^(1 - n): six
-    images are needed for 95 %, five for 90 %.
+    images differ. ``networks``: the same for networks, alone or beside images. Without either, each value is of its
+    own. With both, every resample draws networks and, apart from them, images, and takes the values of each drawn
+    network at each drawn image: the images are the same for all networks, so that drawing them anew within each network
+    would take their common part for independent (Owen, Annals of Applied Statistics 1, 2007, whose bootstrap this is;
+    what is of a network and image alone it counts up to three times, so that the interval is rather too wide).
+
+    Percentiles of the resampled means, widened by what Student's law of n - 1 degrees of freedom is wider than the
+    normal one and the sample's variance too small by the factor (n - 1)/n (the expanded percentile interval;
+    Hesterberg, The American Statistician 69, 2015, section 3.3); with both units, n - 1 is Satterthwaite's mean of
+    theirs. It lies within the range of the units, which all are on one side of a symmetric law's mean with probability
+    2^(1 - n): six of each are needed for 95 %, five for 90 % (`fewest`).
     """
     values = np.asarray(values, np.float64)
-    named = np.arange(len(values)) if images is None else np.asarray(images)
-    units, unit = np.unique(named, return_inverse=True)
-    count = len(units)
-    if 2.0 ** (1 - count) > 1 - level:
+    units = [of for of in (networks, images) if of is not None] or [np.arange(len(values))]
+    places = tuple(np.unique(np.asarray(of), return_inverse=True)[1] for of in units)
+    counts = [int(place.max(initial=-1)) + 1 for place in places]
+    if min(counts) < fewest(level):
         return np.nan, np.nan
-    sums, sizes = np.zeros(count), np.bincount(unit, minlength=count)
-    np.add.at(sums, unit, values)
-    generator, at_once = np.random.default_rng(seed), max(1, 10**6 // count)
+    sums, sizes = np.zeros(counts), np.zeros(counts)
+    np.add.at(sums, places, values)
+    np.add.at(sizes, places, 1)
+    generator, at_once = np.random.default_rng(seed), max(1, 10**6 // sums.size)
     parts = [min(at_once, RESAMPLES - start) for start in range(0, RESAMPLES, at_once)]
-    drawn = (generator.integers(0, count, (part, count)) for part in parts)
-    means = np.sort(np.concatenate([sums[rows].sum(1) / sizes[rows].sum(1) for rows in drawn]))
-    reach = math.sqrt(count / (count - 1)) * t.ppf((1 + level) / 2, count - 1)
-    tail = int(RESAMPLES * norm.sf(reach))
+    means = np.sort(np.concatenate([_resampled(sums, sizes, part, generator) for part in parts]))
+    tail = int(len(means) * norm.sf(_reach(values, places, counts, level)))
     return float(means[tail]), float(means[-1 - tail])
+
+
+def fewest(level: float) -> int:
+    """The number of units below which there is no interval of this level."""
+    return 1 + math.ceil(-math.log2(1 - level))
 
 
 def log_ratio(scores: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
@@ -63,64 +70,29 @@ def share_interval(count: int, total: int) -> tuple[float, float]:
     return float(inside.low), float(inside.high)
 
 
-class Verdict(StrEnum):
-    """What the evidence says of a statement."""
-
-    HOLDS = "holds"
-    FAILS = "does not hold"
-    UNDECIDED = "undecided"
-    UNTESTED = "not tested"
-
-    @classmethod
-    def above(cls, bound: float, low: float, high: float) -> "Verdict":
-        """Of the statement that what has this interval is above the bound."""
-        return cls.HOLDS if low > bound else cls.FAILS if high < bound else cls.UNDECIDED
-
-    @classmethod
-    def of_all(cls, verdicts: "list[Verdict]") -> "Verdict":
-        """Of the statement that all of these hold: one that fails refutes it, one undecided leaves it so."""
-        if not verdicts:
-            return cls.UNTESTED
-        return next((bad for bad in (cls.FAILS, cls.UNDECIDED, cls.UNTESTED) if bad in verdicts), cls.HOLDS)
+def _resampled(
+    sums: NDArray[np.float64], sizes: NDArray[np.float64], times: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Means over drawn units, an axis of ``sums`` each; those of which no drawn units have a value are left out."""
+    drawn, axes = [], tuple(range(1, 1 + sums.ndim))
+    for axis, count in enumerate(sums.shape, 1):
+        others = [other for other in axes if other != axis]
+        drawn.append(np.expand_dims(generator.integers(0, count, (times, count)), others))
+    total = sizes[tuple(drawn)].sum(axes)
+    means: NDArray[np.float64] = sums[tuple(drawn)].sum(axes)[total > 0] / total[total > 0]
+    return means
 
 
-@dataclass(frozen=True)
-class Equivalence:
-    """Whether a geometric mean ratio is about 1: its 90 % interval within ``NEAR``, outside, or neither.
-
-    ``needed``: about how many images would decide, were mean and spread to stay; infinite where the mean lies at a
-    bound.
-    """
-
-    mean: float
-    low: float
-    high: float
-    images: int
-    verdict: Verdict
-    needed: float
-
-    @classmethod
-    def of(cls, ratios: "pd.Series[float]", images: "pd.Series[str]", seed: int) -> "Equivalence":
-        """``ratios``: logarithms, NaN where a ratio is not defined; ``images``: of which image each is."""
-        known = ratios.notna()
-        ratios, images = ratios[known], images[known]
-        count, mean = images.nunique(), float(ratios.mean()) if len(ratios) else np.nan
-        low, high = interval(ratios, seed, images=images, level=EQUIVALENCE_LEVEL)
-        bottom, top = np.log(NEAR)
-        needed = float(count)
-        if bottom <= low and high <= top:
-            verdict = Verdict.HOLDS
-        elif high < bottom or top < low:
-            verdict = Verdict.FAILS
-        else:
-            verdict = Verdict.UNDECIDED if count else Verdict.UNTESTED
-            room, reach = min(abs(mean - bottom), abs(mean - top)), max(high - mean, mean - low)
-            needed = math.ceil(count * (reach / room) ** 2) if room * math.sqrt(MOST_IMAGES) > reach else math.inf
-        return cls(math.exp(mean), math.exp(low), math.exp(high), count, verdict, needed)
-
-    def __str__(self) -> str:
-        text = f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}] over {self.images} images"
-        if self.verdict is not Verdict.UNDECIDED:
-            return text
-        many = f"about {self.needed:.0f} images" if math.isfinite(self.needed) else "more images than can be had"
-        return f"{text}, undecided: {many} would decide"
+def _reach(
+    values: NDArray[np.float64], places: Sequence[NDArray[np.intp]], counts: Sequence[int], level: float
+) -> float:
+    """How many standard deviations of the resampled means the interval reaches from their middle."""
+    count = np.array(counts)
+    shares = np.ones(1)
+    if len(counts) > 1:  # of each unit in the variance; equal ones where a value is infinite and nothing varies
+        apart = values - values.mean() if np.isfinite(values).all() else np.zeros(1)
+        shares = np.array([(np.bincount(place, np.broadcast_to(apart, place.shape)) ** 2).sum() for place in places])
+        shares = shares / shares.sum() if shares.sum() > 0 else np.full(len(counts), 1 / len(counts))
+    unbiased = shares * count / (count - 1)
+    freedom = unbiased.sum() ** 2 / (unbiased**2 / (count - 1)).sum()
+    return math.sqrt(unbiased.sum()) * float(t.ppf((1 + level) / 2, freedom))

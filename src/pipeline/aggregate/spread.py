@@ -1,0 +1,59 @@
+"""Trainings of one network beside images: how far what is said of a defense is of one network or of few images."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from pipeline.shared.pairing import kinds, with_ratios
+from pipeline.shared.statistics import interval
+from pipeline.shared.verdicts import EQUIVALENCE_LEVEL
+
+DRAWN = {"images": ["images"], "networks": ["networks"], "both": ["networks", "images"]}
+"""The intervals by name, and what each draws again: of ``images`` alone, the networks are as they are."""
+
+
+def spread(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """One row for each family of several networks, kind of cell, norm and target; empty where there is no such family.
+
+    A family (``cells.family``): trainings of one network that differ in their seed; a ``kind``: what the names of its
+    networks' cells have in common. Over the ``images`` of which all ``networks`` have a positive finite score:
+    ``score``, the geometric mean; ``between_networks``, the standard deviation of the log score of an image over the
+    networks (root mean square over images), and ``between_images``, of a network over the images; ``capped``: share of
+    scores at the radius. ``ratio``: geometric mean ratio to the baseline of the same network over all ``pairs``, with
+    the 90 % intervals `DRAWN`; NaN for the baseline itself.
+    """
+    found = []
+    baseline = dict(zip(cells.cell, cells.baseline, strict=True))
+    paired = with_ratios(scores, {cell: other for cell, other in baseline.items() if other != cell})
+    known = cells.assign(kind=cells.cell.map(kinds(cells)))
+    for (family, kind), of_kind in known.groupby(["family", "kind"], sort=False):
+        rows = paired[paired.cell.isin(of_kind.cell)]
+        for (norm, target), group in rows.groupby(["norm", "target"], sort=False) if len(of_kind) > 1 else ():
+            same = {"family": family, "kind": kind, "norm": norm, "target": target}
+            found.append(same | _scores(group) | _ratio(group, seed))
+    return pd.DataFrame(found)
+
+
+def _scores(rows: pd.DataFrame) -> dict[str, float]:
+    score = rows.pivot(index="id", columns="network", values="score").to_numpy(np.float64)
+    logs = np.log(score[(np.isfinite(score) & (score > 0)).all(axis=1)])
+    images, networks = logs.shape
+    return {
+        "networks": networks,
+        "images": images,
+        "score": np.exp(logs.mean()) if images else np.nan,
+        "between_networks": math.sqrt(logs.var(axis=1, ddof=1).mean()) if images else np.nan,
+        "between_images": math.sqrt(logs.var(axis=0, ddof=1).mean()) if images > 1 else np.nan,
+        "capped": rows.capped.mean(),
+    }
+
+
+def _ratio(rows: pd.DataFrame, seed: int) -> dict[str, float]:
+    known = rows[rows.log_ratio.notna()]
+    units = {"images": known.id, "networks": known.network}
+    columns = {"ratio": np.exp(known.log_ratio.mean()), "pairs": len(known)}
+    for name, drawn in DRAWN.items():
+        ends = interval(known.log_ratio, seed, level=EQUIVALENCE_LEVEL, **{unit: units[unit] for unit in drawn})
+        columns |= dict(zip((f"{name}_low", f"{name}_high"), np.exp(ends), strict=True))
+    return columns
