@@ -109,6 +109,17 @@ def test_the_table_finds_the_spreads_that_were_simulated() -> None:
     assert width["networks"] == pytest.approx(2 * 1.73 * 0.2 / np.sqrt(20), rel=0.4)
 
 
+def test_trainings_without_a_defense_have_spreads_alone() -> None:
+    """As the networks of MNIST: a cell each, which is named by its network."""
+    scores, cells = trainings(3, 8)
+    rows = scores[scores.cell.str.endswith("plain")].assign(cell=lambda table: table.network)
+    alone = cells[cells.cell.str.endswith("plain")].assign(cell=lambda of: of.network, baseline=lambda of: of.network)
+    (row,) = spread(rows, alone, 0).itertuples()
+    assert (row.family, row.kind, row.networks, row.images, row.pairs) == ("net", "first_order", 3, 8, 0)
+    assert np.isnan(row.ratio)
+    assert row.between_images > row.between_networks == pytest.approx(0, abs=1e-12)
+
+
 def test_networks_that_are_all_different_have_no_such_table() -> None:
     scores, cells = trainings()
     assert spread(scores, cells.assign(family=cells.network), 0).empty
