@@ -43,7 +43,7 @@ def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
 
 
 def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Claim:
-    baseline, others = main.cell.iloc[0], main[main.bpda].cell.iloc[1:]
+    baseline, others = main.cell.iloc[0], main[main.bpda & (main.defense != main.defense.iloc[0])].cell
     reference = scores[scores.cell == baseline].set_index(PAIR).score.rename("reference")
     evidence, verdicts = [], []
     for cell in others:
