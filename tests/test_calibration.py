@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from pipeline.aggregate.calibration import ONE_GRADIENT, calibrate, values
 
@@ -37,6 +38,10 @@ def test_the_numbers_are_those_of_the_law() -> None:
         assert row.spread_low < spread < row.spread_high
         assert row.tightness == pytest.approx(np.exp(-1.645 * spread), rel=0.1)
         assert row.gradients == 20
+        assert row.ratio_5 == pytest.approx(0.8 * np.exp(-1.645 * spread), rel=0.05)
+        assert row.ratio_95 == pytest.approx(0.8 * np.exp(1.645 * spread), rel=0.05)
+        assert row.exceeding == row.above * 400
+        assert row.above_low < norm.sf(-np.log(0.8) / spread) < row.above_high
     baseline = found.loc[("a", ONE_GRADIENT)]
     assert ("b", ONE_GRADIENT) not in found.index  # the same network and defense
     assert baseline[["ratio", "gradients"]].tolist() == pytest.approx([1, 1])

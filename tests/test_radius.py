@@ -75,6 +75,16 @@ def test_a_single_radius_makes_none() -> None:
     assert radii(curves(rows(), CELLS, one)).empty
 
 
+def test_a_curve_is_of_one_budget() -> None:
+    two = {cell: about | {"n_batches": 8 if cell == "L2_1" else 9} for cell, about in SAMPLING.items()}
+    assert curves(rows(), CELLS, two).empty
+    more = pd.concat([CELLS, CELLS.assign(cell=CELLS.cell + "_more")])
+    table = pd.concat([rows(), rows().assign(cell=rows().cell + "_more", constant=0.1)])
+    larger = {f"{cell}_more": about | {"n_batches": 9} for cell, about in SAMPLING.items()}
+    of_first = curves(table, more, SAMPLING | larger)
+    assert of_first.score.tolist() == curves(rows(), CELLS, SAMPLING).score.tolist()
+
+
 def test_the_figure_is_drawn_where_there_is_a_curve(tmp_path: Path) -> None:
     over = curves(rows(), CELLS, SAMPLING)
     figure.draw(tmp_path, over.head(0))

@@ -175,7 +175,7 @@ def rows(cell: str, top2: float, *, images: int = 8, distance: float = 1.0, **ch
 def judged(*tables: pd.DataFrame, bpda: tuple[bool, ...], order: tuple[str, ...] = ()) -> dict[str, Verdict]:
     names = [table.cell.iloc[0] for table in tables]
     cells = pd.DataFrame({"cell": names, "network": "net", "bpda": bpda, "order": order or "first_order"})
-    cells["family"] = "net"
+    cells = cells.assign(family="net", defense=names)
     return {claim.text.split()[0]: claim.verdict for claim in claims(pd.concat(tables), cells, 0)}
 
 
@@ -191,6 +191,13 @@ def test_verdicts_follow_the_numbers() -> None:
     assert [bad[name] for name in names[:4]] == [Verdict.FAILS] * 4
     alone = judged(plain, bpda=(True,))
     assert [alone[name] for name in names[:3]] == [Verdict.UNTESTED] * 3
+
+
+def test_other_settings_without_a_transformation_are_no_defense() -> None:
+    cells = pd.DataFrame({"cell": ["small", "large"], "network": "net", "defense": "", "bpda": True})
+    tables = [rows("small", 0.2), rows("large", 0.6)]
+    found = claims(pd.concat(tables), cells.assign(order="first_order"), 0)[0]
+    assert (found.verdict, found.evidence) == (Verdict.UNTESTED, ["no cell with another defense and BPDA"])
 
 
 def test_few_images_decide_nothing() -> None:
@@ -223,8 +230,8 @@ def test_what_was_not_attacked_is_not_judged_by_distances() -> None:
 
 def test_each_order_is_judged_on_all_its_networks() -> None:
     tables = [rows("good", 0.2), rows("bad", 2.0).assign(network="other")]
-    cells = pd.DataFrame({"cell": ["good", "bad"], "network": ["net", "other"], "bpda": True, "order": "first_order"})
-    cells["family"] = cells.network
+    cells = pd.DataFrame({"cell": ["good", "bad"], "network": ["net", "other"], "defense": "", "bpda": True})
+    cells = cells.assign(order="first_order", family=cells.network)
     (found,) = [claim for claim in claims(pd.concat(tables), cells, 0) if claim.text.startswith("First-order")]
     assert found.verdict is Verdict.FAILS
     assert [text.split(",")[0] for text in found.evidence] == ["good", "bad"]

@@ -100,7 +100,7 @@ def cells_of(table: pd.DataFrame, **change: object) -> pd.DataFrame:
 def test_second_order_stands_beside_first_order_of_the_same_image_and_class() -> None:
     table = orders(plain=[1, 2, 4] * 2 + [9], jpeg=[9] * 7, plain_second=[2, 4, 2] * 2 + [9])
     table.loc[table.index[-1], "target_class"] = 5  # no pair
-    both = pairs(table, cells_of(table))
+    both = pairs(table, cells_of(table), {cell: {"n_batches": 8} for cell in table.cell})
     assert list(both["first"]) == [1, 2, 4] * 2
     (row,) = compare(both, 0).itertuples()
     assert (row.images, row.first, row.second) == (6, pytest.approx(7 / 3), pytest.approx(8 / 3))
@@ -115,8 +115,10 @@ def test_second_order_stands_beside_first_order_of_the_same_image_and_class() ->
 
 def test_without_a_partner_there_is_no_comparison() -> None:
     table = orders(plain=[1, 2], alone_second=[3, 4])
-    both = pairs(table, cells_of(table, defense=["identity", "jpeg"]))
+    both = pairs(table, cells_of(table, defense=["identity", "jpeg"]), {cell: {} for cell in table.cell})
     assert both.empty
+    other = {"plain": {"law": "uniform"}, "alone_second": {"law": "reference_code"}}
+    assert pairs(table, cells_of(table), other).empty
     assert compare(both, 0).empty
     summary = summarise(table, dict.fromkeys(table.cell, "plain"), {}, 0)
     assert printed.ORDERS not in printed.sections(summary, compare(both, 0), NONE, NONE, NONE)

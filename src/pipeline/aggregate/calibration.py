@@ -5,9 +5,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from pipeline.shared.statistics import LEVEL, RESAMPLES, log_ratio
+from pipeline.shared.methods import CLEVER, ONE_GRADIENT
+from pipeline.shared.statistics import LEVEL, RESAMPLES, log_ratio, share_interval
 
-CLEVER, ONE_GRADIENT = "CLEVER", "one gradient"
 PRODUCT = 2
 """Gradients that a Hessian-vector product costs: it goes through the graph of one, forward and back."""
 ABOVE = 0.05
@@ -36,12 +36,13 @@ def values(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 def calibrate(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row for each network, norm, target, cell and method, over images with a positive finite value and distance.
 
-    ``ratio``: the median of value over distance; ``above``: the share beyond 1. The rest no factor changes: ``spread``,
-    the standard deviation of log(value / distance), with its 95 % bootstrap interval over images; ``worst``: the
-    largest ratio over the median one, so the factor by which a value scaled to be right in the median is too large at
-    worst; ``tightness``: the median ratio once all values are scaled so that a share `ABOVE` exceeds the distance;
-    ``rank_correlation`` (Spearman). ``gradients``: of a value, in the mean. ``capped``: share of values at the radius,
-    which have no spread of their own.
+    ``ratio``: the median of value over distance; ``ratio_5``, ``ratio_95``: its quantiles; ``exceeding``: how many
+    images have it beyond 1, ``above`` their share with its exact binomial interval. The rest no factor changes:
+    ``spread``, the standard deviation of log(value / distance), with its 95 % bootstrap interval over images;
+    ``worst``: the largest ratio over the median one, so the factor by which a value scaled to be right in the median
+    is too large at worst; ``tightness``: the median ratio once all values are scaled so that a share `ABOVE` exceeds
+    the distance; ``rank_correlation`` (Spearman). ``gradients``: of a value, in the mean. ``capped``: share of values
+    at the radius, which have no spread of their own.
     """
     found = []
     for key, group in table.groupby(GROUP, sort=False):
@@ -51,14 +52,20 @@ def calibrate(table: pd.DataFrame, seed: int) -> pd.DataFrame:
         if not len(used):
             continue
         low, high = _spread_interval(logs, seed)
-        middle = float(np.median(logs))
+        middle, exceeding = float(np.median(logs)), int((logs > 0).sum())
+        above_low, above_high = share_interval(exceeding, len(logs))
         varied = min(used.value.nunique(), used.distance.nunique()) > 1
         found.append(
             dict(zip(GROUP, key, strict=True))
             | {
                 "images": len(used),
                 "ratio": np.exp(middle),
-                "above": float((logs > 0).mean()),
+                "ratio_5": np.exp(np.quantile(logs, 0.05)),
+                "ratio_95": np.exp(np.quantile(logs, 0.95)),
+                "exceeding": exceeding,
+                "above": exceeding / len(logs),
+                "above_low": above_low,
+                "above_high": above_high,
                 "spread": logs.std(ddof=1) if len(logs) > 1 else np.nan,
                 "spread_low": low,
                 "spread_high": high,
@@ -69,8 +76,9 @@ def calibrate(table: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "capped": used.capped.mean(),
             }
         )
-    columns = ["images", "ratio", "above", "spread", "spread_low", "spread_high", "worst", "tightness"]
-    return pd.DataFrame(found, columns=[*GROUP, *columns, "rank_correlation", "gradients", "capped"])
+    columns = ["images", "ratio", "ratio_5", "ratio_95", "exceeding", "above", "above_low", "above_high"]
+    columns += ["spread", "spread_low", "spread_high", "worst", "tightness", "rank_correlation", "gradients", "capped"]
+    return pd.DataFrame(found, columns=[*GROUP, *columns])
 
 
 def _spread_interval(logs: NDArray[np.float64], seed: int) -> tuple[float, float]:

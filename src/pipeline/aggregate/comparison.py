@@ -1,5 +1,7 @@
 """The second order beside the first: the same network, defense, image, target class and points."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -9,16 +11,17 @@ from pipeline.shared.statistics import interval, log_ratio
 SAME = ["network", "norm", "target"]
 
 
-def pairs(scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+def pairs(scores: pd.DataFrame, cells: pd.DataFrame, sampling: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """A row for every score of second order that has one of first order with it, ``first`` and ``second`` its scores.
 
-    A cell of second order is compared with the first cell of first order that has its network, defense and BPDA. Empty
-    where there is none.
+    A cell of second order is compared with the first cell of first order that has its network, defense, BPDA and
+    settings of ``sampling``, those of each cell. Empty where there is none.
     """
     found = []
     firsts = cells[cells.order == "first_order"]
     for cell in cells[cells.order == "second_order"].itertuples():
         of = firsts[(firsts.network == cell.network) & (firsts.defense == cell.defense) & (firsts.bpda == cell.bpda)]
+        of = of[[sampling[name] == sampling[str(cell.cell)] for name in of.cell]]
         if of.empty:
             continue
         first = scores[scores.cell == of.cell.iloc[0]].set_index(PAIR)

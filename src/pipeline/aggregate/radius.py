@@ -1,5 +1,6 @@
 """Scores over the radius, where cells differ in the radius of a norm and in nothing else."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ def curves(rows: pd.DataFrame, cells: pd.DataFrame, sampling: dict[str, dict[str
     """One row for each radius of each curve: ``sampled`` radius, ``score`` by the balls up to it, ``distance``.
 
     A curve is an image, norm and target class of one network, defense and kind of score, with several radii.
-    ``sampling``: the settings of each cell. First order and gauge: of second order there is no such formula of L alone.
+    ``sampling``: the settings of each cell, of which those of one curve differ in the radius alone; where several would
+    make curves of one kind, the first ones do. First order and gauge: of second order there is no such formula of L
+    alone.
     """
     columns = [*SAME, "transformation", "sampled", "score", "distance"]
     chosen = cells[cells.bpda & (cells.order != "second_order")]
@@ -24,13 +27,19 @@ def curves(rows: pd.DataFrame, cells: pd.DataFrame, sampling: dict[str, dict[str
     if "constant" not in known or known.empty:  # tables from before there was this column
         return pd.DataFrame(columns=columns)
     known["sampled"] = [sampling[cell]["radius"][norm] for cell, norm in zip(known.cell, known.norm, strict=True)]
-    found = []
-    for _, group in known.groupby(SAME, sort=False):
+    known["settings"] = known.cell.map({name: _but_radius(settings) for name, settings in sampling.items()})
+    found, made = [], set()
+    for key, group in known.groupby([*SAME, "settings"], sort=False):
         curve = group.drop_duplicates("sampled").sort_values("sampled")
-        if len(curve) > 1:
+        if len(curve) > 1 and key[:-1] not in made:
+            made.add(key[:-1])
             scores = over_radius(curve.margin.iloc[0], curve.sampled.to_numpy(), curve.constant.to_numpy())
             found.append(curve.assign(score=scores)[columns])
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+
+
+def _but_radius(settings: dict[str, Any]) -> str:
+    return json.dumps({name: value for name, value in settings.items() if name != "radius"}, sort_keys=True)
 
 
 def radii(over: pd.DataFrame) -> pd.DataFrame:

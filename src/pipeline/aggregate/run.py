@@ -40,7 +40,8 @@ def run(config: DictConfig) -> None:
     distances = pd.concat([_read(artifacts.attacks_of(config, name) / "distances.csv", "attack") for name in names])
     misclassified = {name: set(runs[name]["misclassified"]) for name in names}
     summary = summarise(scores, baselines(about), misclassified, config.seed)
-    both = pairs(scores, about)
+    sampling = {name: runs[name]["sampling"] for name in names}
+    both = pairs(scores, about, sampling)
     comparison = compare(both, config.seed)
     rows = beside(scores, distances)
     bounds = summarise_bounds(rows, config.seed)
@@ -72,7 +73,7 @@ def run(config: DictConfig) -> None:
         "tables.md": printed.markdown(sections),
         "tables.tex": printed.latex(sections),
     }
-    over = curves(rows, about, {name: runs[name]["sampling"] for name in names})
+    over = curves(rows, about, sampling)
     if len(over):
         written["radius.csv"] = over.to_csv(index=False, float_format="%.6g")
         written["radii.csv"] = radii(over).to_csv(index=False, float_format="%.6g")

@@ -4,8 +4,7 @@ import pandas as pd
 
 from pipeline.aggregate.calibration import GROUP, values
 from pipeline.aggregate.upper_bounds import KEY
-
-CERTIFICATE, ATTACK = "certificate", "attack"
+from pipeline.shared.methods import ATTACK, CERTIFICATE
 
 
 def beside_truth(scores: pd.DataFrame, exact: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

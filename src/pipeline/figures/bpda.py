@@ -11,8 +11,13 @@ from pipeline.shared.printed import named
 
 
 def draw(folder: Path, scores: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame, baseline: str) -> None:
-    """A panel a norm: the paired ratio to the baseline of every image and target; hollow where capped at the radius."""
+    """A panel a norm: the paired ratio to the baseline of every image and target; hollow where capped at the radius.
+
+    Without any cell but the baseline, nothing is drawn.
+    """
     shown = [cell for cell in cells.cell if cell != baseline]
+    if not shown:
+        return
     bpda = dict(zip(cells.cell, cells.bpda, strict=True))
     labels = [
         named(cell) if "bpda" in cell else f"{named(cell)}\n({'with' if bpda[cell] else 'no'} BPDA)" for cell in shown

@@ -4,33 +4,59 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from pipeline.figures.style import colour, figure, marker, plain_numbers
+from pipeline.shared.methods import ATTACK, CERTIFICATE, CLEVER, ONE_GRADIENT
 from pipeline.shared.printed import named
 
-METHODS = ("certificate", "one gradient", "attack", "CLEVER")
-"""From the top of the figure down."""
+METHODS = (ATTACK, CERTIFICATE, ONE_GRADIENT)
+"""In every panel, from the top down; then the scores."""
 
 
-def draw(folder: Path, rows: pd.DataFrame) -> None:
-    """A line a cell or other method, a dot an image: right of 1 what claims to be a lower bound is refuted.
+def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
+    """A panel an order, a line a setting of it, a dot an image: right of 1 a lower bound is refuted.
 
-    ``rows``: `pipeline.aggregate.truth.beside_truth`, with ``value`` and the exact ``distance``.
+    ``rows``: `pipeline.aggregate.truth.beside_truth`, with ``value`` and the exact ``distance``; ``cells``: with the
+    ``order`` of each.
     """
     rows = rows[rows.distance.notna() & (rows.value > 0)]
-    groups = [(str(method), str(cell), group) for (method, cell), group in rows.groupby(["method", "cell"], sort=False)]
-    groups.sort(key=lambda found: METHODS.index(found[0]))
-    with figure(folder, "exact", width=8.2, height=1.2 + 0.2 * len(groups)) as drawn:
-        axes, jitter = drawn.subplots(), np.random.default_rng(0)
-        for place, (method, _, group) in enumerate(groups):
-            ratio, index = group.value / group.distance, METHODS.index(method)
-            height = place + jitter.uniform(-0.25, 0.25, len(group))
-            face = ["none" if capped else colour(index) for capped in group.capped]
-            axes.scatter(ratio, height, 9, face, marker=marker(index), edgecolors=colour(index), linewidths=0.5)
-            axes.plot([ratio.median()] * 2, [place - 0.42, place + 0.42], color="black", lw=1.6)
-        axes.axvline(1, color="black", lw=0.7)
-        labels = [named(cell) if method == "CLEVER" else method for method, cell, _ in groups]
-        axes.set_yticks(range(len(groups)), labels, fontsize=7)
-        axes.set(xscale="log", ylim=(len(groups) - 0.4, -0.6))
-        plain_numbers(axes.xaxis)
-        axes.set_xlabel("value over the exact L2 distance; bar: median; hollow: capped at the radius R")
+    orders = list(cells.order.unique())
+    order = rows.cell.map(cells.set_index("cell").order)
+    rows = rows.assign(order=order, line=rows.method.where(rows.method != CLEVER, _settings(rows.cell, order)))
+    lines = [*METHODS, *rows[rows.method == CLEVER].line.unique()]
+    with figure(folder, "exact", width=3.1 * len(orders) + 2.2, height=1.3 + 0.21 * len(lines)) as drawn:
+        panels = np.ravel(drawn.subplots(1, len(orders), sharex=True, sharey=True))
+        for axes, of_order in zip(panels, orders, strict=True):
+            shown = rows[(rows.method != CLEVER) | (rows.order == of_order)]
+            for line, group in shown.groupby("line", sort=False):
+                _line(axes, lines.index(str(line)), group)
+            axes.axvline(1, color="black", lw=0.7)
+            axes.axhline(len(METHODS) - 0.5, color="#B0B0B0", lw=0.7)
+            axes.set_title(f"scores of {named(of_order)}", fontsize=9)
+        panels[0].set_yticks(range(len(lines)), [named(line) for line in lines], fontsize=8)
+        panels[0].set(xscale="log", ylim=(len(lines) - 0.4, -0.6))
+        plain_numbers(panels[0].xaxis)
+        images = rows.groupby("target").id.nunique().sum()
+        drawn.supxlabel(
+            f"value over the exact L2 distance of {images} images; bar: median; hollow: capped at the radius R;\n"
+            "at the right: how many are above the exact distance",
+            fontsize=8,
+        )
+
+
+def _settings(cell: "pd.Series[str]", order: "pd.Series[str]") -> "list[str]":
+    """What tells a cell from the others of its order."""
+    told = [[part for part in name.split("-") if part != of] for name, of in zip(cell, order, strict=True)]
+    return ["-".join(parts).replace("estimator_", "") or of for parts, of in zip(told, order, strict=True)]
+
+
+def _line(axes: Axes, place: int, group: pd.DataFrame) -> None:
+    ratio, method = group.value / group.distance, group.method.iloc[0]
+    index = 1 + [CLEVER, *METHODS].index(method)
+    height = place + np.random.default_rng(0).uniform(-0.25, 0.25, len(group))
+    face = ["none" if capped else colour(index) for capped in group.capped]
+    axes.scatter(ratio, height, 9, face, marker=marker(index), edgecolors=colour(index), linewidths=0.5)
+    axes.plot([ratio.median()] * 2, [place - 0.42, place + 0.42], color="black", lw=1.6)
+    beyond = "" if method == ATTACK else f"{int((ratio > 1).sum())}"
+    axes.annotate(beyond, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=7)

@@ -13,12 +13,14 @@ from pipeline.shared.printed import named
 def draw(folder: Path, both: pd.DataFrame) -> None:
     """A row of panels a norm; points are images and target classes, hollow where the second order is capped.
 
-    ``both``: `pipeline.aggregate.comparison.pairs`. Without any pair, nothing is drawn.
+    ``both``: `pipeline.aggregate.comparison.pairs`, of which the first cell of each network is shown. Without any pair,
+    nothing is drawn.
     """
     if not len(both):
         return
-    norms, cells = list(both.norm.unique()), list(both.cell.unique())
-    names = [named(both[both.cell == cell].network.iloc[0]) for cell in cells]
+    first = both.drop_duplicates("network")
+    both, cells, names = both[both.cell.isin(first.cell)], list(first.cell), list(first.network.map(named))
+    norms = list(both.norm.unique())
     with figure(folder, "orders", width=9.6, height=3.9 * len(norms)) as drawn:
         grid = drawn.subplots(len(norms), 3, squeeze=False, width_ratios=(1.15, 1, 1))
         for norm, (scores, gain, cost) in zip(norms, grid, strict=True):

@@ -26,6 +26,7 @@ from pipeline.figures import (
     sandwich,
     scores,
 )
+from pipeline.figures.style import COLOURS
 from pipeline.shared import artifacts
 from pipeline.shared.experiment import chosen, data_set
 
@@ -36,8 +37,9 @@ def run(config: DictConfig) -> None:
     """Draws scores, fits, convergence, bpda, images, orders, curves, radius, sandwich, against, masking, adversaries.
 
     And, where the stage aggregate left their tables, radius, networks and draws. ``orders`` compares first and second
-    order on all networks that have both, ``networks`` all networks, ``curves`` all orders of the first network,
-    ``radius`` all of its first defense; the others draw the cells of the first network and order.
+    order on all networks that have both, ``networks`` all networks, ``exact`` all cells, ``curves`` all orders of the
+    first network, ``radius`` all of its first defense; the others draw the cells of the first network and order, or
+    those of `told_apart`.
     """
     name, folder = chosen(), artifacts.figures(config)
     tables = artifacts.needed(artifacts.tables(config), "aggregate", f" experiment={name}")
@@ -46,13 +48,13 @@ def run(config: DictConfig) -> None:
     summary = pd.read_csv(tables / "summary.csv", dtype=text)
     about = pd.read_csv(tables / "cells.csv", dtype={"cell": str})
     if (tables / "exact.csv").is_file():
-        exact.draw(folder, pd.read_csv(tables / "exact.csv", dtype=text))
+        exact.draw(folder, pd.read_csv(tables / "exact.csv", dtype=text), about)
     orders.draw(folder, pd.read_csv(tables / "order_pairs.csv", dtype=text))
     if (tables / "networks.csv").is_file():
         networks.draw(folder, *(pd.read_csv(tables / f"{of}.csv", dtype=text) for of in ("networks", "agreement")))
     if (tables / "draws.csv").is_file():
         draws.draw(folder, pd.read_csv(tables / "draws.csv", dtype=text))
-    about = about[about.network == about.network[0]]
+    about = told_apart(about[about.network == about.network[0]])
     curves.draw(folder, every[every.distance.notna()], about[about.bpda])
     if (tables / "radius.csv").is_file():
         over = pd.read_csv(tables / "radius.csv", dtype=text)
@@ -65,7 +67,7 @@ def run(config: DictConfig) -> None:
     baseline, straight = about.cell.iloc[0], list(about[about.bpda].cell)
     bounds = pd.read_csv(tables / "bounds.csv", dtype=text)
     scores.draw(folder, summary, bounds)
-    bpda.draw(folder, every, summary, about, baseline)
+    bpda.draw(folder, every, summary, about[_of_a_defense(about)], baseline)
     maxima = artifacts.scores_of(config, baseline) / "maxima.npy"
     if maxima.is_file():
         of_baseline = every[every.cell == baseline]
@@ -93,6 +95,18 @@ def run(config: DictConfig) -> None:
     for missing, there in (("fits, convergence", maxima.is_file()), ("adversaries", attacked), ("images", defended)):
         if not there:
             print(f"{name}: no {missing}, since the files they are drawn from are not there")
+
+
+def told_apart(about: pd.DataFrame) -> pd.DataFrame:
+    """All cells; where these are more than there are colours, the first of each defense, BPDA and kind of score."""
+    return about if len(about) <= len(COLOURS) else about.drop_duplicates(["defense", "bpda", "kind"])
+
+
+def _of_a_defense(about: pd.DataFrame) -> "pd.Series[bool]":
+    """The baseline, which comes first, and the cells of another defense or without BPDA."""
+    known: pd.Series[bool] = (about.defense != about.defense.iloc[0]) | ~about.bpda
+    known.iloc[0] = True
+    return known
 
 
 def _examples(folders: Iterator[Path]) -> Iterator[tuple[str, Arrays]]:

@@ -41,7 +41,7 @@ def plain_numbers(*axes: Axis) -> None:
         def label(value: float, position: float, axis: Axis = axis) -> str:
             low, high = axis.get_view_interval()
             decades = np.log10(high / low)
-            shown = "1236" if decades < 1.5 else "13" if decades < 2.5 else "1"
+            shown = "123456789" if decades < 0.5 else "1236" if decades < 1.5 else "13" if decades < 2.5 else "1"
             return f"{value:g}" if f"{value:e}"[0] in shown else ""
 
         axis.set_major_formatter(label)

@@ -48,7 +48,7 @@ def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Clai
     baseline = dict(zip(main.cell, main.groupby("network").cell.transform("first"), strict=True))
     of_kind = kinds(main) if several else {str(cell): str(cell) for cell in main.cell}
     first = named(of_kind[main.cell.iloc[0]])
-    others = main[main.bpda & ~main.cell.isin(baseline.values())].cell
+    others = main[main.bpda & (main.defense != main.groupby("network").defense.transform("first"))].cell
     paired = with_ratios(scores[scores.cell.isin(main.cell)], baseline)
     paired = paired[paired.cell.isin(others)].assign(kind=lambda rows: rows.cell.map(of_kind))
     evidence, verdicts = [], []

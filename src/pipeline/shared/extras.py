@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import pandas as pd
 
-from pipeline.shared.printed import UNITS, calibrated, ends, given, intervals, named, number, of_target, percentage
+from pipeline.shared.methods import CLEVER
+from pipeline.shared.printed import UNITS, correlation, ends, given, intervals, named, number, of_target, percentage
 
 
 def defenses(table: pd.DataFrame) -> pd.DataFrame:
@@ -110,10 +112,36 @@ def answers(table: pd.DataFrame) -> pd.DataFrame:
             "network": table.network.map(named),
             "target": table.target.map(of_target),
             "images": table.images,
-            "exact": table.exact,
+            "exact": [
+                f"{known}: {known / images:.0%}" for known, images in zip(table.exact, table.images, strict=True)
+            ],
             "median": table["median"].map(number),
             "smallest": table.least.map(number),
             "largest": table.most.map(number),
+        }
+    )
+
+
+def over_exact(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `pipeline.aggregate.calibration.calibrate`, where the distance is the exact one."""
+    above = table[["exceeding", "images", "above_low", "above_high"]].to_numpy()
+    return pd.DataFrame(
+        {
+            "estimate": [
+                named(cell) if method == CLEVER else method
+                for cell, method in zip(table.cell, table.method, strict=True)
+            ],
+            "target": table.target.map(of_target),
+            "median": table.ratio.map(number),
+            "5 %": table.ratio_5.map(number),
+            "95 %": table.ratio_95.map(number),
+            "above": [f"{count:.0f} of {total:.0f} [{low:.0%}, {high:.0%}]" for count, total, low, high in above],
+            "spread": intervals(table, "spread"),
+            "worst": table.worst.map(number),
+            "median at 5 % above": table.tightness.map(number),
+            "rank correlation": table.rank_correlation.map(correlation),
+            "gradients": ["" if np.isnan(value) else f"{value:.0f}" for value in table.gradients],
+            "capped": table.capped.map("{:.0%}".format),
         }
     )
 
@@ -129,7 +157,7 @@ EXTRAS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
         spread,
     ),
     "exact_answers": (f"Images with an exact L2 distance, {UNITS}", answers),
-    "exact_summary": ("Estimates over the exact distance, at equal tightness", calibrated),
+    "exact_summary": ("Estimates over the exact L2 distance, and at equal tightness", over_exact),
 }
 """By the name of the file."""
 

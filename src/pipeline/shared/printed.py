@@ -101,13 +101,14 @@ def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(evidence: pd.DataFrame) -> pd.DataFrame:
-    """Each kind of score behind each defense, numbers as text."""
+    """Each kind of score behind each defense, numbers as text; by its cell where several are of one kind."""
+    several = evidence.duplicated(["network", "defense", "norm", "kind"], keep=False)
     return pd.DataFrame(
         {
             "network": evidence.network.map(named),
             "defense": evidence.defense,
             "norm": evidence.norm,
-            "score": evidence.kind.map(named),
+            "score": evidence.kind.where(~several, evidence.cell).map(named),
             "images above": _shares(evidence),
             "score / distance, median": evidence.median_ratio.map(number),
             "at distance 0": evidence.at_zero,
