@@ -194,7 +194,7 @@ def test_verdicts_follow_the_numbers() -> None:
 
 
 def test_other_settings_without_a_transformation_are_no_defense() -> None:
-    cells = pd.DataFrame({"cell": ["small", "large"], "network": "net", "defense": "", "bpda": True})
+    cells = pd.DataFrame({"cell": ["small", "large"], "network": "net", "family": "net", "defense": "", "bpda": True})
     tables = [rows("small", 0.2), rows("large", 0.6)]
     found = claims(pd.concat(tables), cells.assign(order="first_order"), 0)[0]
     assert (found.verdict, found.evidence) == (Verdict.UNTESTED, ["no cell with another defense and BPDA"])
@@ -210,7 +210,8 @@ def test_every_open_verdict_says_how_many_images_would_decide() -> None:
     tables = [rows(*of, images=4) for of in (("identity", 0.2), ("jpeg", 0.25), ("masked", 3.0))]
     tables[2]["capped"] = True
     cells = pd.DataFrame({"cell": [table.cell.iloc[0] for table in tables], "network": "net", "family": "net"})
-    found = claims(pd.concat(tables), cells.assign(bpda=[True, True, False], order="first_order"), 0)
+    cells = cells.assign(defense=cells.cell, bpda=[True, True, False], order="first_order")
+    found = claims(pd.concat(tables), cells, 0)
     open_ = [claim for claim in found if claim.verdict is Verdict.UNDECIDED]
     assert len(open_) == 5
     for claim in open_:
@@ -239,9 +240,8 @@ def test_each_order_is_judged_on_all_its_networks() -> None:
 
 
 def order_of_targets(table: pd.DataFrame) -> tuple[Verdict, str]:
-    cells = pd.DataFrame(
-        {"cell": ["identity"], "network": "net", "family": "net", "bpda": True, "order": "first_order"}
-    )
+    cells = pd.DataFrame({"cell": ["identity"], "network": "net", "family": "net", "defense": "", "bpda": True})
+    cells = cells.assign(order="first_order")
     (found,) = [claim for claim in claims(table, cells, 0) if "most likely" in claim.text]
     return found.verdict, "; ".join(found.evidence)
 

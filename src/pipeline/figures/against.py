@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.style import colour, figure, marker, plain_numbers
+from pipeline.figures.style import colour, figure, legend_above, marker, plain_numbers
 from pipeline.shared.printed import named
 
 
@@ -30,6 +30,5 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
                 plain_numbers(axes.xaxis, axes.yaxis)
             axes.set_xlabel(f"smallest distance found,\n{norm} norm ([0,1] pixel units)")
             axes.set_ylabel(f"CLEVER, {norm} norm ([0,1] pixel units)")
-        handles = axes.get_legend_handles_labels()
-        drawn.legend(*handles, loc="outside upper center", ncols=min(5, len(cells)), frameon=False, fontsize=8)
+        legend_above(drawn, axes)
         drawn.supxlabel("line: equal; hollow: score capped at the radius R", fontsize=8)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.style import COLOURS, MARKERS, figure, logarithmic
+from pipeline.figures.style import COLOURS, MARKERS, figure, legend_above, logarithmic
 from pipeline.shared.printed import named, of_target
 
 
@@ -45,5 +45,4 @@ def draw(folder: Path, networks: pd.DataFrame, agreement: pd.DataFrame) -> None:
             taus = ", ".join(f"{row.tau:.2f} ({named(str(row.kind))})" for row in of_panel.itertuples())
             taus = textwrap.fill(f"tau, image by image: {taus}", 50)
             axes.set_title(f"{norm}, {of_target(target)}\n{taus}", fontsize=8)
-        handles = axes.get_legend_handles_labels()
-        drawn.legend(*handles, loc="outside upper center", ncols=min(3, len(series)), frameon=False, fontsize=8)
+        legend_above(drawn, axes)

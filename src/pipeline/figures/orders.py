@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from pipeline.figures.style import colour, figure, marker, plain_numbers
+from pipeline.figures.style import colour, figure, legend_above, marker, plain_numbers
 from pipeline.shared.printed import named
 
 
@@ -45,8 +45,7 @@ def draw(folder: Path, both: pd.DataFrame) -> None:
             cost.set_ylabel("Hessian-vector products a point")
             for axes in (gain, cost):
                 axes.set_xticks(range(len(cells)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
-        handles = grid[0, 0].get_legend_handles_labels()
-        drawn.legend(*handles, loc="outside upper center", ncols=min(7, len(cells)), frameon=False, fontsize=8)
+        legend_above(drawn, grid[0, 0])
         note = "each point an image and target class; hollow: capped at R; bar: mean (geometric for the gain)"
         drawn.supxlabel(note, fontsize=8)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.style import colour, figure, marker, plain_numbers, unbounded
+from pipeline.figures.style import colour, figure, legend_above, marker, plain_numbers, unbounded
 from pipeline.shared.printed import TARGETS, named
 
 
@@ -37,9 +37,7 @@ def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
             axes.set_xlabel("target class")
             axes.set_ylabel(f"estimated CLEVER score,\n{norm} norm ([0,1] pixel units)")
             plain_numbers(axes.yaxis)
-        drawn.legend(
-            *axes.get_legend_handles_labels(), loc="outside upper center", ncols=min(6, len(cells)), frameon=False
-        )
+        legend_above(drawn, axes)
         drawn.supxlabel(
             "mean over images, 95 % bootstrap interval; hollow: some scores capped at the radius R; "
             "bar: mean smallest adversarial distance",

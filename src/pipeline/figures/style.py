@@ -64,6 +64,14 @@ def unbounded(axes: Axes, x: NDArray[np.float64], shade: str) -> None:
         )  # fmt: skip
 
 
+def legend_above(drawn: Figure, axes: Axes) -> None:
+    """The legend of the axes above all of them, in as many columns as the width has room for."""
+    handles, labels = axes.get_legend_handles_labels()
+    widest = 0.65 + 0.065 * max(map(len, labels))  # inches of an entry: its marker, and letters of 8 points
+    columns = min(max(int(drawn.get_figwidth() / widest), 1), len(labels))
+    drawn.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize=8)
+
+
 def picture(axes: Axes, image: NDArray[np.floating]) -> None:
     """An image (channel, height, width), RGB or grey, clipped to [0,1], pixel by pixel and without ticks."""
     axes.imshow(np.clip(np.moveaxis(image, 0, -1), 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
