@@ -92,7 +92,7 @@ def random(singles: list[list[float]], pairs: list[list[float]]) -> tuple[pd.Dat
 
 def test_spread_over_sets_of_draws_and_worst_single_draws_by_hand() -> None:
     table = against_draws(*random([[1, 5], [3, 2], [2, 4], [np.nan, 6]], [[2, 4], [4, 6]]))
-    assert set(table.defense) == {"Noise"}
+    assert set(table.defense) == {"Noise (std 0.1)"}
     found = table.set_index(["way", "draws"])
     assert tuple(found.loc[("expectation", 1), ["sets", "images", "mean"]]) == (4, 2, pytest.approx(23 / 8))
     assert found.spread["expectation", 1] == pytest.approx(np.std([3, 2.5, 3, 3], ddof=1))  # the error counts 0

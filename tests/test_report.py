@@ -175,7 +175,7 @@ def rows(cell: str, top2: float, *, images: int = 8, distance: float = 1.0, **ch
 def judged(*tables: pd.DataFrame, bpda: tuple[bool, ...], order: tuple[str, ...] = ()) -> dict[str, Verdict]:
     names = [table.cell.iloc[0] for table in tables]
     cells = pd.DataFrame({"cell": names, "network": "net", "bpda": bpda, "order": order or "first_order"})
-    cells = cells.assign(family="net", defense=names)
+    cells = cells.assign(family="net", transformation=["Identity", *names[1:]])
     return {claim.text.split()[0]: claim.verdict for claim in claims(pd.concat(tables), cells, 0)}
 
 
@@ -193,11 +193,16 @@ def test_verdicts_follow_the_numbers() -> None:
     assert [alone[name] for name in names[:3]] == [Verdict.UNTESTED] * 3
 
 
-def test_other_settings_without_a_transformation_are_no_defense() -> None:
-    cells = pd.DataFrame({"cell": ["small", "large"], "network": "net", "family": "net", "defense": "", "bpda": True})
+@pytest.mark.parametrize("transformations", [("Identity", "Identity"), ("Noise", "Noise (draws 4)")])
+def test_without_a_transformation_and_one_there_is_no_ratio_to_the_undefended(transformations: tuple[str]) -> None:
+    cells = pd.DataFrame({"cell": ["small", "large"], "network": "net", "family": "net", "bpda": True})
+    cells["transformation"] = transformations
     tables = [rows("small", 0.2), rows("large", 0.6)]
     found = claims(pd.concat(tables), cells.assign(order="first_order"), 0)[0]
-    assert (found.verdict, found.evidence) == (Verdict.UNTESTED, ["no cell with another defense and BPDA"])
+    assert (found.verdict, found.evidence) == (
+        Verdict.UNTESTED,
+        ["no undefended cell beside one with a defense and BPDA"],
+    )
 
 
 def test_few_images_decide_nothing() -> None:
@@ -210,7 +215,7 @@ def test_every_open_verdict_says_how_many_images_would_decide() -> None:
     tables = [rows(*of, images=4) for of in (("identity", 0.2), ("jpeg", 0.25), ("masked", 3.0))]
     tables[2]["capped"] = True
     cells = pd.DataFrame({"cell": [table.cell.iloc[0] for table in tables], "network": "net", "family": "net"})
-    cells = cells.assign(defense=cells.cell, bpda=[True, True, False], order="first_order")
+    cells = cells.assign(transformation=["Identity", "jpeg", "masked"], bpda=[True, True, False], order="first_order")
     found = claims(pd.concat(tables), cells, 0)
     open_ = [claim for claim in found if claim.verdict is Verdict.UNDECIDED]
     assert len(open_) == 5
@@ -231,7 +236,9 @@ def test_what_was_not_attacked_is_not_judged_by_distances() -> None:
 
 def test_each_order_is_judged_on_all_its_networks() -> None:
     tables = [rows("good", 0.2), rows("bad", 2.0).assign(network="other")]
-    cells = pd.DataFrame({"cell": ["good", "bad"], "network": ["net", "other"], "defense": "", "bpda": True})
+    cells = pd.DataFrame(
+        {"cell": ["good", "bad"], "network": ["net", "other"], "transformation": "Identity", "bpda": True}
+    )
     cells = cells.assign(order="first_order", family=cells.network)
     (found,) = [claim for claim in claims(pd.concat(tables), cells, 0) if claim.text.startswith("First-order")]
     assert found.verdict is Verdict.FAILS
@@ -240,7 +247,9 @@ def test_each_order_is_judged_on_all_its_networks() -> None:
 
 
 def order_of_targets(table: pd.DataFrame) -> tuple[Verdict, str]:
-    cells = pd.DataFrame({"cell": ["identity"], "network": "net", "family": "net", "defense": "", "bpda": True})
+    cells = pd.DataFrame(
+        {"cell": ["identity"], "network": "net", "family": "net", "transformation": "Identity", "bpda": True}
+    )
     cells = cells.assign(order="first_order")
     (found,) = [claim for claim in claims(table, cells, 0) if "most likely" in claim.text]
     return found.verdict, "; ".join(found.evidence)

@@ -67,7 +67,8 @@ def trainings(
         shift = np.log(ratio) + between * rng.normal()
         for kind, offset in (("plain", 0.0), ("jpeg", shift)):
             cell = f"{name}-{kind}"
-            cells.append({"cell": cell, "baseline": f"{name}-plain", "network": name, "family": "net", "defense": kind})
+            told = {"transformation": "Identity" if kind == "plain" else kind}
+            cells.append({"cell": cell, "baseline": f"{name}-plain", "network": name, "family": "net"} | told)
             rows += [
                 {"cell": cell, "network": name, "id": f"i{image}", "predicted": 0, "target": "top2", "target_class": 1}
                 | {"norm": "L2", "score": np.exp(base[image] + offset), "capped": False}

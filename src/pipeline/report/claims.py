@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pipeline.shared.described import UNDEFENDED
 from pipeline.shared.pairing import kinds, with_ratios
 from pipeline.shared.printed import named, of_target
 from pipeline.shared.verdicts import NEAR, Majority, Mean, Verdict
@@ -48,7 +49,8 @@ def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Clai
     baseline = dict(zip(main.cell, main.groupby("network").cell.transform("first"), strict=True))
     of_kind = kinds(main) if several else {str(cell): str(cell) for cell in main.cell}
     first = named(of_kind[main.cell.iloc[0]])
-    others = main[main.bpda & (main.defense != main.groupby("network").defense.transform("first"))].cell
+    undefended = main.groupby("network").transformation.transform("first") == UNDEFENDED
+    others = main[main.bpda & undefended & (main.transformation != UNDEFENDED)].cell
     paired = with_ratios(scores[scores.cell.isin(main.cell)], baseline)
     paired = paired[paired.cell.isin(others)].assign(kind=lambda rows: rows.cell.map(of_kind))
     evidence, verdicts = [], []
@@ -64,7 +66,7 @@ def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Clai
         f"classes of the same images, within [{NEAR[0]}, {NEAR[1]}] for every defense and norm; fails where "
         "it lies outside" + "; the interval draws trainings of the network and images" * several,
         Verdict.of_all(verdicts),
-        evidence or ["no cell with another defense and BPDA"],
+        evidence or ["no undefended cell beside one with a defense and BPDA"],
         "tables/summary.csv, figures/bpda.png" + ", tables/spread.csv" * several,
     )
 

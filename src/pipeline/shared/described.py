@@ -3,6 +3,8 @@
 from typing import Any
 
 UNTOLD = ("_target_", "seed")
+UNDEFENDED = "Identity"
+"""How the transformation that changes nothing is described."""
 
 
 def described(defense: dict[str, Any]) -> str:
