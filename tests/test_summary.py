@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from pipeline.aggregate.comparison import compare, pairs
-from pipeline.aggregate.summary import baselines, summarise
+from pipeline.aggregate.summary import summarise
 from pipeline.shared import printed
+from pipeline.shared.pairing import baselines
 
 NONE = pd.DataFrame(columns=["network", "norm"])
 BASELINE = dict.fromkeys(["plain", "jpeg", "masked", "bit_depth"], "plain")

@@ -4,11 +4,10 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from pipeline.shared.pairing import kinds
-from pipeline.shared.statistics import interval
+from pipeline.shared.statistics import all_positive, interval
 
 KEY = ["id", "norm", "target"]
 """What all networks must have a score and a distance of: the target class may be another one for each."""
@@ -27,7 +26,7 @@ def beside_each_other(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.
         for cell, network, right in zip(cells.cell, cells.network, cells.accuracy, strict=True)
     }
     for (kind, norm, target), scores, distances in _kinds(rows, cells):
-        usable = _positive(scores) & _positive(distances)
+        usable = all_positive(scores) & all_positive(distances)
         for network in scores.columns if usable.any() else ():
             of_network = {"network": network, "kind": kind, "norm": norm, "target": target, "images": int(usable.sum())}
             of_network["accuracy"] = accuracy[network, kind]
@@ -50,7 +49,7 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
     """
     found = []
     for (kind, norm, target), scores, distances in _kinds(rows, cells):
-        usable = _positive(scores) & _positive(distances)
+        usable = all_positive(scores) & all_positive(distances)
         if not usable.any():
             continue
         taus = np.array([_tau(scores.loc[image], distances.loc[image]) for image in scores.index])
@@ -93,12 +92,6 @@ def _kinds(rows: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[tuple[str, str
 def _order(table: pd.DataFrame) -> str:
     """The networks from the least geometric mean to the largest."""
     return " < ".join(np.log(table).mean().sort_values(kind="stable").index)
-
-
-def _positive(table: pd.DataFrame) -> NDArray[np.bool_]:
-    values = table.to_numpy(np.float64)
-    usable: NDArray[np.bool_] = (np.isfinite(values) & (values > 0)).all(axis=1)
-    return usable
 
 
 def _tau(scores: "pd.Series[float]", distances: "pd.Series[float]") -> float:

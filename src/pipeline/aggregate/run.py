@@ -17,13 +17,13 @@ from pipeline.aggregate.evidence import evidence, kind
 from pipeline.aggregate.networks import agreement, beside_each_other
 from pipeline.aggregate.radius import curves, radii
 from pipeline.aggregate.spread import spread
-from pipeline.aggregate.summary import baselines, summarise
+from pipeline.aggregate.summary import summarise
 from pipeline.aggregate.truth import answered, beside_truth
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
 from pipeline.shared import artifacts, extras, printed
 from pipeline.shared.described import described
 from pipeline.shared.experiment import cells, experiment
-from pipeline.shared.pairing import families
+from pipeline.shared.pairing import baselines, families
 
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
 """What a cell's run tells of it."""

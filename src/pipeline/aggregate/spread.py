@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.shared.pairing import kinds, with_ratios
-from pipeline.shared.statistics import interval
+from pipeline.shared.statistics import all_positive, interval
 from pipeline.shared.verdicts import EQUIVALENCE_LEVEL
 
 DRAWN = {"images": ["images"], "networks": ["networks"], "both": ["networks", "images"]}
@@ -37,7 +37,7 @@ def spread(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame
 
 def _scores(rows: pd.DataFrame) -> dict[str, float]:
     score = rows.pivot(index="id", columns="network", values="score").to_numpy(np.float64)
-    logs = np.log(score[(np.isfinite(score) & (score > 0)).all(axis=1)])
+    logs = np.log(score[all_positive(score)])
     images, networks = logs.shape
     return {
         "networks": networks,

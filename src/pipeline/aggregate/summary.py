@@ -9,11 +9,6 @@ from pipeline.shared.statistics import interval, log_ratio
 GROUP = ["network", "cell", "norm", "target"]
 
 
-def baselines(cells: pd.DataFrame) -> dict[str, str]:
-    """For each cell the first one of the same network, which its scores are compared with."""
-    return dict(zip(cells.cell, cells.groupby("network").cell.transform("first"), strict=True))
-
-
 def summarise(
     scores: pd.DataFrame, baseline: dict[str, str], misclassified: dict[str, set[str]], seed: int
 ) -> pd.DataFrame:

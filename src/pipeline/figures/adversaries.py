@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from pipeline.figures.style import figure, picture
-from pipeline.shared.printed import named
+from pipeline.shared.formats import named
 
 Images = dict[str, NDArray[np.float32]]
 

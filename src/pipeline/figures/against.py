@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.figures.style import colour, figure, legend_above, marker, plain_numbers
-from pipeline.shared.printed import named
+from pipeline.shared.formats import named
 
 
 def draw(folder: Path, rows: pd.DataFrame) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.figures.style import colour, figure, marker, plain_numbers, unbounded
+from pipeline.shared.formats import named
 from pipeline.shared.pairing import PAIR
-from pipeline.shared.printed import named
 
 
 def draw(folder: Path, scores: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame, baseline: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.figures.style import COLOURS, colour, figure, plain_numbers
-from pipeline.shared.printed import named
+from pipeline.shared.formats import named
 
 DASHES = ("--", "-.", ":", (0, (1, 1)))
 """Of the scores, told apart from the distance and from each other where there is no colour."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.figures.style import COLOURS, figure
-from pipeline.shared.printed import named, of_target
+from pipeline.shared.formats import named, of_target
 
 WAYS = {"expectation": "of the mean over so many draws", "worst": "worst of so many single draws"}
 

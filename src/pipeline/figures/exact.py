@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from pipeline.figures.style import colour, figure, marker, plain_numbers
+from pipeline.shared.formats import named
 from pipeline.shared.methods import ATTACK, CERTIFICATE, CLEVER, ONE_GRADIENT
-from pipeline.shared.printed import named
+from pipeline.shared.pairing import without
 
 METHODS = (ATTACK, CERTIFICATE, ONE_GRADIENT)
 """In every panel, from the top down; then the scores."""
@@ -47,8 +48,8 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
 
 def _settings(cell: "pd.Series[str]", order: "pd.Series[str]") -> "list[str]":
     """What tells a cell from the others of its order."""
-    told = [[part for part in name.split("-") if part != of] for name, of in zip(cell, order, strict=True)]
-    return ["-".join(parts).replace("estimator_", "") or of for parts, of in zip(told, order, strict=True)]
+    told = [(without(name, of), of) for name, of in zip(cell, order, strict=True)]
+    return [settings.replace("estimator_", "") or of for settings, of in told]
 
 
 def _line(axes: Axes, place: int, group: pd.DataFrame) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.figures.style import figure, picture
-from pipeline.shared.printed import named
+from pipeline.shared.formats import named
 
 SHOWN = 5
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.figures.style import COLOURS, figure, logarithmic, unbounded
-from pipeline.shared.printed import named
+from pipeline.shared.formats import named
 
 SHOWN = (
     ("score with BPDA", COLOURS[1], "o"),

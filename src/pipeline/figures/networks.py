@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.figures.style import COLOURS, MARKERS, figure, legend_above, logarithmic
-from pipeline.shared.printed import named, of_target
+from pipeline.shared.formats import named, of_target
 
 
 def draw(folder: Path, networks: pd.DataFrame, agreement: pd.DataFrame) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from pipeline.figures.style import colour, figure, legend_above, marker, plain_numbers
-from pipeline.shared.printed import named
+from pipeline.shared.formats import named
 
 
 def draw(folder: Path, both: pd.DataFrame) -> None:

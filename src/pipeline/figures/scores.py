@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.figures.style import colour, figure, legend_above, marker, plain_numbers, unbounded
-from pipeline.shared.printed import TARGETS, named
+from pipeline.shared.formats import TARGETS, named
 
 
 def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.shared.described import UNDEFENDED
-from pipeline.shared.pairing import kinds, with_ratios
-from pipeline.shared.printed import named, of_target
+from pipeline.shared.formats import named, of_target
+from pipeline.shared.pairing import baselines, kinds, with_ratios
 from pipeline.shared.verdicts import NEAR, Majority, Mean, Verdict
 
 
@@ -46,12 +46,11 @@ def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
 
 def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Claim:
     several = main.network.nunique() > 1
-    baseline = dict(zip(main.cell, main.groupby("network").cell.transform("first"), strict=True))
     of_kind = kinds(main) if several else {str(cell): str(cell) for cell in main.cell}
     first = named(of_kind[main.cell.iloc[0]])
     undefended = main.groupby("network").transformation.transform("first") == UNDEFENDED
     others = main[main.bpda & undefended & (main.transformation != UNDEFENDED)].cell
-    paired = with_ratios(scores[scores.cell.isin(main.cell)], baseline)
+    paired = with_ratios(scores[scores.cell.isin(main.cell)], baselines(main))
     paired = paired[paired.cell.isin(others)].assign(kind=lambda rows: rows.cell.map(of_kind))
     evidence, verdicts = [], []
     for (kind, norm), group in paired.groupby(["kind", "norm"], sort=False):

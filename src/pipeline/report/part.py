@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from pipeline.report.paper_numbers import beside_ours
 from pipeline.shared import artifacts, extras, printed
+from pipeline.shared.formats import named
 
 FIGURES = {
     "sandwich": "CLEVER below, the smallest adversarial distance found above, image by image",
@@ -118,7 +119,7 @@ class Part:
             {
                 "cell": self.cells.cell,
                 "network": self.cells.network,
-                "order": self.cells.order.map(printed.named),
+                "order": self.cells.order.map(named),
                 "defense": self.cells.transformation,
                 "BPDA": ["yes" if run["bpda"] else "no" for run in runs],
                 "right on": self.cells.accuracy.map("{:.1%}".format),

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import pandas as pd
 
+from pipeline.shared.formats import UNITS, ends, given, intervals, named, number, of_target, percentage
 from pipeline.shared.methods import CLEVER
-from pipeline.shared.printed import UNITS, correlation, ends, given, intervals, named, number, of_target, percentage
+from pipeline.shared.printed import at_equal_tightness
 
 
 def defenses(table: pd.DataFrame) -> pd.DataFrame:
@@ -136,13 +136,8 @@ def over_exact(table: pd.DataFrame) -> pd.DataFrame:
             "5 %": table.ratio_5.map(number),
             "95 %": table.ratio_95.map(number),
             "above": [f"{count:.0f} of {total:.0f} [{low:.0%}, {high:.0%}]" for count, total, low, high in above],
-            "spread": intervals(table, "spread"),
-            "worst": table.worst.map(number),
-            "median at 5 % above": table.tightness.map(number),
-            "rank correlation": table.rank_correlation.map(correlation),
-            "gradients": ["" if np.isnan(value) else f"{value:.0f}" for value in table.gradients],
-            "capped": table.capped.map("{:.0%}".format),
         }
+        | at_equal_tightness(table)
     )
 
 

@@ -13,6 +13,11 @@ PAIR = ["id", "predicted", "target_class", "norm", "target"]
 """Two scores are compared only where both are of the same image, predicted class and target class."""
 
 
+def baselines(cells: pd.DataFrame) -> dict[str, str]:
+    """For each cell the first one of the same network, which its scores are compared with."""
+    return dict(zip(cells.cell, cells.groupby("network").cell.transform("first"), strict=True))
+
+
 def with_ratios(scores: pd.DataFrame, baseline: Mapping[str, str]) -> pd.DataFrame:
     """The scores with ``log_ratio``: of each to its pair in the cell that ``baseline`` names for its own.
 
@@ -47,13 +52,15 @@ def families(models: Mapping[str, dict[str, Any]]) -> dict[str, str]:
 
 def kinds(cells: pd.DataFrame) -> dict[str, str]:
     """The kind of each cell: its name without its network's, and of those left without any what the others are not."""
-    kinds = {
-        str(cell): "-".join(part for part in str(cell).split("-") if part != network)
-        for cell, network in zip(cells.cell, cells.network, strict=True)
-    }
-    switched = next((kind.removeprefix("no_") for kind in kinds.values() if kind.startswith("no_")), None)
+    found = {str(cell): without(str(cell), network) for cell, network in zip(cells.cell, cells.network, strict=True)}
+    switched = next((kind.removeprefix("no_") for kind in found.values() if kind.startswith("no_")), None)
     orders = dict(zip(cells.cell, cells.order, strict=True))
-    return {cell: kind or switched or str(orders[cell]) for cell, kind in kinds.items()}
+    return {cell: kind or switched or str(orders[cell]) for cell, kind in found.items()}
+
+
+def without(cell: str, part: str) -> str:
+    """A cell's name without one of its parts; empty where that is all of it."""
+    return "-".join(other for other in cell.split("-") if other != part)
 
 
 def _without_seed(model: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-TARGETS = {"top2": "top-2", "random": "random", "least": "least likely", "untargeted": "untargeted"}
-UNITS = "[0,1]-pixel units"
+from pipeline.shared.formats import UNITS, correlation, intervals, named, number, of_target, percentage
+
 RATES = {"rate": "rate", "rate_unseen": "rate, unseen draws"}
 ORDERS = f"First and second order, {UNITS}"
 EVIDENCE = "What each kind of score is worth: how often the strongest attack refutes it, how tight it is, what it costs"
@@ -27,16 +27,6 @@ NOTE = (
     "estimates are scaled so that 5 % exceed the distance; one gradient, g(x0) over the norm of its gradient. Every "
     "score is an estimate of a lower bound, not a guarantee."
 )
-
-
-def named(cell: str) -> str:
-    """A cell's name for people to read."""
-    return cell.replace("-", ", ").replace("_", " ").replace("bpda", "BPDA")
-
-
-def of_target(target: object) -> str:
-    """A target's name for people to read."""
-    return TARGETS.get(str(target), f"class {target}")
 
 
 def printable(part: pd.DataFrame) -> pd.DataFrame:
@@ -126,15 +116,22 @@ def calibrated(table: pd.DataFrame) -> pd.DataFrame:
             "target": table.target.map(of_target),
             "median ratio": table.ratio.map(number),
             "above": table.above.map("{:.0%}".format),
-            "spread": intervals(table, "spread"),
-            "worst": table.worst.map(number),
-            "median at 5 % above": table.tightness.map(number),
-            "rank correlation": table.rank_correlation.map(correlation),
-            "gradients": ["" if np.isnan(value) else f"{value:.0f}" for value in table.gradients],
-            "capped": table.capped.map("{:.0%}".format),
-            "images": table.images,
         }
+        | at_equal_tightness(table)
+        | {"images": table.images}
     )
+
+
+def at_equal_tightness(table: pd.DataFrame) -> "dict[str, pd.Series[str] | list[str]]":
+    """What no factor changes of estimates (`pipeline.aggregate.calibration.calibrate`), and what they cost."""
+    return {
+        "spread": intervals(table, "spread"),
+        "worst": table.worst.map(number),
+        "median at 5 % above": table.tightness.map(number),
+        "rank correlation": table.rank_correlation.map(correlation),
+        "gradients": ["" if np.isnan(value) else f"{value:.0f}" for value in table.gradients],
+        "capped": table.capped.map("{:.0%}".format),
+    }
 
 
 def sections(
@@ -185,39 +182,3 @@ def _shares(table: pd.DataFrame) -> list[str]:
         f"{above:.0f} of {total:.0f}: {p:.0%} [{low:.0%}, {high:.0%}]"
         for above, total, p, low, high in share.to_numpy()
     ]
-
-
-def percentage(value: float) -> str:
-    """A percentage, empty where there is none."""
-    return "" if np.isnan(value) else f"{value:.0%}"
-
-
-def correlation(value: float) -> str:
-    """Two decimals, empty where there is none."""
-    return "" if np.isnan(value) else f"{value:.2f}"
-
-
-def number(value: float) -> str:
-    """Three digits."""
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def given(value: float) -> str:
-    """Three digits, empty where there is no number."""
-    return "" if np.isnan(value) else number(value)
-
-
-def ends(table: pd.DataFrame, of: str) -> list[str]:
-    """An interval alone, the columns ``_low`` and ``_high``; empty where there is none."""
-    both = table[[f"{of}_low", f"{of}_high"]].to_numpy()
-    return ["" if np.isnan(low) else f"[{number(low)}, {number(high)}]" for low, high in both]
-
-
-def intervals(table: pd.DataFrame, of: str) -> list[str]:
-    """A column with its interval, which the columns ``_low`` and ``_high`` hold."""
-    return [with_interval(*row) for row in table[[of, f"{of}_low", f"{of}_high"]].to_numpy()]
-
-
-def with_interval(value: float, low: float, high: float) -> str:
-    """A number and its interval, where it has one."""
-    return f"{number(value)} [{number(low)}, {number(high)}]" if not np.isnan(low) else number(value)

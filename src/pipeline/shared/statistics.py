@@ -55,6 +55,13 @@ def fewest(level: float) -> int:
     return 1 + math.ceil(-math.log2(1 - level))
 
 
+def all_positive(values: ArrayLike) -> NDArray[np.bool_]:
+    """The rows whose numbers are all positive and finite, and so have logarithms."""
+    values = np.asarray(values, np.float64)
+    usable: NDArray[np.bool_] = (np.isfinite(values) & (values > 0)).all(axis=1)
+    return usable
+
+
 def log_ratio(scores: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
     """The logarithm of each ratio that is defined, else NaN: both positive, the reference finite."""
     scores, reference = np.asarray(scores, np.float64), np.asarray(reference, np.float64)

@@ -1,0 +1,53 @@
+"""Names, numbers and intervals as the text of tables, figures and verdicts."""
+
+import numpy as np
+import pandas as pd
+
+TARGETS = {"top2": "top-2", "random": "random", "least": "least likely", "untargeted": "untargeted"}
+UNITS = "[0,1]-pixel units"
+
+
+def named(cell: str) -> str:
+    """A cell's name for people to read."""
+    return cell.replace("-", ", ").replace("_", " ").replace("bpda", "BPDA")
+
+
+def of_target(target: object) -> str:
+    """A target's name for people to read."""
+    return TARGETS.get(str(target), f"class {target}")
+
+
+def percentage(value: float) -> str:
+    """A percentage, empty where there is none."""
+    return "" if np.isnan(value) else f"{value:.0%}"
+
+
+def correlation(value: float) -> str:
+    """Two decimals, empty where there is none."""
+    return "" if np.isnan(value) else f"{value:.2f}"
+
+
+def number(value: float) -> str:
+    """Three digits."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def given(value: float) -> str:
+    """Three digits, empty where there is no number."""
+    return "" if np.isnan(value) else number(value)
+
+
+def ends(table: pd.DataFrame, of: str) -> list[str]:
+    """An interval alone, the columns ``_low`` and ``_high``; empty where there is none."""
+    both = table[[f"{of}_low", f"{of}_high"]].to_numpy()
+    return ["" if np.isnan(low) else f"[{number(low)}, {number(high)}]" for low, high in both]
+
+
+def intervals(table: pd.DataFrame, of: str) -> list[str]:
+    """A column with its interval, which the columns ``_low`` and ``_high`` hold."""
+    return [with_interval(*row) for row in table[[of, f"{of}_low", f"{of}_high"]].to_numpy()]
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """A number and its interval, where it has one."""
+    return f"{number(value)} [{number(low)}, {number(high)}]" if not np.isnan(low) else number(value)
