@@ -2,7 +2,7 @@
 
 The published softplus DenseNet of the digits on the first of them, enlarged to 32 x 32, top-2, L2. For each radius and
 number of steps: the gain over the maximum of the sampled points, and over as many gradients spent on sampling alone.
-Example: python benchmarks/ascent.py --images 6
+Example: python benchmarks/ascent.py --images 6 --out benchmarks/results/ascent.csv
 """
 
 import numpy as np
