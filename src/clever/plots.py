@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import weibull_max
 
 from clever.extras import extra
 from clever.norms import Norm
@@ -55,6 +54,8 @@ def scores(found: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
 
 def fit(score: Score, axes: "Axes | None" = None) -> "Axes":
     """The batch maxima as a histogram, the reverse Weibull density fitted to them, and the estimated end point."""
+    from scipy.stats import weibull_max  # here, since it takes half a second that scores have no use for
+
     pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
     axes = pyplot.subplots(figsize=(4.2, 2.8), layout="constrained")[1] if axes is None else axes
     assert axes is not None
