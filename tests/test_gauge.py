@@ -20,6 +20,7 @@ from clever.jpeg_linear import Linear, largest_singular_value
 from clever.jumps import _hull, _listed, sides
 from clever.norms import Norm
 from clever.staircase import Steps
+from clever.subjects import subject_of
 from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize, steps_of
 
 
@@ -298,13 +299,29 @@ def test_what_has_no_gauge_says_why(defense: Transformation, options: dict[str, 
         scores(clever.Defended(network.network, defense, **options), image)
 
 
+def test_in_lower_precision_the_margin_is_still_the_full_one() -> None:
+    """Its logits lie near 100, where numbers of bfloat16 are half a unit apart."""
+    affine_network, image = affine(Quantize(16), 8, 0.7)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(image.numel(), 2))
+    with torch.no_grad():
+        linear[1].weight.copy_(torch.stack([affine_network.network.weights.flatten(), torch.zeros(image.numel())]))
+        linear[1].bias.copy_(torch.tensor([100.0 + affine_network.network.bias, 100.0]))
+    network = clever.Defended(linear, Quantize(16))
+    computed = clever.Defended(clever.Compute(precision="bfloat16").applied(linear), Quantize(16))
+    subject = subject_of(network, image, 0, ["top2"], SETTINGS)
+    assert subject is not None
+    points = image + 0.01 * torch.randn(4, *image.shape, generator=torch.Generator().manual_seed(1))
+    full, lower = (clever.Gauge().measure(f, image, subject, subject.classes)(points) for f in (network, computed))
+    torch.testing.assert_close(lower, full, rtol=0.02, atol=0)
+
+
 def test_images_and_references_that_the_gauge_cannot_take_are_refused() -> None:
     network, image = affine(JPEG(), 16, 1.0)
     with pytest.raises(clever.InputError, match="images of 8 bits"):
         scores(network, image * 0.999)
     network, image = affine(Quantize(3), 8, 1.0)
     undefended = clever.paper(n_batches=5, n_samples=4, radius={"L2": 1.0}, reference="undefended")
-    with pytest.raises(clever.InputError, match="reference=defended"):
+    with pytest.raises(clever.InputError, match="reference is undefended: the gauge needs the margin"):
         clever.score(network, image, undefended, targets=["top2"], norms=["L2"], order=clever.Gauge(), progress=False)
 
 
