@@ -131,6 +131,7 @@ imagenet-sample: $(BIN)/ready
 # The set by torchvision, or its files from DATA. Training and scores take hours, and go on where they were.
 mnist: $(BIN)/ready
 	$(MAKE) experiment EXPERIMENT=mnist_published OVERRIDES="$(if $(DATA),data.root=$(abspath $(DATA))) $(OVERRIDES)"
+	$(MAKE) experiment EXPERIMENT=mnist_published_cnn OVERRIDES="$(if $(DATA),data.root=$(abspath $(DATA))) $(OVERRIDES)"
 
 weights: $(BIN)/ready
 	python -m pipeline.prepare data=digits

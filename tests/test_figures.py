@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 import clever
-from pipeline.figures import adversaries, convergence, curves, fits, images
+from pipeline.figures import adversaries, convergence, curves, fits, images, style
 
 
 def colourless(path: Path) -> bool:
@@ -73,3 +73,15 @@ def test_lines_of_a_panel_are_told_apart_without_colour(drawn_figures: list[Figu
             named = [line for line in axes.lines if not line.get_label().startswith("_")]
             assert len(named) > 1
             assert len({(line.get_linestyle(), line.get_marker()) for line in named}) == len(named)
+
+
+@pytest.mark.parametrize("width", [3.2, 6.4, 9.6])
+def test_a_note_below_is_whole_at_any_width(tmp_path: Path, width: float) -> None:
+    text = "mean over images, 95 % bootstrap interval; hollow: some scores capped at the radius R; bar: mean distance"
+    with style.figure(tmp_path, "note", width=width, height=3.0) as drawn:
+        drawn.subplots()
+        style.note_below(drawn, text)
+        drawn.canvas.draw()
+        (note,) = drawn.texts
+        assert note.get_text().replace("\n", " ") == text
+        assert 0 < note.get_window_extent().x0 < note.get_window_extent().x1 < drawn.bbox.x1

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.style import colour, figure, legend_above, marker, plain_numbers
+from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers
 from pipeline.shared.formats import named
 
 
@@ -31,4 +31,4 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             axes.set_xlabel(f"smallest distance found,\n{norm} norm ([0,1] pixel units)")
             axes.set_ylabel(f"CLEVER, {norm} norm ([0,1] pixel units)")
         legend_above(drawn, axes)
-        drawn.supxlabel("line: equal; hollow: score capped at the radius R", fontsize=8)
+        note_below(drawn, "line: equal; hollow: score capped at the radius R")

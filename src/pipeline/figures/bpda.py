@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.style import colour, figure, marker, plain_numbers, unbounded
+from pipeline.figures.style import colour, figure, marker, note_below, plain_numbers, unbounded
 from pipeline.shared.formats import named
 from pipeline.shared.pairing import PAIR
 
@@ -48,4 +48,4 @@ def draw(folder: Path, scores: pd.DataFrame, summary: pd.DataFrame, cells: pd.Da
             axes.set_title(f"{norm} norm", fontsize=9)
             axes.set_xticks(range(len(shown)), labels, rotation=60, fontsize=8)
         panels[0].set_ylabel(f"score over the {named(baseline)} score of the\nsame image and target class")
-        drawn.supxlabel("bar: geometric mean; hollow: capped at R, the true ratio is larger", fontsize=8)
+        note_below(drawn, "bar: geometric mean; hollow: capped at R, the true ratio is larger")

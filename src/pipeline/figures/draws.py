@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.style import COLOURS, figure
+from pipeline.figures.style import COLOURS, figure, note_below
 from pipeline.shared.formats import named, of_target
 
 WAYS = {"expectation": "of the mean over so many draws", "worst": "worst of so many single draws"}
@@ -36,4 +36,4 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
             axes.set_ylabel(f"mean CLEVER, {norm} norm ([0,1] pixel units)")
             axes.set_title(f"{named(network)} behind {named(defense)}, {of_target(target)}", fontsize=8)
         drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=8)
-        drawn.supxlabel("bars: from the smallest to the largest of the sets of draws, which share none", fontsize=8)
+        note_below(drawn, "bars: from the smallest to the largest of the sets of draws, which share none")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from pipeline.figures.style import colour, figure, marker, plain_numbers
+from pipeline.figures.style import colour, figure, marker, note_below, plain_numbers
 from pipeline.shared.formats import named
 from pipeline.shared.methods import ATTACK, CERTIFICATE, CLEVER, ONE_GRADIENT
 from pipeline.shared.pairing import without
@@ -39,10 +39,10 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
         panels[0].set(xscale="log", ylim=(len(lines) - 0.4, -0.6))
         plain_numbers(panels[0].xaxis)
         images = rows.groupby("target").id.nunique().sum()
-        drawn.supxlabel(
-            f"value over the exact L2 distance of {images} images; bar: median; hollow: capped at the radius R;\n"
+        note_below(
+            drawn,
+            f"value over the exact L2 distance of {images} images; bar: median; hollow: capped at the radius R; "
             "at the right: how many are above the exact distance",
-            fontsize=8,
         )
 
 

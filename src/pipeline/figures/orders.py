@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from pipeline.figures.style import colour, figure, legend_above, marker, plain_numbers
+from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers
 from pipeline.shared.formats import named
 
 
@@ -47,7 +47,7 @@ def draw(folder: Path, both: pd.DataFrame) -> None:
                 axes.set_xticks(range(len(cells)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
         legend_above(drawn, grid[0, 0])
         note = "each point an image and target class; hollow: capped at R; bar: mean (geometric for the gain)"
-        drawn.supxlabel(note, fontsize=8)
+        note_below(drawn, note)
 
 
 def _against(axes: Axes, rows: pd.DataFrame, norm: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.style import colour, figure, legend_above, marker, plain_numbers, unbounded
+from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers, unbounded
 from pipeline.shared.formats import TARGETS, named
 
 
@@ -38,8 +38,8 @@ def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
             axes.set_ylabel(f"estimated CLEVER score,\n{norm} norm ([0,1] pixel units)")
             plain_numbers(axes.yaxis)
         legend_above(drawn, axes)
-        drawn.supxlabel(
+        note_below(
+            drawn,
             "mean over images, 95 % bootstrap interval; hollow: some scores capped at the radius R; "
             "bar: mean smallest adversarial distance",
-            fontsize=8,
         )

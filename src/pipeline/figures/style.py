@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
@@ -70,6 +71,12 @@ def legend_above(drawn: Figure, axes: Axes) -> None:
     widest = 0.65 + 0.065 * max(map(len, labels))  # inches of an entry: its marker, and letters of 8 points
     columns = min(max(int(drawn.get_figwidth() / widest), 1), len(labels))
     drawn.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize=8)
+
+
+def note_below(drawn: Figure, text: str) -> None:
+    """A sentence below all axes on what the marks mean, in as many lines as the width asks for."""
+    letters = int(drawn.get_figwidth() / 0.065)  # of 8 points
+    drawn.supxlabel("\n".join(wrap(text, letters)), fontsize=8)
 
 
 def picture(axes: Axes, image: NDArray[np.floating]) -> None:
