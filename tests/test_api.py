@@ -1,5 +1,6 @@
 """How people call the library: any form of images in, a result that shows itself and goes into files out."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -125,7 +126,10 @@ def test_misclassified_images_are_left_out_and_the_others_keep_their_index(netwo
     found = clever.score(network, TensorDataset(images, labels), SETTINGS, **ONE)
     assert [score.image_index for score in found] == [0, 2, 3]
     assert [score.label for score in found] == labels[[0, 2, 3]].tolist()
-    none = clever.score(network, images, SETTINGS, labels=(labels + 2) % 7, **ONE)
+    assert found.left_out == (1,)
+    assert "3 CLEVER scores of 3 images, distances in [0,1]-pixel units; 1 left out as misclassified" in repr(found)
+    with pytest.warns(UserWarning, match="all 4 images are left out: the network takes none for its label"):
+        none = clever.score(network, images, SETTINGS, labels=(labels + 2) % 7, **ONE)
     assert len(none) == 0
     assert "0 CLEVER scores of 0 images" in repr(none)
     with pytest.raises(clever.InputError, match="no score to draw"):
@@ -212,7 +216,7 @@ def test_a_missing_extra_is_named(scores: clever.Scores, package: str, monkeypat
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, package, None)
     what, extra = {"pandas": (scores.to_frame, "frame"), "matplotlib": (scores.plot, "plot")}[package]
-    with pytest.raises(ImportError, match=rf"needs {package}.*pip install 'clever-robustness\[{extra}\]'"):
+    with pytest.raises(ImportError, match=rf"needs {package}.*pip install {package} .*its extra '{extra}'"):
         what()
     assert scores.to_csv().startswith("image_index,")
 
@@ -236,6 +240,14 @@ def test_plots_show_every_score_and_its_fit(scores: clever.Scores) -> None:
 def test_progress_is_shown_unless_told_otherwise(network, images: torch.Tensor, capsys) -> None:
     clever.score(network, images[:1], SETTINGS, targets=["top2"], norms=["L2"])
     assert "100%" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["fell_back", "discrete"])
+def test_a_largest_value_in_place_of_a_fit_is_remarked(scores: clever.Scores, flag: str) -> None:
+    fitted = next(score for score in scores if score.interval)
+    without = dataclasses.replace(fitted, end_point=dataclasses.replace(fitted.end_point, **{flag: True}))
+    assert "no fit" not in fitted.remarks
+    assert without.remarks.startswith("no fit")
 
 
 def test_json_follows_the_schema(scores: clever.Scores, tmp_path: Path) -> None:

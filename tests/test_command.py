@@ -70,6 +70,24 @@ def test_csv_and_json_say_the_same(folder: Path, capsys) -> None:
     assert found["run"]["settings"]["n_samples"] == 8
 
 
+def test_a_radius_for_all_norms_and_one_for_each(folder: Path, capsys) -> None:
+    def radii(*words: str) -> dict[str, float]:
+        out = run(capsys, "--targets", "top2", "--format", "json", *words)[1]
+        return json.loads(out)["run"]["settings"]["radius"]
+
+    assert radii("--radius", "2") == {"L1": 2.0, "L2": 2.0, "Linf": 2.0}
+    assert radii("--radius", "L2=1.5,Linf=0.2", "--norms", "L2,Linf") == {"L2": 1.5, "Linf": 0.2}
+    assert radii() == {"L1": 30.0, "L2": 3.0, "Linf": 0.1}
+
+
+def test_pictures_of_several_sizes_are_named_with_what_helps(folder: Path, capsys) -> None:
+    code = main(["--model", "networks:load", "--images", "pictures"])
+    assert code == 2
+    assert (
+        "c.png has 9 x 9 pixels, pictures/b.png 9 x 10: all must have one size, and --size N" in capsys.readouterr().err
+    )
+
+
 def test_grey_pictures_and_the_second_order(folder: Path, capsys) -> None:
     code, out, _ = run(capsys, "--grey", "--norms", "L2", "--order", "second", model="networks:grey")
     assert code == 0
@@ -96,6 +114,8 @@ def test_grey_pictures_and_the_second_order(folder: Path, capsys) -> None:
         (["--order", "third"], {}, "invalid choice: 'third' (choose from"),
         (["--n-batches", "3"], {}, "n_batches is 3: the estimator mle needs a number from 5 up"),
         (["--radius", "-1"], {}, "radius of the L1 ball is -1"),
+        (["--radius", "L2=far"], {}, "--radius is 'L2=far': it must be a number, or one for each norm, such as L1=30,"),
+        (["--radius", "L2=1", "--norms", "L1"], {}, "no radius for the L1 ball: settings.radius has L2"),
         (["--device", "warp"], {}, "--device warp cannot be used"),
         (["--output", "none/scores.csv"], {}, "none is no folder; name one that exists"),
         (["--colour"], {}, "unrecognized arguments: --colour; clever-score --help names all options"),

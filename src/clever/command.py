@@ -37,9 +37,11 @@ ABOUT = (
     "interrupted."
 )
 MODEL = (
-    "a torch.nn.Module from images in [0,1] to logits, or a function without arguments that makes one; modules of the "
-    "current folder are found"
+    "a torch.nn.Module from images in [0,1] to logits, or a function without arguments that makes one, such as "
+    "clever.Defended(network, clever.JPEG(75)); modules of the current folder are found"
 )
+RADIUS = "L1=30,L2=3,Linf=0.1"
+"""The authors' code has an L2 ball of this radius; the others are of about the same use in images."""
 NAMED = "comma-separated: top2, random, least, untargeted or class numbers; default %(default)s"
 
 
@@ -82,7 +84,7 @@ def _parser() -> Parser:
         default="first",
         help="second: for twice differentiable networks; default %(default)s",
     )
-    add("--radius", type=float, default=5.0, help="R, of the ball in every norm; default %(default)s")
+    add("--radius", default=RADIUS, help="R of the ball of each norm, or one number for all; default %(default)s")
     add("--n-batches", type=int, default=500, metavar="N_B", help="batches of points; default %(default)s")
     add("--n-samples", type=int, default=1024, metavar="N_S", help="points a batch; default %(default)s")
     add("--seed", type=int, default=1215, help="of the points; default %(default)s")
@@ -94,7 +96,7 @@ def _parser() -> Parser:
 
 
 def _scores(arguments: argparse.Namespace) -> Scores:
-    radius = dict.fromkeys(map(str, Norm), arguments.radius)
+    radius = _radius(arguments.radius)
     settings = paper(n_batches=arguments.n_batches, n_samples=arguments.n_samples, radius=radius, seed=arguments.seed)
     if arguments.size is not None and arguments.size < 1:
         raise InputError(f"--size is {arguments.size}: it must be a whole number from 1 up")
@@ -112,6 +114,19 @@ def _scores(arguments: argparse.Namespace) -> Scores:
         names=[path.relative_to(arguments.images).as_posix() for path in paths],
         progress=not arguments.quiet,
     )
+
+
+def _radius(words: str) -> dict[str, float]:
+    """R of each norm, from L2=3,Linf=0.1 or one number."""
+    try:
+        if "=" not in words:
+            return dict.fromkeys(map(str, Norm), float(words))
+        pairs = [word.partition("=") for word in words.split(",")]
+        return {str(Norm.named(norm)): float(number) for norm, _, number in pairs}
+    except ValueError as error:
+        raise InputError(
+            f"--radius is {words!r}: it must be a number, or one for each norm, such as {RADIUS}"
+        ) from error
 
 
 def _named(name: str) -> nn.Module:

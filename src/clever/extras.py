@@ -12,5 +12,7 @@ def extra(package: str, purpose: str, module: str = "") -> Any:
     try:
         return import_module(module or package)
     except ImportError as error:
-        install = f"pip install 'clever-robustness[{EXTRAS[package]}]'"
-        raise ImportError(f"{purpose} needs {package}, which is not installed: {install}") from error
+        raise ImportError(
+            f"{purpose} needs {package}, which is not installed: pip install {package} "
+            f"(or this package with its extra {EXTRAS[package]!r})"
+        ) from error

@@ -40,14 +40,25 @@ def pictures(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def opened(paths: list[Path], mode: str, size: int | None) -> Iterator[Image.Image]:
-    """The pictures in that mode; with a ``size`` the shorter side is scaled to it and the centre square cut out."""
+    """The pictures in that mode; with a ``size`` the shorter side is scaled to it and the centre square cut out.
+
+    `InputError` for what cannot be read, and without a ``size`` for pictures of several sizes.
+    """
+    first: tuple[int, int] | None = None
     for path in paths:
         try:
             with Image.open(path) as file:
                 image = file.convert(mode)
         except (UnidentifiedImageError, OSError) as error:
             raise InputError(f"{path} is no picture that can be read: {error}") from error
-        if size is not None:
+        if size is None:
+            first = first or image.size
+            if image.size != first:
+                raise InputError(
+                    f"{path} has {image.width} x {image.height} pixels, {paths[0]} {first[0]} x {first[1]}: all must "
+                    "have one size, and --size N gives them one"
+                )
+        else:
             scale = size / min(image.size)
             width, height = (max(size, round(side * scale)) for side in image.size)
             left, top = (width - size) // 2, (height - size) // 2

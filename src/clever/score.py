@@ -106,9 +106,13 @@ class Score:
 
     @property
     def remarks(self) -> str:
-        """What keeps the number from being read as it is: capped, floored, ...; empty where nothing does."""
+        """What keeps the number from being read as it is: capped, floored, ...; empty where nothing does.
+
+        "no fit": the largest sampled value stands in for the end point, so that the score is rather too large.
+        """
+        said = ["no fit"] * (self.end_point.fell_back or self.end_point.discrete)
         named = ("capped", "floored", "on_path", "ascended", "vanishing", "already_changed")
-        return ", ".join(name.replace("_", " ") for name in named if getattr(self, name))
+        return ", ".join([*said, *(name.replace("_", " ") for name in named if getattr(self, name))])
 
     @property
     def interval(self) -> str:
@@ -137,21 +141,21 @@ def scores_of(
     if not norms:
         raise InputError(f"no norm: choose from {', '.join(NORMS)}")
     results = []
-    with frozen(network), tqdm(unit="point", unit_scale=True, disable=not progress, smoothing=0) as bar:
+    with frozen(network):
         order.check(network, images[:1], settings)
         ascent.check(order, network, images[:1], settings)
         found = list(subjects(network, images, targets, settings, labels))
         balls = {settings.ball(Norm.named(norm)) for norm in norms}
         per_class = len(balls) * settings.n_batches * settings.n_samples
         left = per_class * sum(len(subject.classes) for subject in found)
-        bar.reset(left)
-        sampler = sample_with(bar.update)
-        for subject in found:
-            results += score_subject(
-                network, images[subject.index], subject, settings, norms=norms, order=order, sampler=sampler
-            )
-            left -= per_class * len(subject.classes)
-            bar.total = bar.n + left  # a tolerance may have saved some
+        with tqdm(total=left, unit="point", unit_scale=True, disable=not progress or not left, smoothing=0) as bar:
+            sampler = sample_with(bar.update)
+            for subject in found:
+                results += score_subject(
+                    network, images[subject.index], subject, settings, norms=norms, order=order, sampler=sampler
+                )
+                left -= per_class * len(subject.classes)
+                bar.total = bar.n + left  # a tolerance may have saved some
     if masked := sum(found.vanishing for found in results):
         warnings.warn(
             f"{masked} of {len(results)} scores say nothing: their gradients are zero, or nearly so, at every sampled "

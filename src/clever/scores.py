@@ -30,12 +30,13 @@ class Scores(Sequence[Score]):
 
     A sequence of `Score`; a slice is a `Scores`, too. Scores and radii are in [0,1]-pixel units. ``run``: how they came
     about, as `clever.record` describes it. ``names``: what the images are called, by ``image_index``; empty where they
-    have no names.
+    have no names. ``left_out``: the places of the images that the network takes for another class than their label.
     """
 
     scores: tuple[Score, ...]
     run: Mapping[str, object] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    left_out: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -46,7 +47,7 @@ class Scores(Sequence[Score]):
     def __getitem__(self, index: slice) -> "Scores": ...
     def __getitem__(self, index: int | slice) -> "Score | Scores":
         found = self.scores[index]
-        return Scores(found, self.run, self.names) if isinstance(found, tuple) else found
+        return Scores(found, self.run, self.names, self.left_out) if isinstance(found, tuple) else found
 
     def rows(self) -> list[dict[str, object]]:
         """`Score.row` of each, the name of the image before it where it has one."""
@@ -112,7 +113,8 @@ class Scores(Sequence[Score]):
     def _title(self) -> str:
         images = len({score.image_index for score in self.scores})
         plural = "s" * (len(self) != 1), "s" * (images != 1)
-        return f"{len(self)} CLEVER score{plural[0]} of {images} image{plural[1]}, distances in [0,1]-pixel units"
+        title = f"{len(self)} CLEVER score{plural[0]} of {images} image{plural[1]}, distances in [0,1]-pixel units"
+        return f"{title}; {len(self.left_out)} left out as misclassified" if self.left_out else title
 
     def _more(self) -> list[str]:
         return [f"... and {len(self) - SHOWN} more"] if len(self) > SHOWN else []

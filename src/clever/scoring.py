@@ -1,5 +1,6 @@
 """The public call: images in any form in, `clever.Scores` out."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 
 from torch import nn
@@ -37,7 +38,8 @@ def score(
 
     ``settings``: `paper()` where none are given, half a million gradients for each image, target class and norm.
     ``targets``: "top2", "random", "least", "untargeted" or class numbers. The predicted class is the one defended. With
-    labels, which come with the images or as ``labels``, misclassified images are left out, as the papers do.
+    labels, which come with the images or as ``labels``, misclassified images are left out, as the papers do
+    (`Scores.left_out`; a warning where none remains).
     ``order``: `FirstOrder`, `SecondOrder` or `Gauge`. ``names``: what tables call the images. ``progress``: a bar of
     sampled points, on stderr.
 
@@ -60,4 +62,13 @@ def score(
         labels=batch.labels,
         progress=progress,
     )
-    return Scores(tuple(found), run_of(network, batch.images, settings, targets, norms, order), called)
+    scored = {one.image_index for one in found}
+    left_out = () if batch.labels is None else tuple(i for i in range(len(batch.images)) if i not in scored)
+    if left_out and not scored:
+        warnings.warn(
+            f"all {len(left_out)} images are left out: the network takes none for its label "
+            f"({batch.labels[0] if batch.labels else ''} for the first). Labels must be the numbers of the network's "
+            "classes; those of torchvision's ImageFolder count its folders from 0",
+            stacklevel=2,
+        )
+    return Scores(tuple(found), run_of(network, batch.images, settings, targets, norms, order), called, left_out)

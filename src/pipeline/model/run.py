@@ -76,6 +76,8 @@ def _make(config: DictConfig) -> None:
     }
     artifacts.write_json(folder / "about.json", about)
     print(f"{config.model.name}: right on {share:.1%} of {images} images")
+    if not share:
+        print("right on no image: are the labels the network's class numbers, and data.size and normalisation its own?")
 
 
 def _origin(config: DictConfig) -> dict[str, object]:

@@ -53,7 +53,10 @@ class Folder:
         found = self._entries()
         chosen = self._chosen(found, seed)
         if len(chosen) < self.n_images:
-            raise InputError(f"data.n_images is {self.n_images}, but {self.root} holds {len(found)} images")
+            raise InputError(
+                f"data.n_images is {self.n_images}, but {self.root} holds {len(found)} images: "
+                f"data.n_images={len(found)} takes all"
+            )
         for entry in chosen:
             yield Candidate(entry.id, entry.label, entry.class_name, entry.source, partial(self._load, entry))
 

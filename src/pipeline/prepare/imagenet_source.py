@@ -27,7 +27,10 @@ class ImageNet:
         """Every image of the folder in an order chosen by seed, or those of the list of ids."""
         found = choose(entries(self.root), self.ids, seed)
         if len(found) < self.n_images:
-            raise InputError(f"data.n_images is {self.n_images}, but {self.root} holds {len(found)} images")
+            raise InputError(
+                f"data.n_images is {self.n_images}, but {self.root} holds {len(found)} images: "
+                f"data.n_images={len(found)} takes all"
+            )
         for entry in found:
             yield Candidate(entry.id, entry.label, entry.class_name, entry.source, partial(self._load, entry))
 

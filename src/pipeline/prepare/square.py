@@ -34,10 +34,10 @@ class Square:
             pixels = np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
         elif self.resize is False:
             width, height = rgb.size
-            as_it_is = f"data.size={width} takes it as it is, " if width == height else ""
+            as_it_is = f"data.size={width} takes it as it is" if width == height else "data.size is the network's input"
             raise InputError(
-                f"{source} has {width} x {height} pixels, and data.size is {self.size}: {as_it_is}data.resize=true "
-                "resizes what is of another size"
+                f"{source} has {width} x {height} pixels, and data.size is {self.size}: {as_it_is}, data.resize=true "
+                f"makes it {self.size} x {self.size}"
             )
         else:
             chosen = whole_image if self.resize is True else PREPROCESSINGS[self.resize]

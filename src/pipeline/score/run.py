@@ -64,10 +64,17 @@ def run(config: DictConfig) -> None:
         }
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
         _tell_of_masking(config, scores, progress)
-        left_out = len(job.selection.not_finite)
-        note = f", {left_out} left out for NaN or infinity" if left_out else ""
+        left_out = {
+            "misclassified": job.selection.misclassified,
+            "with NaN or infinity": list(job.selection.not_finite),
+        }
+        note = "".join(f", {len(ids)} {why} ({_few(ids)})" for why, ids in left_out.items() if ids)
         done = f"{len({score.image for _, score in scores})} of {len(job.selection.rows)} images scored"
         progress.say(f"{config.cell}: {done}{note}; {artifacts.results_dir(config)}/scores.csv")
+
+
+def _few(ids: list[str]) -> str:
+    return ", ".join([*ids[:3], *["..."] * (len(ids) > 3)])
 
 
 def _tell_of_masking(config: DictConfig, scores: list[tuple[Subject, Score]], progress: Progress) -> None:
