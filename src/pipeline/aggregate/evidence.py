@@ -3,6 +3,7 @@
 import pandas as pd
 
 from pipeline.aggregate.refuted import refuted
+from pipeline.shared.pairing import by_the_nearest
 
 BY = ["network", "defense", "norm"]
 
@@ -20,18 +21,14 @@ def kind(order: str, sampling: dict[str, object], backward: str) -> str:
 def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """One row for each network, defense, norm and cell that was attacked, ``kind`` the kind of its scores.
 
-    ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: ``cell``, ``defense``, ``transformation``
-    (its name for people), ``kind``, of cells with true gradients or BPDA. Every score is judged by the nearest image
-    found in any cell of its network and defense for the same image, norm and target class: the strongest attack, not
-    the one that made a path. The unit is the image: ``exceeding`` counts those with a score above for any target,
+    ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: as `by_the_nearest` takes them, which
+    judges every score. The unit is the image: ``exceeding`` counts those with a score above for any target,
     ``share_exceeding`` has its exact binomial interval. ``median_ratio``: of score over distance, over targets and
     images at a positive and finite distance; ``at_zero``: images at distance 0. ``gradients``: of a score, in the mean.
     """
-    known = rows[rows.distance.notna()].merge(cells[["cell", "defense", "transformation", "kind"]], on="cell")
+    known = by_the_nearest(rows, cells)
     if "gradients" not in known:  # tables from before there was this column are of sampling alone
         known = known.assign(gradients=known.n_batches * known.n_samples)
-    same = [*BY, "id", "predicted", "target_class"]
-    known["distance"] = known.groupby(same).distance.transform("min")
     found = []
     for (network, _, norm, cell), group in known.groupby([*BY, "cell"], sort=False):
         about = {"network": network, "defense": group.transformation.iloc[0], "norm": norm, "kind": group.kind.iloc[0]}

@@ -54,6 +54,7 @@ from pipeline.attack.derivable import derivable
 from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import found_by
 from pipeline.attack.strength import Strength, check_method
+from pipeline.attack.taken import take
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
 from pipeline.shared.fingerprint import code, identity_of, versions
@@ -81,10 +82,14 @@ AUTO = "auto"
 def run(config: DictConfig) -> None:
     """Writes distances.csv (a row an image, target and norm), examples.npz (of the first image) and run.json.
 
-    With ``attack.exact`` also exact.csv: the exact L2 distances, checked against attacks and certificates.
+    With ``attack.exact`` also exact.csv: the exact L2 distances, checked against attacks and certificates. With
+    ``attack.taken_from`` the first and the last are those of another experiment (`taken.take`).
     """
     started = time.perf_counter()
     artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
+    if config.attack.taken_from is not None:
+        take(config)
+        return
     job = Job.of(config)
     with frozen(job.network), job.progress() as progress:
         job.attack(progress)

@@ -16,6 +16,7 @@ from pipeline.figures import (
     convergence,
     curves,
     draws,
+    evidence,
     exact,
     fits,
     images,
@@ -29,6 +30,7 @@ from pipeline.figures import (
 from pipeline.figures.style import COLOURS
 from pipeline.shared import artifacts
 from pipeline.shared.experiment import chosen, data_set
+from pipeline.shared.pairing import by_the_nearest
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -37,9 +39,9 @@ def run(config: DictConfig) -> None:
     """Draws scores, fits, convergence, bpda, images, orders, curves, radius, sandwich, against, masking, adversaries.
 
     And, where the stage aggregate left their tables, radius, networks and draws. ``orders`` compares first and second
-    order on all networks that have both, ``networks`` all networks, ``exact`` all cells, ``curves`` all orders of the
-    first network, ``radius`` all of its first defense; the others draw the cells of the first network and order, or
-    those of `told_apart`.
+    order on all networks that have both, ``networks`` all networks, ``exact`` all cells, ``curves`` and ``evidence``
+    all orders of the first network, ``radius`` all of its first defense; the others draw the cells of the first network
+    and order, or those of `told_apart`.
     """
     name, folder = chosen(), artifacts.figures(config)
     tables = artifacts.needed(artifacts.tables(config), "aggregate", f" experiment={name}")
@@ -56,6 +58,7 @@ def run(config: DictConfig) -> None:
         draws.draw(folder, pd.read_csv(tables / "draws.csv", dtype=text))
     about = told_apart(about[about.network == about.network[0]])
     curves.draw(folder, every[every.distance.notna()], about[about.bpda])
+    evidence.draw(folder, by_the_nearest(every, about[about.bpda]))
     if (tables / "radius.csv").is_file():
         over = pd.read_csv(tables / "radius.csv", dtype=text)
         radius.draw(

@@ -28,6 +28,18 @@ def with_ratios(scores: pd.DataFrame, baseline: Mapping[str, str]) -> pd.DataFra
     return scores.assign(log_ratio=log_ratio(scores.score, reference))
 
 
+def by_the_nearest(scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The scores of ``cells`` that an attack stands beside, with what the cell is and the nearest ``distance`` of all.
+
+    That is the smallest found in any cell of the same network and defense for the same image, norm and target class:
+    the strongest attack, and not the one that made a path. ``cells``: ``cell``, ``defense``, ``transformation`` (its
+    name for people), ``kind``, of cells with true gradients or BPDA.
+    """
+    known = scores[scores.distance.notna()].merge(cells[["cell", "defense", "transformation", "kind"]], on="cell")
+    same = ["network", "defense", "norm", "id", "predicted", "target_class"]
+    return known.assign(distance=known.groupby(same).distance.transform("min"))
+
+
 def stem(network: str) -> str:
     """A network's name without the number of its training: mnist_mlp of mnist_mlp_0."""
     return re.sub(r"_\d+$", "", network)
