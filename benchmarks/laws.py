@@ -1,6 +1,6 @@
 """Laws of points whose end is known, for benchmarks of end points: batches of N_s points, the largest of each kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,14 +66,14 @@ def tied(n_samples: int, values: int = 60) -> LargestOf:
     return LargestOf(f"beta(3, 4), {values} values", n_samples, 1.0, _batches(points, n_samples))
 
 
-def pool(values: NDArray[np.float32], n_samples: int) -> LargestOf:
+def pool(name: str, values: NDArray[np.float32], n_samples: int) -> LargestOf:
     """Points of a pool, without replacement within a sample; the end is the pool's largest value."""
 
     def draw(generator: np.random.Generator, n_batches: int) -> Array:
         chosen = generator.choice(values, (n_batches, n_samples), replace=False, shuffle=False)
         return _kept(chosen.astype(np.float64))
 
-    return LargestOf(f"gradient norms, pool of {len(values)}", n_samples, float(values.max()), draw)
+    return LargestOf(f"gradient norms, {name}, pool of {len(values)}", n_samples, float(values.max()), draw)
 
 
 def _batches(
@@ -87,25 +87,21 @@ def _kept(batches: Array) -> Array:
     return largest
 
 
-def all_laws(gradient_norms: NDArray[np.float32] | None) -> list[LargestOf]:
-    """The laws of the benchmarks; the pool's only where there is one."""
+def all_laws() -> list[LargestOf]:
+    """The laws of the benchmarks but for pools."""
     found = [reverse_weibull(shape, 1024) for shape in (1.5, 2.0, 5.0, 15.0, np.inf)]
     found += [beta(n_samples) for n_samples in (32, 128, 1024)]
-    found += [frechet(128), tied(128)]
-    if gradient_norms is not None:
-        found += [pool(gradient_norms, n_samples) for n_samples in (32, 128, 1024)]
+    return [*found, frechet(128), tied(128)]
+
+
+def cells(pool_files: Sequence[Path], sizes: Sequence[int] = SIZES) -> list[tuple[LargestOf, int]]:
+    """Each law with each N_b, those of pools where half of the pool is enough for a sample."""
+    found = [(law, n) for law in all_laws() for n in sizes]
+    for file in pool_files:
+        norms = np.load(file)
+        of_pool = [pool(file.stem, norms, n_samples) for n_samples in (32, 128, 1024)]
+        found += [(law, n) for law in of_pool for n in sizes if 2 * law.n_samples * n <= len(norms)]
     return found
-
-
-def cells(pool_file: Path | None) -> list[tuple[LargestOf, int]]:
-    """Each law with each N_b of `SIZES`, the pool's where half of it is enough for a sample."""
-    gradient_norms = np.load(pool_file) if pool_file else None
-    return [
-        (law, n)
-        for law in all_laws(gradient_norms)
-        for n in SIZES
-        if gradient_norms is None or "pool" not in law.name or 2 * law.n_samples * n <= len(gradient_norms)
-    ]
 
 
 def affordable(law: LargestOf, n_batches: int, samples: int, least: int) -> int:
