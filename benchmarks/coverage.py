@@ -3,11 +3,13 @@
 For each law (benchmarks/laws.py): shares of samples whose interval (`EndPoint.low`, `EndPoint.high`) holds the end
 point, lies beyond it, or ends before it; that are flagged `unbounded`, since nothing excludes that there is no end
 point, which without an end point is the truth; that have no interval, as `discrete` (shares are of the others); the
-median length in ranges of the maxima. By the likelihood of the maxima (``profile``), of the r largest and of
-peaks over threshold. Beside them, of the same maxima, what it is in place of: 1.96 standard errors about the estimate
-of ``mle_reg``, among the samples that have one, and their share; and, of the first samples, a parametric bootstrap,
-which is always finite: the error of log(value - sample maximum) among samples of the fitted law, each fitted by
-``profile`` anew. Example: python benchmarks/coverage.py --pool small_densenet.npy --out benchmarks/results/coverage.csv
+median length in ranges of the maxima. ``of the pool``: the share of a pool's points that a sample takes, and of samples
+that hold its largest value, so that their intervals, which begin beyond the sample maximum, do not hold it. By the
+likelihood of the maxima (``profile``), of the r largest and of peaks over threshold. Beside them, of the same maxima,
+what it is in place of: 1.96 standard errors about the estimate of ``mle_reg``, among the samples that have one, and
+their share; and, of the first samples, a parametric bootstrap, which is always finite: the error of
+log(value - sample maximum) among samples of the fitted law, each fitted by ``profile`` anew.
+Example: python benchmarks/coverage.py --pool small_densenet.npy --out benchmarks/results/coverage.csv
 """
 
 from pathlib import Path
@@ -49,6 +51,7 @@ def _coverage(law: LargestOf, n: int, samples: int, bootstrapped: int, replicate
         low, high = np.array([(p.low, p.high) for p in points]).T
         given = np.isfinite(low)
         row = {"law": law.name, "N_s": law.n_samples, "N_b": n, "samples": few, "likelihood": str(estimator)}
+        row |= {"of the pool": round(law.n_samples * n / law.points, 3)} if np.isfinite(law.points) else {}
         row |= _shares(low[given], high[given], span[given], law.end) | {"have none": np.mean(~given).round(3)}
         if estimator is Estimator.PROFILE and given.any():
             row |= _errors(largest[:, :, 0], law.end) | _bootstrap(points[:bootstrapped], span, n, law.end, replicates)
