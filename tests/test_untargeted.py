@@ -112,6 +112,19 @@ def test_the_interval_of_the_smallest_knows_of_several_values_of_each_batch() ->
     assert np.mean([one.low <= 1 <= one.high for one in told]) >= 0.8
 
 
+def test_the_interval_reaches_as_far_as_that_of_the_chosen_class() -> None:
+    """Of few classes far apart the bootstrap alone is too short: a class beside one of ten times the score."""
+    held, alone = [], []
+    for seed in range(20):
+        plain, one = found(candidates(2, 24, seed, spread=2.3), seed)
+        chosen = candidates(2, 24, seed, spread=2.3)[0]
+        low, high = (chosen.score_of(end) for end in (chosen.end_point.high, chosen.end_point.low))
+        assert one.low <= low <= plain <= high <= one.high
+        held.append(one.low <= 1 <= one.high)
+        alone.append(low <= 1 <= high)
+    assert np.mean(held) >= max(0.85, np.mean(alone))
+
+
 def test_draws_of_many_classes_are_made_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     of = candidates(6, 20, 0)
     whole = drawn_end_points(of, np.random.default_rng(0))
@@ -174,7 +187,9 @@ def test_an_untargeted_score_knows_of_the_choice_and_a_targeted_one_has_none() -
 
     whole, top2 = scored()
     assert top2.corrected == top2.score
-    assert 0 < whole.low < whole.corrected < whole.high < np.inf
+    assert 0 < whole.low < whole.score < whole.high < np.inf
+    assert whole.low < whole.corrected < whole.high
+    assert whole.corrected != whole.score
     assert whole.score <= top2.score
     assert scored()[0].corrected == whole.corrected
     assert whole.row()["corrected"] == whole.corrected
