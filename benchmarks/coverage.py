@@ -3,43 +3,45 @@
 For each law (benchmarks/laws.py): shares of samples whose interval (`EndPoint.low`, `EndPoint.high`) holds the end
 point, lies beyond it, or ends before it; that are flagged `unbounded`, since nothing excludes that there is no end
 point, which without an end point is the truth; that have no interval, as `discrete` (shares are of the others); the
-median length in ranges of the maxima. By the likelihood of the maxima (``profile``), of the r largest and of
-peaks over threshold. Beside them, of the maxima, what it is in place of: 1.96 standard errors about the estimate of
-``mle_reg``, among the samples that have one, and their share; and a parametric bootstrap, which is always finite: the
-error of log(value - sample maximum) among samples of the fitted law, each fitted by ``profile`` anew.
-Example: python benchmarks/coverage.py --pool pool.npy --out benchmarks/results/coverage.csv
+median length in ranges of the maxima. ``of the pool``: the share of a pool's points that a sample takes, and of samples
+that hold its largest value, so that their intervals, which begin beyond the sample maximum, do not hold it. By the
+likelihood of the maxima (``profile``), of the r largest and of peaks over threshold. Beside them, of the same maxima,
+what it is in place of: 1.96 standard errors about the estimate of ``mle_reg``, among the samples that have one, and
+their share; and, of the first samples, a parametric bootstrap, which is always finite: the error of
+log(value - sample maximum) among samples of the fitted law, each fitted by ``profile`` anew.
+Example: python benchmarks/coverage.py --pool small_densenet.npy --out benchmarks/results/coverage.csv
 """
 
 from pathlib import Path
 
 import numpy as np
-from laws import Array, LargestOf, affordable, cells
+from laws import SIZES, Array, LargestOf, affordable, cells
 from report import parser, report
 from tqdm import tqdm
 
 from clever.extreme_value import EndPoint, Estimator, end_points
 
 SIGMAS = 1.96
-BOOTSTRAPPED = 40
-"""Samples of each law that are given a bootstrap interval."""
 
 
 def main() -> None:
     """Prints the table and writes it as CSV."""
     described = parser(__doc__)
     described.add_argument("--samples", type=int, default=100)
+    described.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="N_b")
+    described.add_argument("--bootstrapped", type=int, default=40, help="samples that have a bootstrap interval")
     described.add_argument("--replicates", type=int, default=100)
-    described.add_argument("--pool", type=Path, help="a .npy file of benchmarks/gradient_pool.py")
+    described.add_argument("--pool", type=Path, nargs="*", default=[], help=".npy files of benchmarks/gradient_pool.py")
     options = described.parse_args()
     rows = [
         row
-        for cell in tqdm(cells(options.pool), unit="cell")
-        for row in _coverage(*cell, options.samples, options.replicates)
+        for cell in tqdm(cells(options.pool, options.sizes), unit="cell")
+        for row in _coverage(*cell, options.samples, options.bootstrapped, options.replicates)
     ]
     report(rows, options.out)
 
 
-def _coverage(law: LargestOf, n: int, samples: int, replicates: int) -> list[dict[str, object]]:
+def _coverage(law: LargestOf, n: int, samples: int, bootstrapped: int, replicates: int) -> list[dict[str, object]]:
     few = affordable(law, n, samples, least=20)
     largest = law.largest(few, n, seed=1)
     span = np.ptp(largest[:, :, 0], axis=1)
@@ -49,9 +51,10 @@ def _coverage(law: LargestOf, n: int, samples: int, replicates: int) -> list[dic
         low, high = np.array([(p.low, p.high) for p in points]).T
         given = np.isfinite(low)
         row = {"law": law.name, "N_s": law.n_samples, "N_b": n, "samples": few, "likelihood": str(estimator)}
+        row |= {"of the pool": round(law.n_samples * n / law.points, 3)} if np.isfinite(law.points) else {}
         row |= _shares(low[given], high[given], span[given], law.end) | {"have none": np.mean(~given).round(3)}
         if estimator is Estimator.PROFILE and given.any():
-            row |= _errors(largest[:, :, 0], law.end) | _bootstrap(points, span, n, law.end, replicates)
+            row |= _errors(largest[:, :, 0], law.end) | _bootstrap(points[:bootstrapped], span, n, law.end, replicates)
         rows.append(row)
     return rows
 
@@ -82,7 +85,7 @@ def _bootstrap(points: list[EndPoint], span: Array, n: int, true: float, replica
     """The basic bootstrap of the logarithm of the gap, whose error is nearer to a shift than the gap's own."""
     generator = np.random.default_rng(3)
     held, length = [], []
-    for point, unit in zip(points[:BOOTSTRAPPED], span, strict=False):
+    for point, unit in zip(points, span, strict=False):
         if not np.isfinite(point.shape):
             continue
         drawn = point.value - point.scale * generator.exponential(size=(replicates, n)) ** (1 / point.shape)

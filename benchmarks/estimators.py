@@ -23,7 +23,7 @@ def main() -> None:
     """Prints the table and writes it as CSV."""
     described = parser(__doc__)
     described.add_argument("--samples", type=int, default=100)
-    described.add_argument("--pool", type=Path, help="a .npy file of benchmarks/gradient_pool.py")
+    described.add_argument("--pool", type=Path, nargs="*", default=[], help=".npy files of benchmarks/gradient_pool.py")
     options = described.parse_args()
     bounded = [(law, n) for law, n in cells(options.pool) if np.isfinite(law.end)]
     report([row for cell in tqdm(bounded, unit="cell") for row in _errors(*cell, options.samples)], options.out)

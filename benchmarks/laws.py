@@ -1,6 +1,6 @@
 """Laws of points whose end is known, for benchmarks of end points: batches of N_s points, the largest of each kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +11,25 @@ Array = NDArray[np.float64]
 KEPT = 8
 SIZES = (16, 32, 100, 500)
 """Batches of a sample, N_b."""
-MOST = 2e7
-"""Points drawn for a law and number of batches at the most."""
+MOST = 2e8
+"""Numbers drawn for a law and number of batches at the most."""
 END = 50.0
 """Far enough above 0 for every sample."""
 
 
 @dataclass(frozen=True)
 class LargestOf:
-    """``draw``: the largest values of N_b batches, (N_b, kept), largest first. ``end``: infinite for none."""
+    """``draw``: the largest values of N_b batches, (N_b, kept), largest first. ``end``: infinite for none.
+
+    ``numbers``: that are drawn for a batch. ``points``: of the population, infinitely many but in a pool.
+    """
 
     name: str
     n_samples: int
     end: float
     draw: Callable[[np.random.Generator, int], Array]
+    numbers: int
+    points: float = np.inf
 
     def largest(self, samples: int, n_batches: int, seed: int) -> Array:
         """(samples, N_b, kept); the same seed, the same values."""
@@ -43,17 +48,21 @@ def reverse_weibull(shape: float, n_samples: int) -> LargestOf:
         return found
 
     name = f"reverse Weibull, shape {shape:g}" if np.isfinite(shape) else "Gumbel"
-    return LargestOf(name, n_samples, END if np.isfinite(shape) else np.inf, draw)
+    return LargestOf(name, n_samples, END if np.isfinite(shape) else np.inf, draw, KEPT)
 
 
 def beta(n_samples: int, a: float = 3.0, b: float = 4.0) -> LargestOf:
     """Points of a beta law on [0, 1]: the tail's shape is b, which batches of N_s points reach only nearly."""
-    return LargestOf(f"beta({a:g}, {b:g})", n_samples, 1.0, _batches(lambda g, size: g.beta(a, b, size), n_samples))
+    return LargestOf(
+        f"beta({a:g}, {b:g})", n_samples, 1.0, _batches(lambda g, size: g.beta(a, b, size), n_samples), n_samples
+    )
 
 
 def frechet(n_samples: int) -> LargestOf:
     """Points whose tail falls like the fourth power: heavier than the Gumbel law's."""
-    return LargestOf("Frechet, index 4", n_samples, np.inf, _batches(lambda g, size: g.pareto(4, size), n_samples))
+    return LargestOf(
+        "Frechet, index 4", n_samples, np.inf, _batches(lambda g, size: g.pareto(4, size), n_samples), n_samples
+    )
 
 
 def tied(n_samples: int, values: int = 60) -> LargestOf:
@@ -63,17 +72,21 @@ def tied(n_samples: int, values: int = 60) -> LargestOf:
         found: Array = np.ceil(values * generator.beta(3, 4, size)) / values
         return found
 
-    return LargestOf(f"beta(3, 4), {values} values", n_samples, 1.0, _batches(points, n_samples))
+    return LargestOf(f"beta(3, 4), {values} values", n_samples, 1.0, _batches(points, n_samples), n_samples)
 
 
-def pool(values: NDArray[np.float32], n_samples: int) -> LargestOf:
-    """Points of a pool, without replacement within a sample; the end is the pool's largest value."""
+def pool(name: str, values: NDArray[np.float32], n_samples: int) -> LargestOf:
+    """Points of a pool, without replacement within a sample; the end is the pool's largest value.
+
+    A sample that holds it has no interval that does, since all intervals begin beyond the sample maximum.
+    """
 
     def draw(generator: np.random.Generator, n_batches: int) -> Array:
         chosen = generator.choice(values, (n_batches, n_samples), replace=False, shuffle=False)
         return _kept(chosen.astype(np.float64))
 
-    return LargestOf(f"gradient norms, pool of {len(values)}", n_samples, float(values.max()), draw)
+    told = f"gradient norms, {name}, pool of {len(values)}"
+    return LargestOf(told, n_samples, float(values.max()), draw, n_samples, points=len(values))
 
 
 def _batches(
@@ -87,27 +100,23 @@ def _kept(batches: Array) -> Array:
     return largest
 
 
-def all_laws(gradient_norms: NDArray[np.float32] | None) -> list[LargestOf]:
-    """The laws of the benchmarks; the pool's only where there is one."""
+def all_laws() -> list[LargestOf]:
+    """The laws of the benchmarks but for pools."""
     found = [reverse_weibull(shape, 1024) for shape in (1.5, 2.0, 5.0, 15.0, np.inf)]
     found += [beta(n_samples) for n_samples in (32, 128, 1024)]
-    found += [frechet(128), tied(128)]
-    if gradient_norms is not None:
-        found += [pool(gradient_norms, n_samples) for n_samples in (32, 128, 1024)]
+    return [*found, frechet(128), tied(128)]
+
+
+def cells(pool_files: Sequence[Path], sizes: Sequence[int] = SIZES) -> list[tuple[LargestOf, int]]:
+    """Each law with each N_b, those of pools where half of the pool is enough for a sample."""
+    found = [(law, n) for law in all_laws() for n in sizes]
+    for file in pool_files:
+        norms = np.load(file)
+        of_pool = [pool(file.stem, norms, n_samples) for n_samples in (32, 128, 1024)]
+        found += [(law, n) for law in of_pool for n in sizes if 2 * law.n_samples * n <= len(norms)]
     return found
 
 
-def cells(pool_file: Path | None) -> list[tuple[LargestOf, int]]:
-    """Each law with each N_b of `SIZES`, the pool's where half of it is enough for a sample."""
-    gradient_norms = np.load(pool_file) if pool_file else None
-    return [
-        (law, n)
-        for law in all_laws(gradient_norms)
-        for n in SIZES
-        if gradient_norms is None or "pool" not in law.name or 2 * law.n_samples * n <= len(gradient_norms)
-    ]
-
-
 def affordable(law: LargestOf, n_batches: int, samples: int, least: int) -> int:
-    """How many samples to draw: those asked for, fewer where points are many, ``least`` anyway."""
-    return max(least, min(samples, int(MOST / (law.n_samples * n_batches))))
+    """How many samples to draw: those asked for, fewer where they take many numbers, ``least`` anyway."""
+    return max(least, min(samples, int(MOST / (law.numbers * n_batches))))

@@ -3,9 +3,11 @@
 import contextlib
 import io
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -83,6 +85,43 @@ def test_the_fits_are_those_of_the_authors_method(tmp_path: Path) -> None:
     (row,) = run(tmp_path, "fits", "--samples", "45", "--n-batches", "100", "--compared", "4").to_dict("records")
     assert row["difference of end points in ranges of the maxima, median"] < 1e-3
     assert row["ms a fit"] < row["authors' method, ms a fit"]
+
+
+def test_coverage_is_measured_for_every_law(tmp_path: Path) -> None:
+    options = ("--samples", "20", "--sizes", "16", "--bootstrapped", "2", "--replicates", "10")
+    table = run(tmp_path, "coverage", *options).set_index(["likelihood", "law", "N_s"])
+    assert len(table) == 3 * 10
+    law = table.loc["profile", "reverse Weibull, shape 5", 1024]
+    assert law["holds it"] >= 0.75
+    assert law["holds it"] + law["lies beyond"] + law["ends before"] == pytest.approx(1)
+    assert law["bootstrap length"] > 0
+    assert table.loc["profile", "Gumbel", 1024]["unbounded"] == table.loc["profile", "Gumbel", 1024]["holds it"]
+
+
+def test_a_tolerance_is_measured_beside_the_rule_it_replaced(tmp_path: Path) -> None:
+    table = run(tmp_path, "tolerance", "--samples", "8", "--tolerances", "0.2").groupby("rule")
+    assert set(table.groups) == {"profile likelihood", "standard errors"}
+    assert table.saved.mean()["profile likelihood"] < table.saved.mean()["standard errors"]
+
+
+def test_the_smallest_of_many_scores_is_biased_and_corrected(tmp_path: Path) -> None:
+    options = ("--samples", "3", "--classes", "5", "20", "--batches", "16")
+    table = run(tmp_path, "untargeted", *options).set_index(["classes", "spread"])
+    assert list(table.samples) == [12] * 3 + [3] * 3
+    equal = table.loc[20, 0.0]
+    assert equal["plain, over the truth"] < 0.9
+    assert equal["plain, over the truth"] < equal["corrected, over the truth"]
+
+
+def test_a_pool_of_gradient_norms_is_made(tmp_path: Path) -> None:
+    script = ROOT / "benchmarks" / "gradient_pool.py"
+    subprocess.run(
+        [sys.executable, str(script), "--points", "300", "--out", str(tmp_path / "pool.npy")], check=True, timeout=120
+    )
+    norms = np.load(tmp_path / "pool.npy")
+    assert norms.shape == (300,)
+    assert norms.dtype == np.float32
+    assert (norms > 0).all()
 
 
 def test_a_tolerance_saves_batches(tmp_path: Path) -> None:

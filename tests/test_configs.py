@@ -90,6 +90,13 @@ def test_presets_are_those_of_the_library(name: str, preset) -> None:
     assert settings_of(composed(f"preset={name}")) == preset()
 
 
+def test_our_own_preset_has_the_estimator_of_the_library_and_the_published_ones_keep_theirs() -> None:
+    assert settings_of(composed()).estimator == "mle_reg"  # of experiments, the authors'
+    own = clever.Settings(n_batches=5, n_samples=8, radius={"L2": 1.0})
+    assert settings_of(composed("preset=library")).estimator == own.estimator == "r_largest"
+    assert (clever.paper().estimator, clever.reference_code().estimator) == ("mle", "mle_reg")
+
+
 def test_the_papers_experiment_says_what_it_is(tmp_path: Path) -> None:
     config = composed("experiment=imagenet_densenet121", f"data.root={tmp_path}")
     assert config.model.name == "densenet121"

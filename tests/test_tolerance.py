@@ -1,6 +1,7 @@
 """The interval of a score, and stopping when it is narrow enough."""
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,11 @@ from scipy.stats import weibull_max
 from torch import nn
 
 import clever
-from clever.estimates import Estimate
+from clever.estimates import Estimate, estimates
+from clever.maxima import KEPT, BatchMaxima, Site
+from clever.norms import Norm
+from clever.samplers import MeasureOf, Sampler
+from clever.subjects import subject_of
 from conftest import Project
 
 
@@ -119,6 +124,45 @@ def test_a_tolerance_stops_when_the_interval_is_narrow(network: nn.Module, image
             # The same batches, only fewer.
             assert np.array_equal(score.maxima, reference.maxima[: score.n_batches])
     assert used[0.5] < used[0.02]
+
+
+def law_of_known_end(seed: int, shape: float) -> Sampler:
+    """In the place of gradients: batches whose largest norms follow a law that ends at 1, of width 0.2."""
+
+    def sampler(
+        measure_of: MeasureOf, site: Site, predicted: int, targets: Sequence[int], batches: range
+    ) -> BatchMaxima:
+        rows = [np.random.default_rng([seed, batch]).exponential(size=KEPT).cumsum() for batch in batches]
+        value = 1 - 0.2 * np.array(rows, dtype=np.float32)[:, None, None] ** (1 / shape)
+        value = np.repeat(value, 3, axis=2)
+        nothing = np.zeros(value.shape, np.int32)
+        return BatchMaxima(value, nothing, np.ones_like(value), value[..., 0], np.ones((len(value), 1), np.float32))
+
+    return sampler
+
+
+@pytest.mark.parametrize(("shape", "n_samples"), [(4.0, 16), (4.0, 1024), (8.0, 1024)])
+def test_scores_that_stop_early_are_within_the_tolerance_of_the_true_one(
+    shape: float, n_samples: int, network: nn.Module, images: torch.Tensor
+) -> None:
+    """Of 1 / end, where 95 % intervals that reach no further than the tolerance promise at least about 95 %."""
+    settings = clever.Settings(
+        n_batches=500, n_samples=n_samples, radius={"L2": 1.0}, cap=False, floor=False, tolerance=0.1
+    )
+    subject = subject_of(network, images[0], 0, ["top2"], settings)
+    assert subject
+    (label,) = subject.classes
+    found = []
+    for seed in range(25):
+        sampler = law_of_known_end(seed, shape)
+        order, ball = clever.FirstOrder(), settings.ball(Norm.L2)
+        found.append(estimates(network, images[0], subject, settings, ball, [Norm.L2], order, sampler)[Norm.L2, label])
+    used = np.array([len(one.largest) for one in found])
+    off = np.abs(np.array([one.score for one in found]) / subject.margins[label] - 1)
+    stopped = used < 500
+    assert stopped.mean() > 0.5
+    assert used.mean() > 60  # the first look is at 50
+    assert np.mean(off[stopped] > 0.1) <= 0.1
 
 
 def test_a_tolerance_serves_all_norms_of_shared_points(network: nn.Module, images: torch.Tensor) -> None:

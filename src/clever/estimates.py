@@ -34,7 +34,8 @@ all the way from one corner to the opposite one they would not change the class.
 class Estimate:
     """What the maxima of one target class say in one norm; the fields are those of `clever.score.Score`.
 
-    ``score_of``: the score for any other end point, with the same floor, path and cap.
+    ``largest``: the values of each batch that the estimator was given, largest first, (N_b, values). ``score_of``: the
+    score for any other end point, with the same floor, path and cap.
     """
 
     score: float
@@ -50,7 +51,7 @@ class Estimate:
     ascended: bool
     vanishing: bool
     diagnostics: dict[str, float]
-    maxima: NDArray[np.float32]
+    largest: NDArray[np.float32]
     score_of: Callable[[float], float]
 
     def narrower(self, tolerance: float) -> bool:
@@ -187,7 +188,7 @@ def _made(
             ascended=source == "ascent",
             vanishing=masked,
             diagnostics=told,
-            maxima=row[:, 0],
+            largest=row,
             score_of=score_of,
         )
 

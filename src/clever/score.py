@@ -194,7 +194,7 @@ def score_subject(
             if len(candidates) > 1:
                 of_classes = [made[norm, j] for j in candidates]
                 spread = smallest(
-                    [Candidate(of_class.maxima, of_class.end_point, of_class.score_of) for of_class in of_classes],
+                    [Candidate(of_class.largest, of_class.end_point, of_class.score_of) for of_class in of_classes],
                     numpy_generator_of(f"{settings.seed}/{subject.name}/{norm}/untargeted"),
                 )
             results.append(
@@ -224,11 +224,11 @@ def score_subject(
                     segments=settings.segments or order.segments,
                     constant=chosen.constant,
                     gradients=chosen.gradients,
-                    n_batches=len(chosen.maxima),
+                    n_batches=len(chosen.largest),
                     n_samples=settings.n_samples,
                     end_point=chosen.end_point,
                     diagnostics=chosen.diagnostics,
-                    maxima=chosen.maxima,
+                    maxima=chosen.largest[:, 0],
                 )
             )
     return results

@@ -57,7 +57,8 @@ class Settings:
     no score exceeds that image's distance, behind a staircase with BPDA that of what the network sees of it, with
     `clever.Gauge` its own. ``ascent``: nor less than what so many steps of projected gradient ascent reach from each
     of the largest sampled points (`clever.ascent`), for networks with second derivatives (third ones, of second order);
-    0 for none. ``curvature``: what an eigenvalue counts, for the second order. ``tolerance``: with a
+    0 for none. ``estimator``: how the end point is found; of batches of fewer than 256 points ``r_largest`` is
+    ``profile``. ``curvature``: what an eigenvalue counts, for the second order. ``tolerance``: with a
     number, batches are added in stages and only until the nominal 95 % interval of the score (`Score.low`,
     `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
     """
@@ -75,7 +76,7 @@ class Settings:
     ascent: int = 0
     reference: Reference = Reference.DEFENDED
     random_target: RandomTarget = RandomTarget.ANY
-    estimator: Estimator = Estimator.MLE_REG
+    estimator: Estimator = Estimator.R_LARGEST
     curvature: Convention = Convention.NEGATIVE_PART
     tolerance: float | None = None
     seed: int = 1215
