@@ -157,3 +157,45 @@ def test_what_was_not_attacked_has_no_distance_and_one_image_that_was_left_out_i
         beside(table, distances.head(1))
     with pytest.raises(InputError, match="no score has an adversarial distance"):
         beside(table, distances.assign(norm="L1"))
+
+
+def test_distances_are_taken_from_an_experiment_that_attacked_the_same_classifier(project: Project) -> None:
+    few = ("norms=[L2]", "targets=[top2]", "attack.steps=5", "attack.rounds=0", "score.n_images=2")
+    for name, order in (("one", "first_order"), ("other", "gauge")):
+        project.experiment(name, defense="identity,quantize", order=order)
+        project.stage("model", f"experiment={name}")
+        project.stage("score", "-m", f"experiment={name}", *few)
+    project.stage("attack", "-m", "experiment=one", *few)
+    shown = project.stage("attack", "-m", "experiment=other", *few, "attack.taken_from=one")
+    assert "from results/one/attack/quantize" in shown.stdout + shown.stderr
+    for cell in ("identity", "quantize"):
+        folders = [project.folder / "results" / name / "attack" / cell for name in ("one", "other")]
+        source, taken = (pd.read_csv(folder / "distances.csv") for folder in folders)
+        assert taken.equals(source)
+        told = json.loads((folders[1] / "run.json").read_text())
+        assert told["taken_from"] == f"results/one/attack/{cell}"
+        assert told["strength"]["steps"] == 5
+    for stage in ("aggregate", "figures"):
+        project.stage(stage, "experiment=other", *few, "attack.taken_from=one")
+    assert pd.read_csv(project.folder / "results/other/tables/evidence.csv").images.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("hydra.sweeper.params.defense=jpeg",), "no cell of results/one has attacked small_densenet with these weights behind"),
+        (("score.n_images=2",), "results/one/attack/identity has no distance of"),
+        (("attack.taken_from=nothing",), "attack.taken_from=nothing: no cell of results/nothing"),
+    ],
+)
+def test_what_cannot_be_taken_is_said(project: Project, change: tuple[str, ...], message: str) -> None:
+    few = ("norms=[L2]", "targets=[top2]", "attack.steps=2", "attack.rounds=0", "score.n_images=1")
+    for name in ("one", "other"):
+        project.experiment(name, defense="identity")
+        project.stage("model", f"experiment={name}")
+    for stage in ("score", "attack"):
+        project.stage(stage, "-m", "experiment=one", *few)
+    own = ("-m", "experiment=other", *few, *change)
+    project.stage("score", *[word for word in own if "taken" not in word])
+    shown = project.stage("attack", "attack.taken_from=one", *own, code=2)
+    assert message in shown.stderr

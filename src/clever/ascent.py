@@ -134,9 +134,8 @@ def _largest(site: Site, maxima: BatchMaxima, column: int) -> Points:
 def _climb(order: Order, margin: Margin, norm: Norm, starts: Points) -> tuple[Climb, int]:
     """What is climbed, and how many gradients a step takes."""
     if isinstance(order, SecondOrder):
-        generator = torch.Generator().manual_seed(order.seed)
-        start = torch.randn(starts[0].numel(), generator=generator)
-        return _Curvature(margin, start_vectors(starts, start)), KRYLOV + 2
+        drawn = torch.randn(KRYLOV, starts[0].numel(), generator=torch.Generator().manual_seed(order.seed))
+        return _Curvature(margin, [start_vectors(starts, row) for row in drawn]), KRYLOV + 2
     return partial(_steepness, margin, norm.dual), 2
 
 
@@ -153,11 +152,13 @@ def _steepness(margin: Margin, norm: Norm, points: Points) -> tuple[Tensor, Poin
 class _Curvature:
     """-v'Hv and its gradient, v the unit vector of the Krylov space of the last v for which that is largest.
 
-    Where v is the eigenvector, this is -lambda_min with its gradient; else it is less.
+    Where v is the eigenvector, this is -lambda_min with its gradient; else it is less. ``drawn``: random vectors, the
+    first of which are where it begins; another takes the place of a direction of the Krylov space that is lost in
+    rounding, as where v is an eigenvector already.
     """
 
-    def __init__(self, margin: Margin, vectors: Float[Tensor, "row dim"]) -> None:
-        self.margin, self.vectors = margin, vectors
+    def __init__(self, margin: Margin, drawn: list[Float[Tensor, "row dim"]]) -> None:
+        self.margin, self.vectors, self.drawn = margin, drawn[0], drawn
 
     def __call__(self, points: Points) -> tuple[Tensor, Points]:
         at = points.detach().requires_grad_()
@@ -181,16 +182,25 @@ class _Curvature:
             images.append(product(basis[-1]))
             if len(images) == min(KRYLOV, self.vectors.shape[1]):
                 break
-            rest, known = images[-1], torch.stack(basis, 1)
-            for _ in range(2):  # once more for what rounding left
-                rest = rest - ((known @ rest.unsqueeze(2)).mT @ known).squeeze(1)
-            basis.append(rest / Norm.L2.of(rest).clamp(min=1e-30).unsqueeze(1))
+            known = torch.stack(basis, 1)
+            rest, other = (_orthogonal(vectors, known) for vectors in (images[-1], self.drawn[len(basis)]))
+            lost = Norm.L2.of(rest) <= torch.finfo(rest.dtype).eps ** 0.5 * Norm.L2.of(images[-1])
+            basis.append(_unit(torch.where(lost.unsqueeze(1), other, rest)))
         known, hessian = torch.stack(basis, 1), torch.stack(images, 1)
         small = known @ hessian.mT
         ritz = torch.linalg.eigh((small + small.mT) / 2).eigenvectors[:, :, 0]
-        turned = (ritz.unsqueeze(1) @ known).squeeze(1)
-        unit: Tensor = turned / Norm.L2.of(turned).clamp(min=1e-30).unsqueeze(1)
-        return unit
+        return _unit((ritz.unsqueeze(1) @ known).squeeze(1))
+
+
+def _orthogonal(vectors: Float[Tensor, "row dim"], known: Float[Tensor, "row basis dim"]) -> Float[Tensor, "row dim"]:
+    """What is left of the vectors without their parts along the rows of an orthonormal basis."""
+    for _ in range(2):  # once more for what rounding left
+        vectors = vectors - ((known @ vectors.unsqueeze(2)).mT @ known).squeeze(1)
+    return vectors
+
+
+def _unit(vectors: Float[Tensor, "row dim"]) -> Float[Tensor, "row dim"]:
+    return vectors / Norm.L2.of(vectors).clamp(min=1e-30).unsqueeze(1)
 
 
 def _wide(values: Tensor, like: Points) -> Tensor:

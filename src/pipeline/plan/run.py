@@ -70,7 +70,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
     strength = strength_of(cell)
     defense = defense_of(cell)
     attacked, eight_bits = asked(cell), cell.attack.eight_bits
-    attacks = n_images * _targets(attacked, classes)
+    attacks = n_images * _targets(attacked, classes) if cell.attack.taken_from is None else 0
     of_norms = [Norm.named(str(norm)) for norm in listed(attacked.norms, "attack.norms")]
     return {
         "cell": cell.cell,
