@@ -167,13 +167,15 @@ def test_distances_are_taken_from_an_experiment_that_attacked_the_same_classifie
         project.stage("score", "-m", f"experiment={name}", *few)
     project.stage("attack", "-m", "experiment=one", *few)
     shown = project.stage("attack", "-m", "experiment=other", *few, "attack.taken_from=one")
-    assert "from results/one/attack/quantize" in shown.stdout + shown.stderr
-    for cell in ("identity", "quantize"):
-        folders = [project.folder / "results" / name / "attack" / cell for name in ("one", "other")]
+    assert "from results/one/attack/quantize-first_order" in shown.stdout + shown.stderr
+    for defense in ("identity", "quantize"):
+        cells = {"one": f"{defense}-first_order", "other": f"{defense}-gauge"}
+        folders = [project.folder / "results" / name / "attack" / cell for name, cell in cells.items()]
         source, taken = (pd.read_csv(folder / "distances.csv") for folder in folders)
-        assert taken.equals(source)
+        assert taken.cell.unique().tolist() == [cells["other"]]
+        assert taken.drop(columns="cell").equals(source.drop(columns="cell"))
         told = json.loads((folders[1] / "run.json").read_text())
-        assert told["taken_from"] == f"results/one/attack/{cell}"
+        assert told["taken_from"] == f"results/one/attack/{cells['one']}"
         assert told["strength"]["steps"] == 5
     for stage in ("aggregate", "figures"):
         project.stage(stage, "experiment=other", *few, "attack.taken_from=one")

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from cifar10_sample import needs_cifar10
 from conftest import ROOT, TINY, Project
+from test_data_sources import idx
 
 
 def run(tmp_path: Path, name: str, *options: str) -> pd.DataFrame:
@@ -188,3 +190,49 @@ def test_the_toolbox_does_the_same_job(tmp_path: Path) -> None:
     table = run(tmp_path, "toolbox", "--n-batches", "10", "--n-samples", "4", "--toolbox-samples", "2")
     assert set(table.points) == {"own", "shared"}
     assert (table.ratio > 1).all()
+
+
+def test_on_relu_networks_the_exact_distance_lies_between_bound_and_attack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "art", None)
+    options = ("--seeds", "0", "--images", "2", "--epochs", "3", "--radii", "0.1", "--budgets", "5,16")
+    table = run(tmp_path, "milp", *options).set_index("method")
+    assert not any("clever_t" in method for method in table.index)
+    assert table["value / exact, median"]["interval bound"] < 1
+    assert table["value / exact, median"]["attack"] >= 1 - 1e-4
+    assert table["largest / bound"].dropna().between(0.05, 1).all()
+    assert (table["not solved"] == 0).all()
+
+
+def test_peers_are_compared_by_the_same_distances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "art", None)
+    options = ("--images", "2", "--norms", "L2", "--n-batches", "6", "--n-samples", "4", "--steps", "40")
+    table = run(tmp_path, "peers", *options).set_index("method")
+    assert list(table.index) == [
+        "clever.score, default settings",
+        "clever.score, clever.paper",
+        "clever.score, default settings, as many gradients",
+        "clever.score, clever.paper, as many gradients",
+        "one gradient",
+        "attack of this project",
+        "attack of foolbox",
+    ]
+    assert table.gradients["clever.score, clever.paper"] == 6 * 4
+    assert table.gradients["clever.score, clever.paper, as many gradients"] == 20 * 4
+    assert (table["value / distance, median"][-2:] >= 1).all()
+
+
+def test_scores_stand_beside_exact_distances_of_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "art", None)
+    digits = load_digits()
+    images = np.kron(np.pad(digits.images / 16 * 255, ((0, 0), (3, 3), (3, 3))), np.ones((2, 2))).astype(np.uint8)
+    for part, of in (("train", slice(0, 600)), ("t10k", slice(600, 650))):
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx(images[of]))
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(digits.target[of].astype(np.uint8)))
+    options = ("--images", "3", "--epochs", "8", "--hidden", "8", "--penalties", "0.1", "--n-batches", "5")
+    table = run(tmp_path, "exact_mnist", "--data", str(tmp_path), *options, "--n-samples", "32")
+    assert len(table) == 2 * 8 + 4
+    ratio = table.set_index("method")["value / exact, median"]
+    assert ratio["closed certificate"] <= 1 <= ratio["attack"] + 1e-3
+    assert (table["not exact"] < 3).all()
