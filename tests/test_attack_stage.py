@@ -185,7 +185,10 @@ def test_distances_are_taken_from_an_experiment_that_attacked_the_same_classifie
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("hydra.sweeper.params.defense=jpeg",), "no cell of results/one has attacked small_densenet with these weights behind"),
+        (
+            ("hydra.sweeper.params.defense=jpeg",),
+            "no cell of results/one has attacked small_densenet with these weights behind",
+        ),
         (("score.n_images=2",), "results/one/attack/identity has no distance of"),
         (("attack.taken_from=nothing",), "attack.taken_from=nothing: no cell of results/nothing"),
     ],
