@@ -246,6 +246,14 @@ def test_each_order_is_judged_on_all_its_networks() -> None:
     assert "L2 top-2 8 of 8 [63%, 100%]" in found.evidence[1]
 
 
+def test_the_gauge_is_judged_apart_from_first_order() -> None:
+    plain, orders = rows("jpeg-first_order", 0.2), ("first_order", "gauge")
+    for score, verdict in ((0.3, Verdict.HOLDS), (3.0, Verdict.FAILS)):
+        found = judged(plain, rows("jpeg-gauge", score), bpda=(True, True), order=orders)
+        assert (found["First-order"], found["CLEVER"]) == (Verdict.HOLDS, verdict)
+    assert judged(plain, bpda=(True,))["CLEVER"] is Verdict.UNTESTED
+
+
 def order_of_targets(table: pd.DataFrame) -> tuple[Verdict, str]:
     cells = pd.DataFrame(
         {"cell": ["identity"], "network": "net", "family": "net", "transformation": "Identity", "bpda": True}
