@@ -1,6 +1,10 @@
 """The two real networks of experiment=imagenet_sample on all 100 photographs, as their README preprocesses them."""
 
 import importlib.util
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,7 @@ from hydra.utils import instantiate
 from PIL import Image
 from torch import nn
 
-from conftest import SAMPLE, composed
+from conftest import ROOT, SAMPLE, composed
 from pipeline.prepare.imagenet import entries
 from pipeline.prepare.preprocess import decode, reference_code, standard
 from pipeline.shared.classifier import bare, fill
@@ -54,3 +58,20 @@ def test_accuracy_on_the_photographs(sample: Path, name: str, preprocessing, kno
             predicted = complete(torch.from_numpy(images).float() / 255).argmax(1)
         right += int((predicted == torch.tensor([entry.label for entry in some])).sum())
     assert abs(right - known) <= 1
+
+
+def test_the_tutorial_prints_what_it_says(sample: Path, tmp_path: Path) -> None:
+    """Classes and remarks as they are there, scores to what another processor may change."""
+    text = (ROOT / "docs" / "tutorial.md").read_text()
+    program, shown = re.search(r'title="photographs.py"\n(.*?)^```.*?^```text\n(.*?)^```', text, re.M | re.S).groups()
+    (tmp_path / "photographs.py").write_text(program)
+    for wnid in ("n01580077", "n02422699", "n03457902", "n04486054"):
+        shutil.copytree(sample / "val" / wnid, tmp_path / "photos" / wnid)
+    command = [sys.executable, "photographs.py", "photos", str(sample / "squeezenet1_1-imagenet.pth")]
+    printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert printed.returncode == 0, printed.stderr
+    rows = [[line.split() for line in of.splitlines() if "first order" in line] for of in (printed.stdout, shown)]
+    assert len(rows[0]) == len(rows[1]) == 8
+    for found, said in zip(*rows, strict=True):
+        assert found[:4] == said[:4]
+        assert float(found[7]) == pytest.approx(float(said[7]), rel=0.02)
