@@ -15,6 +15,7 @@ from pipeline.shared import artifacts, extras, printed
 from pipeline.shared.formats import named
 
 FIGURES = {
+    "evidence": "Each kind of score over the nearest distance found, behind each defense: above 1 it is refuted",
     "sandwich": "CLEVER below, the smallest adversarial distance found above, image by image",
     "against": "CLEVER against the smallest adversarial distance found",
     "exact": "Every estimate over the exact L2 distance, one dot an image",
