@@ -323,6 +323,8 @@ def test_it_fits_a_phone_and_a_desk(browser, page: Path, width: int) -> None:
     sizes = "[...document.querySelectorAll('p, li, td')].map(e => parseFloat(getComputedStyle(e).fontSize))"
     small = browser.execute_script(f"return Math.min(...{sizes})")
     assert small >= 12
+    wide = "document.querySelector('.verdicts').getBoundingClientRect().right"
+    assert width < 600 or browser.execute_script(f"return {wide}") <= width
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
