@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,7 @@ from pipeline.attack.derivable import derivable
 from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import found_by
 from pipeline.attack.strength import Strength, check_method
-from pipeline.attack.taken import take
+from pipeline.attack.taken import taken
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
 from pipeline.shared.fingerprint import code, identity_of, versions
@@ -83,12 +84,12 @@ def run(config: DictConfig) -> None:
     """Writes distances.csv (a row an image, target and norm), examples.npz (of the first image) and run.json.
 
     With ``attack.exact`` also exact.csv: the exact L2 distances, checked against attacks and certificates. With
-    ``attack.taken_from`` the first and the last are those of another experiment (`taken.take`).
+    ``attack.taken_from`` the first and the last are those of another experiment (`taken.taken`).
     """
     started = time.perf_counter()
     artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
     if config.attack.taken_from is not None:
-        take(config)
+        _take(config)
         return
     job = Job.of(config)
     with frozen(job.network), job.progress() as progress:
@@ -118,6 +119,16 @@ def run(config: DictConfig) -> None:
         share = np.isfinite(table.distance).mean()
         where = artifacts.results_dir(config)
         progress.say(f"{config.cell}: adversarial images for {share:.0%} of {len(table)} rows; {where}/distances.csv")
+
+
+def _take(config: DictConfig) -> None:
+    other = Path(config.experiment_dir).with_name(str(config.attack.taken_from))
+    asked = ([str(one) for one in listed(config.attack[name], f"attack.{name}")] for name in ("targets", "norms"))
+    table, told = taken(other, artifacts.scores_of(config, config.cell), config.cell, *asked)
+    folder = artifacts.results_dir(config)
+    artifacts.write_text(folder / "distances.csv", table.to_csv(index=False))
+    artifacts.write_json(folder / "run.json", told)
+    print(f"{config.cell}: {len(table)} distances from {told['taken_from']}; {folder}/distances.csv")
 
 
 @dataclass
