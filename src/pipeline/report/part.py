@@ -181,7 +181,7 @@ def _machine(run: dict[str, Any]) -> str:
 def _embedded(path: Path) -> str:
     """As a data URL, of 256 colours: a third of the bytes, and all that curves and grey pictures need."""
     with Image.open(path) as file:
-        few = file.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        few = file.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     content = io.BytesIO()
     few.save(content, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
