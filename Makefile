@@ -129,9 +129,11 @@ imagenet-sample: $(BIN)/ready
 	$(MAKE) experiment EXPERIMENT=imagenet_sample OVERRIDES='data.root=$(abspath $(DATA)) $(OVERRIDES)'
 
 # The set by torchvision, or its files from DATA. Training and scores take hours, and go on where they were.
+MNIST = $(if $(DATA),data.root=$(abspath $(DATA)))
+
 mnist: $(BIN)/ready
-	$(MAKE) experiment EXPERIMENT=mnist_published OVERRIDES="$(if $(DATA),data.root=$(abspath $(DATA))) $(OVERRIDES)"
-	$(MAKE) experiment EXPERIMENT=mnist_published_cnn OVERRIDES="$(if $(DATA),data.root=$(abspath $(DATA))) $(OVERRIDES)"
+	$(MAKE) experiment EXPERIMENT=mnist_published OVERRIDES="$(MNIST) $(OVERRIDES)"
+	$(MAKE) experiment EXPERIMENT=mnist_published_cnn OVERRIDES="$(MNIST) $(OVERRIDES)"
 
 weights: $(BIN)/ready
 	python -m pipeline.prepare data=digits

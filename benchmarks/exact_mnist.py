@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 from beside import Values, library, one_gradient
+from networks import second_classes
 from peer import installed, toolbox
 from report import parser, report
 from torch import Tensor, nn
@@ -29,7 +30,6 @@ from torchvision.datasets import MNIST
 from tqdm import tqdm
 
 import clever
-from clever.models import frozen
 from pipeline.attack.attacks import smallest_distances
 from pipeline.attack.exact import Exact, check_order, exact_distances
 from pipeline.attack.strength import Strength
@@ -102,10 +102,7 @@ class Known:
 
 def _known(network: nn.Sequential, images: Tensor, labels: Tensor, count: int) -> tuple[Tensor, Known]:
     """Of the first ``count`` images that the network is right on, those with an exact distance."""
-    with frozen(network):
-        order = network(images[: 2 * count]).argsort(1, descending=True)
-    chosen = (order[:, 0] == labels[: 2 * count]).nonzero().flatten()[:count]
-    images, predicted, targets = images[chosen], order[chosen, 0].tolist(), order[chosen, 1].tolist()
+    images, predicted, targets = second_classes(network, images[: 2 * count], labels[: 2 * count], count)
     attack = smallest_distances(network, images, predicted, targets, L2, Strength(100), seed=0).distance
     started = time.process_time()
     found = exact_distances(TwoLayer.of(network), images.flatten(1), predicted, targets)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from networks import published
+from networks import held_out, published
 from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
@@ -22,7 +22,6 @@ import clever
 from clever.maxima import Site
 from clever.models import frozen
 from clever.subjects import subject_of
-from pipeline.prepare.digits import Digits
 
 AT_ONCE = {"small_densenet": 256, "densenet_bc": 16}
 """Points of a forward pass: what is fast on one core."""
@@ -69,17 +68,11 @@ def gradient_norms(
 def subject(network: str, index: int) -> tuple[nn.Module, torch.Tensor]:
     """The network and its image, (3, 32, 32)."""
     if network == "small_densenet":
-        return published(network), held_out(index)
+        return published(network), held_out(index + 1)[0][index]
     from cifar10 import sample  # here, since few have its files
 
     net, images, _ = sample(index + 1)
     return net, images[index]
-
-
-def held_out(digit: int) -> torch.Tensor:
-    """One of the digits that training does not see, (3, 32, 32)."""
-    candidates = list(Digits(n_images=360, size=32).candidates(1215))  # as conf/data/digits.yaml has it
-    return torch.from_numpy(np.ascontiguousarray(candidates[digit].load())).float() / 255
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from beside import Values, library, one_gradient
+from networks import second_classes
 from numpy.typing import NDArray
 from peer import installed, toolbox
 from relu_distance import nearest
@@ -34,7 +35,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import clever
-from clever.models import frozen
 from pipeline.attack.attacks import smallest_distances
 from pipeline.attack.strength import Strength
 
@@ -58,10 +58,7 @@ class Case:
         """The first ``count`` held-out images that the network of that seed is right on, without those not solved."""
         network = trained(seed, epochs=epochs)
         images, labels = (part[-HELD_OUT:] for part in digits())
-        with frozen(network):
-            order = network(images).argsort(1, descending=True)
-        right = (order[:, 0] == labels).nonzero().flatten()[:count]
-        images, predicted, targets = images[right], order[right, 0].tolist(), order[right, 1].tolist()
+        images, predicted, targets = second_classes(network, images, labels, count)
         attack = smallest_distances(network, images, predicted, targets, LINF, Strength(100), seed=0).distance.numpy()
         margins = [Margin.of(network, own, other) for own, other in zip(predicted, targets, strict=True)]
         flat, started = images.flatten(1).numpy(), time.process_time()

@@ -1,16 +1,20 @@
-"""The networks of the benchmarks: two with random weights, since speed does not depend on them, and published ones."""
+"""The networks of the benchmarks, two with random weights, since speed does not depend on them, and published ones; and
+images that these are asked about."""
 
 import json
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
 import torchvision
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from clever import Normalize, paper
-from clever.models import logits_of
+from clever.models import frozen, logits_of
 from clever.subjects import Subject, subject_of
+from pipeline.prepare.digits import Digits
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights"
 SIZES = {"densenet121": 224, "small": 32}
@@ -33,6 +37,21 @@ def published(name: str) -> nn.Module:
     made = instantiate(about["network"])
     made.load_state_dict(torch.load(WEIGHTS / f"{name}.pt", weights_only=True))
     return nn.Sequential(Normalize(**about["normalize"]), made).eval()
+
+
+def held_out(count: int) -> tuple[Tensor, Tensor]:
+    """The first of the digits that training does not see, (count, 3, 32, 32) in [0,1], and their classes."""
+    first = list(islice(Digits(n_images=360, size=32).candidates(1215), count))  # as conf/data/digits.yaml has it
+    images = np.stack([candidate.load() for candidate in first])
+    return torch.from_numpy(images).float() / 255, torch.tensor([candidate.label for candidate in first])
+
+
+def second_classes(net: nn.Module, images: Tensor, labels: Tensor, count: int) -> tuple[Tensor, list[int], list[int]]:
+    """The first ``count`` images that the network is right on, their classes, and the second most likely ones."""
+    with frozen(net), torch.no_grad():
+        order = net(images).argsort(1, descending=True)
+    right = (order[:, 0] == labels).nonzero().flatten()[:count]
+    return images[right], order[right, 0].tolist(), order[right, 1].tolist()
 
 
 def subject_with_targets(net: nn.Module, image: Tensor, count: int) -> tuple[Subject, list[int]]:

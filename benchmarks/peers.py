@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from beside import Values, library, one_gradient
-from networks import published
+from networks import held_out, published, second_classes
 from peer import POOL, installed, toolbox
 from report import parser, report
 from torch import Tensor, nn
@@ -31,7 +31,6 @@ import clever
 from clever.models import frozen
 from pipeline.attack.attacks import smallest_distances
 from pipeline.attack.strength import Strength
-from pipeline.prepare.digits import Digits
 
 RADIUS = {"L1": 30.0, "L2": 3.0, "Linf": 0.1}
 """Those of the authors' code."""
@@ -49,17 +48,8 @@ class Images:
     @classmethod
     def of(cls, count: int) -> "Images":
         """So many of them, the first ones."""
-        network, right = published("small_densenet"), []
-        with frozen(network):
-            for candidate in Digits(n_images=360, size=32).candidates(1215):  # as conf/data/digits.yaml has it
-                image = torch.from_numpy(np.ascontiguousarray(candidate.load())).float() / 255
-                order = network(image.unsqueeze(0))[0].argsort(descending=True).tolist()
-                if order[0] == candidate.label:
-                    right.append((image, *order[:2]))
-                if len(right) == count:
-                    break
-        images, predicted, targets = zip(*right, strict=True)
-        return cls(network, torch.stack(images), list(predicted), list(targets))
+        network = published("small_densenet")
+        return cls(network, *second_classes(network, *held_out(2 * count), count))
 
     def ours(self, norm: clever.Norm, steps: int) -> Values:
         """The distances that this project's attack finds."""

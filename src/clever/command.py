@@ -122,7 +122,7 @@ def _radius(words: str) -> dict[str, float]:
         if "=" not in words:
             return dict.fromkeys(map(str, Norm), float(words))
         pairs = [word.partition("=") for word in words.split(",")]
-        return {str(Norm.named(norm)): float(number) for norm, _, number in pairs}
+        return {norm: float(number) for norm, _, number in pairs}
     except ValueError as error:
         raise InputError(
             f"--radius is {words!r}: it must be a number, or one for each norm, such as {RADIUS}"

@@ -62,13 +62,13 @@ def score(
         labels=batch.labels,
         progress=progress,
     )
-    scored = {one.image_index for one in found}
-    left_out = () if batch.labels is None else tuple(i for i in range(len(batch.images)) if i not in scored)
+    labels, scored = batch.labels or [], {one.image_index for one in found}
+    left_out = tuple(index for index in range(len(labels)) if index not in scored)
     if left_out and not scored:
         warnings.warn(
-            f"all {len(left_out)} images are left out: the network takes none for its label "
-            f"({batch.labels[0] if batch.labels else ''} for the first). Labels must be the numbers of the network's "
-            "classes; those of torchvision's ImageFolder count its folders from 0",
+            f"all {len(left_out)} images are left out: the network takes none for its label ({labels[0]} for the "
+            "first). Labels must be the numbers of the network's classes; those of torchvision's ImageFolder count its "
+            "folders from 0",
             stacklevel=2,
         )
     return Scores(tuple(found), run_of(network, batch.images, settings, targets, norms, order), called, left_out)

@@ -132,9 +132,7 @@ def _metrics(about: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Any]:
 
 
 def _run(config: DictConfig, name: str) -> dict[str, Any]:
-    path = artifacts.needed(artifacts.scores_of(config, name) / "run.json", "score", _how())
-    told: dict[str, Any] = json.loads(path.read_text())
-    return told
+    return artifacts.told(artifacts.scores_of(config, name), "score", _how())
 
 
 def _finite(column: "pd.Series[float]") -> dict[str, float]:

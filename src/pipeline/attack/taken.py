@@ -1,6 +1,5 @@
 """Distances taken over from another experiment that attacked the same network behind the same defense."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ def taken(
     rows = distances[asked & distances.id.isin(ids)].assign(cell=cell)
     if lacking := sorted(set(ids) - set(rows.id)):
         raise InputError(f"attack.taken_from={other.name}: {source} has no distance of {', '.join(lacking[:5])}")
-    told = json.loads((source / "run.json").read_text()) | {"cell": cell, "taken_from": str(source)}
+    told = artifacts.told(source, "attack") | {"cell": cell, "taken_from": str(source)}
     told["strength"] |= {"targets": list(targets), "norms": list(norms)}
     return rows, told
 
@@ -50,6 +49,4 @@ def _source(other: Path, own: dict[str, Any]) -> Path:
 
 
 def _told(scores: Path) -> dict[str, Any]:
-    path = artifacts.needed(scores / "run.json", "score", f" -m experiment={scores.parents[1].name}")
-    told: dict[str, Any] = json.loads(path.read_text())
-    return told
+    return artifacts.told(scores, "score", f" -m experiment={scores.parents[1].name}")

@@ -58,7 +58,8 @@ def run(config: DictConfig) -> None:
         draws.draw(folder, pd.read_csv(tables / "draws.csv", dtype=text))
     about = told_apart(about[about.network == about.network[0]])
     curves.draw(folder, every[every.distance.notna()], about[about.bpda])
-    evidence.draw(folder, by_the_nearest(every, about[about.bpda]))
+    worth = pd.read_csv(tables / "evidence.csv")
+    evidence.draw(folder, by_the_nearest(every, about[about.bpda]), worth)
     if (tables / "radius.csv").is_file():
         over = pd.read_csv(tables / "radius.csv", dtype=text)
         radius.draw(

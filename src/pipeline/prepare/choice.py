@@ -22,6 +22,14 @@ class Named(Protocol):
 AnyNamed = TypeVar("AnyNamed", bound=Named)
 
 
+def require(count: int, found: Sequence[object], where: str) -> None:
+    """`InputError` where fewer images are found than ``data.n_images`` asks for."""
+    if len(found) < count:
+        raise InputError(
+            f"data.n_images is {count}, but {where} {len(found)} images: data.n_images={len(found)} takes all"
+        )
+
+
 def choose(found: Sequence[AnyNamed], ids: Sequence[str] | None, seed: int) -> list[AnyNamed]:
     """The entries in the order in which to use them: as the ids say, or without ids all of them, shuffled by the seed.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clever.checks import flag
 from clever.errors import InputError
-from pipeline.prepare.choice import choose
+from pipeline.prepare.choice import choose, require
 from pipeline.prepare.labelled import Labelled, by_folders, by_table, class_names
 from pipeline.prepare.preprocess import decode
 from pipeline.prepare.source import Candidate, Pixels
@@ -52,11 +52,7 @@ class Folder:
         """Every image of the folder in an order chosen by seed, or those of the list of ids."""
         found = self._entries()
         chosen = self._chosen(found, seed)
-        if len(chosen) < self.n_images:
-            raise InputError(
-                f"data.n_images is {self.n_images}, but {self.root} holds {len(found)} images: "
-                f"data.n_images={len(found)} takes all"
-            )
+        require(self.n_images, chosen, f"{self.root} holds")
         for entry in chosen:
             yield Candidate(entry.id, entry.label, entry.class_name, entry.source, partial(self._load, entry))
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from clever.errors import InputError
-from pipeline.prepare.imagenet import Entry, choose, entries
+from pipeline.prepare.choice import choose, require
+from pipeline.prepare.imagenet import Entry, entries
 from pipeline.prepare.preprocess import decode
 from pipeline.prepare.preprocess import preprocessing as to_square
 from pipeline.prepare.source import Candidate, Pixels
@@ -26,11 +26,7 @@ class ImageNet:
     def candidates(self, seed: int) -> Iterator[Candidate]:
         """Every image of the folder in an order chosen by seed, or those of the list of ids."""
         found = choose(entries(self.root), self.ids, seed)
-        if len(found) < self.n_images:
-            raise InputError(
-                f"data.n_images is {self.n_images}, but {self.root} holds {len(found)} images: "
-                f"data.n_images={len(found)} takes all"
-            )
+        require(self.n_images, found, f"{self.root} holds")
         for entry in found:
             yield Candidate(entry.id, entry.label, entry.class_name, entry.source, partial(self._load, entry))
 

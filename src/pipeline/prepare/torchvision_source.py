@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from clever.errors import InputError
-from pipeline.prepare.choice import choose
+from pipeline.prepare.choice import choose, require
 from pipeline.prepare.source import Candidate
 from pipeline.prepare.square import Square
 from pipeline.prepare.torchvision_sets import SPLITS, check_split, opened
@@ -77,10 +77,7 @@ class Torchvision:
         """Every image of the split in an order chosen by seed, or those of the list of ids."""
         images = self._open(self.split)
         chosen = choose([Numbered(index) for index in range(len(images))], self.ids, seed)
-        if len(chosen) < self.n_images:
-            raise InputError(
-                f"data.n_images is {self.n_images}, but {self.name} ({self.split}) has {len(images)} images"
-            )
+        require(self.n_images, chosen, f"{self.name} ({self.split}) has")
         for one in chosen:
             source = f"torchvision.datasets.{self.name} {self.split}[{one.index}]"
             image, label = _labelled(images, one.index, source)

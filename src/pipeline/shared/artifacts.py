@@ -107,6 +107,12 @@ def needed(path: Path, stage: str, options: str = "", how: str = "") -> Path:
     return path
 
 
+def told(folder: Path, stage: str, options: str = "") -> dict[str, Any]:
+    """What a cell's run of the stage left in run.json; `InputError` as `needed` has it."""
+    content: dict[str, Any] = json.loads(needed(folder / "run.json", stage, options).read_text())
+    return content
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """The file appears at once and whole, or not at all: written beside its place, flushed to disk, renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
