@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ SMALL = ["--n-batches", "5", "--n-samples", "8", "--size", "8", "--quiet"]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch) -> Path:
+def folder(tmp_path: Path, monkeypatch) -> Iterator[Path]:
     (tmp_path / "networks.py").write_text(NETWORKS)
     (tmp_path / "pictures" / "more").mkdir(parents=True)
     draw = np.random.default_rng(0)
@@ -42,7 +43,8 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
         Image.fromarray(draw.integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / "pictures" / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "networks", raising=False)
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("networks", None)  # the benchmarks have a module of that name, too
 
 
 def run(capsys, *words: str, model: str = "networks:load", images: str = "pictures") -> tuple[int, str, str]:
