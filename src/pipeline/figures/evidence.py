@@ -13,14 +13,14 @@ WIDTH = 0.42
 
 
 def draw(folder: Path, rows: pd.DataFrame, evidence: pd.DataFrame) -> None:
-    """A panel a norm. Drawn where there are several kinds of scores.
+    """A panel a norm, the first cell of each kind and defense. Drawn where there are several kinds of scores.
 
     ``rows``: as `by_the_nearest` has them; ``evidence``: the table of that name, whose counts and medians are shown.
     """
     if rows.kind.nunique() < 2:
         return
     norms, defenses, kinds = (list(rows[name].unique()) for name in ("norm", "defense", "kind"))
-    cells = rows.drop_duplicates("cell")
+    cells = rows.drop_duplicates(["defense", "kind"])
     stand = len(kinds) + 1  # the places of a defense, and one between
     width = max(WIDTH * stand * len(defenses) + 0.8, 5.4)
     with figure(folder, "evidence", width=width, height=2.5 * len(norms) + 1.1) as drawn:
