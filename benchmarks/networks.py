@@ -2,6 +2,7 @@
 images that these are asked about."""
 
 import json
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from clever import Normalize, paper
 from clever.models import frozen, logits_of
 from clever.subjects import Subject, subject_of
 from pipeline.prepare.digits import Digits
+from pipeline.prepare.source import Candidate
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights"
 SIZES = {"densenet121": 224, "small": 32}
@@ -41,9 +43,22 @@ def published(name: str) -> nn.Module:
 
 def held_out(count: int) -> tuple[Tensor, Tensor]:
     """The first of the digits that training does not see, (count, 3, 32, 32) in [0,1], and their classes."""
-    first = list(islice(Digits(n_images=360, size=32).candidates(1215), count))  # as conf/data/digits.yaml has it
-    images = np.stack([candidate.load() for candidate in first])
-    return torch.from_numpy(images).float() / 255, torch.tensor([candidate.label for candidate in first])
+    first = list(islice(_candidates(), count))
+    return _pixels(first), torch.tensor([candidate.label for candidate in first])
+
+
+def held_out_by_id(ids: Iterable[str]) -> Tensor:
+    """Those of these ids, (image, 3, 32, 32) in [0,1]."""
+    known = {candidate.id: candidate for candidate in _candidates()}
+    return _pixels([known[of] for of in ids])
+
+
+def _candidates() -> Iterator[Candidate]:
+    return Digits(n_images=360, size=32).candidates(1215)  # as conf/data/digits.yaml has it
+
+
+def _pixels(candidates: list[Candidate]) -> Tensor:
+    return torch.from_numpy(np.stack([candidate.load() for candidate in candidates])).float() / 255
 
 
 def second_classes(net: nn.Module, images: Tensor, labels: Tensor, count: int) -> tuple[Tensor, list[int], list[int]]:

@@ -1,14 +1,11 @@
 """A published table beside ours, where several trainings of a network that differ in their seed are the yardstick."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from clever.errors import InputError
+from pipeline.aggregate.given_table import given_table
 from pipeline.shared.pairing import stem
 
-COLUMNS = ["network", "norm", "target", "clever", "cw"]
 QUANTITIES = {"clever": "score", "cw": "distance"}
 """What is published, and our column of it: CLEVER, and the distance of an attack."""
 
@@ -19,18 +16,7 @@ def read(path: str) -> pd.DataFrame:
     ``network`` is that of ours without the number of its seed: mnist_mlp for mnist_mlp_0 and mnist_mlp_1. `InputError`
     for a file that is missing or is no such table.
     """
-    if not Path(path).is_file():
-        raise InputError(f"published={path}: there is no such file")
-    try:
-        table = pd.read_csv(path, comment="#", dtype={"network": str, "norm": str, "target": str})
-        missing = [name for name in COLUMNS if name not in table]
-        if not missing:
-            table[list(QUANTITIES)] = table[list(QUANTITIES)].astype(float)
-    except ValueError as error:
-        raise InputError(f"published={path} is no table: {error}") from error
-    if missing:
-        raise InputError(f"published={path} lacks {', '.join(missing)}: its columns must be {', '.join(COLUMNS)}")
-    return table[COLUMNS]
+    return given_table("published", path, ["network", "norm", "target"], list(QUANTITIES))
 
 
 def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
-from pipeline.aggregate import published
+from pipeline.aggregate import peers, published
 from pipeline.aggregate.calibration import calibrate, values
 from pipeline.aggregate.comparison import compare, pairs
 from pipeline.aggregate.defenses import gains_and_costs
@@ -57,6 +57,10 @@ def run(config: DictConfig) -> None:
     if config.attack.exact:
         exact = pd.concat([_read(artifacts.attacks_of(config, name) / "exact.csv", "attack") for name in names])
         truth = beside_truth(scores, exact, about)
+        if config.peers is not None:
+            weights = {run["network"]: run["weights"]["sha256"] for run in runs.values()}
+            theirs = peers.beside_ours(peers.read(str(config.peers)), truth, weights)
+            truth = pd.concat([truth, theirs], ignore_index=True)
         tables |= {"exact_answers": answered(exact, about), "exact_summary": calibrate(truth, config.seed)}
     calibration = calibrate(values(rows, about), config.seed)
     sections = printed.sections(summary, comparison, bounds, worth, calibration) | extras.sections(tables)

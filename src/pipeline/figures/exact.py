@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 
 from pipeline.figures.style import colour, figure, marker, note_below, plain_numbers
 from pipeline.shared.formats import named
-from pipeline.shared.methods import ATTACK, CERTIFICATE, CLEVER, ONE_GRADIENT
+from pipeline.shared.methods import ATTACK, CERTIFICATE, CLEVER, ONE_GRADIENT, TOOLBOX
 from pipeline.shared.pairing import without
 
-METHODS = (ATTACK, CERTIFICATE, ONE_GRADIENT)
-"""In every panel, from the top down; then the scores."""
+METHODS = (ATTACK, CERTIFICATE, ONE_GRADIENT, TOOLBOX)
+"""In every panel, from the top down, those that are there; then the scores."""
 
 
 def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
@@ -21,11 +21,14 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
     ``rows``: `pipeline.aggregate.truth.beside_truth`, with ``value`` and the exact ``distance``; ``cells``: with the
     ``order`` of each.
     """
-    rows = rows[rows.distance.notna() & (rows.value > 0)]
+    rows = rows[rows.distance.notna()]
+    hidden = int((~(rows.value > 0)).sum())
+    rows = rows[rows.value > 0]
     orders = list(cells.order.unique())
     order = rows.cell.map(cells.set_index("cell").order)
     rows = rows.assign(order=order, line=rows.method.where(rows.method != CLEVER, _settings(rows.cell, order)))
-    lines = [*METHODS, *rows[rows.method == CLEVER].line.unique()]
+    others = [method for method in METHODS if (rows.method == method).any()]
+    lines = [*others, *rows[rows.method == CLEVER].line.unique()]
     with figure(folder, "exact", width=3.1 * len(orders) + 2.2, height=1.3 + 0.21 * len(lines)) as drawn:
         panels = np.ravel(drawn.subplots(1, len(orders), sharex=True, sharey=True))
         for axes, of_order in zip(panels, orders, strict=True):
@@ -33,16 +36,18 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
             for line, group in shown.groupby("line", sort=False):
                 _line(axes, lines.index(str(line)), group)
             axes.axvline(1, color="black", lw=0.7)
-            axes.axhline(len(METHODS) - 0.5, color="#B0B0B0", lw=0.7)
+            axes.axhline(len(others) - 0.5, color="#B0B0B0", lw=0.7)
             axes.set_title(f"scores of {named(of_order)}", fontsize=9)
-        panels[0].set_yticks(range(len(lines)), [named(line) for line in lines], fontsize=8)
+        panels[0].set_yticks(range(len(lines)), [line if line in others else named(line) for line in lines], fontsize=8)
         panels[0].set(xscale="log", ylim=(len(lines) - 0.4, -0.6))
         plain_numbers(panels[0].xaxis)
         images = rows.groupby("target").id.nunique().sum()
         note_below(
             drawn,
             f"value over the exact L2 distance of {images} images; bar: median; hollow: capped at the radius R; "
-            "at the right: how many are above the exact distance",
+            "at the right: how many are above the exact distance"
+            + f"; not shown: {hidden} values that are not positive"
+            * bool(hidden),
         )
 
 
