@@ -35,7 +35,7 @@ def bicubic(image: Image.Image, size: int) -> np.ndarray:
 
 
 def squeezed(image: Image.Image, size: int) -> np.ndarray:
-    """Without regard to its sides' ratio: 61 or 62 right, which is what is known of these weights; 10 more than cropped."""
+    """Without regard to the ratio of its sides: so these weights are right on what is known of them, 61."""
     square = image.resize((size + 32, size + 32), Image.Resampling.BICUBIC).crop((16, 16, size + 16, size + 16))
     return np.asarray(square).transpose(2, 0, 1)
 

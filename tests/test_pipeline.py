@@ -342,6 +342,22 @@ def test_unbounded_scores_stand_in_table_and_figures(project: Project) -> None:
     project.stage("figures", "experiment=two")
 
 
+def test_figures_show_the_images_that_are_there(project: Project) -> None:
+    """Stages may have run on different machines, and examples are seldom copied."""
+    project.experiment("two", settings="norms: [L2]\ntargets: [top2]", defense="identity,quantize")
+    project.stage("model", "experiment=two")
+    for stage in ("score", "attack"):
+        project.stage(stage, "-m", "experiment=two")
+    project.stage("aggregate", "experiment=two")
+    project.stage("figures", "experiment=two")
+    folder = project.folder / "results" / "two"
+    sheets = [folder / "figures" / f"{name}.png" for name in ("images", "adversaries")]
+    both = [sheet.read_bytes() for sheet in sheets]
+    (folder / "score" / "quantize" / "examples.npz").unlink()
+    project.stage("figures", "experiment=two")
+    assert all(sheet.read_bytes() != before for sheet, before in zip(sheets, both, strict=True))
+
+
 def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
     empty = Project.copy(tmp_path)
     cell = ("experiment=defenses", "bpda=true", "defense=jpeg")

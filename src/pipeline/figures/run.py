@@ -87,8 +87,8 @@ def run(config: DictConfig) -> None:
     if defended:
         different = about[about.cell.isin(defended)].drop_duplicates("defense").cell
         images.draw(sheets, {cell: defended[cell] for cell in different})
-    attacked = dict(_examples(artifacts.attacks_of(config, cell) for cell in straight))
-    if defended and attacked:
+    attacked = dict(_examples(artifacts.attacks_of(config, cell) for cell in straight if cell in defended))
+    if attacked:
         first = {cell: every[every.cell == cell].iloc[0] for cell in attacked}
         for cell, row in first.items():
             attacked[cell]["defended"] = defended[cell]["defended"][list(defended[cell]["id"]).index(row.id)]
