@@ -115,15 +115,21 @@ def test_the_smallest_of_many_scores_is_biased_and_corrected(tmp_path: Path) -> 
     assert equal["plain, over the truth"] < equal["corrected, over the truth"]
 
 
-def test_a_pool_of_gradient_norms_is_made(tmp_path: Path) -> None:
-    script = ROOT / "benchmarks" / "gradient_pool.py"
-    subprocess.run(
-        [sys.executable, str(script), "--points", "300", "--out", str(tmp_path / "pool.npy")], check=True, timeout=120
-    )
-    norms = np.load(tmp_path / "pool.npy")
-    assert norms.shape == (300,)
+def test_a_pool_of_gradient_norms_is_made_and_goes_on_from_what_is_there(tmp_path: Path) -> None:
+    def pool(name: str, points: int) -> np.ndarray:
+        command = [sys.executable, str(ROOT / "benchmarks" / "gradient_pool.py"), "--points", str(points)]
+        subprocess.run([*command, "--out", str(tmp_path / name)], check=True, timeout=120)
+        return np.load(tmp_path / name)
+
+    norms = pool("pool.npy", 600)
+    assert norms.shape == (600,)
     assert norms.dtype == np.float32
     assert (norms > 0).all()
+    first = pool("parts.npy", 300)
+    assert np.array_equal(first, norms[:300])
+    marked = -np.arange(256, dtype=np.float32)  # a whole pass, which is kept, and 44 points of the next, which are not
+    np.save(tmp_path / "parts.npy", np.concatenate([marked, first[256:]]))
+    assert np.array_equal(pool("parts.npy", 600), np.concatenate([marked, norms[256:]]))
 
 
 def test_a_tolerance_saves_batches(tmp_path: Path) -> None:
