@@ -253,6 +253,12 @@ def test_bad_input_is_refused_before_any_sampling(project: Project, overrides: s
     assert not npz(project)
 
 
+@pytest.mark.parametrize("stage", ["model", "plan", "aggregate"])
+def test_what_the_sweep_varies_is_not_set_beside_it_in_silence(project: Project, stage: str) -> None:
+    shown = project.stage(stage, "experiment=orders", "model=mlp_tanh", code=2)
+    assert "model is swept by the experiment itself: hydra.sweeper.params.model=" in shown.stderr
+
+
 def test_a_target_equal_to_the_predicted_class_is_refused(project: Project) -> None:
     label = pd.read_csv(project.folder / "data" / "prepared" / "digits" / "manifest.csv").label[0]
     shown = project.stage("score", f"targets=[{label}]", code=2)

@@ -1,7 +1,7 @@
 """An experiment: one file of conf/experiment, whose sweep (``hydra.sweeper.params``) says which cells it has."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -50,10 +50,13 @@ def output_dir() -> str:
 def cells() -> list[Cell]:
     """The cells of the experiment, in the order of its sweep; `InputError` without experiment or for two of one name.
 
-    The sweep is read as Hydra's own sweeper reads it: every parameter's values, multiplied out, the last one fastest.
+    Likewise for a setting of this run that the sweep varies, since each cell has its own. The sweep is read as Hydra's own
+    sweeper reads it: every parameter's values, multiplied out, the last one fastest.
     """
-    name = chosen()
-    combinations = list(product(*([f"{key}={value}" for value in values] for key, values in _swept().items())))
+    name, swept = chosen(), _swept()
+    for given in HydraConfig.get().overrides.task:
+        _check_free(given.partition("=")[0], swept)
+    combinations = list(product(*([f"{key}={value}" for value in values] for key, values in swept.items())))
     if combinations == [()]:
         return [Cell("all", ())]
     found = [Cell(name_of(overrides), overrides) for overrides in combinations]
@@ -115,17 +118,19 @@ def jobs(config: DictConfig) -> int:
         if override.is_sweep_override()
     }
     if config.hydra.runtime.choices.get("experiment") is not None:
-        for key in (str(override.key_or_group) for override in overrides):
-            if key in swept:
-                raise InputError(
-                    f"{key} is swept by the experiment itself: hydra.sweeper.params.{key}=... changes its values"
-                )
+        for override in overrides:
+            _check_free(str(override.key_or_group), swept)
         if others := counts.keys() - set(SHARDS):
             raise InputError(
                 f"a sweep over {', '.join(sorted(others))} beside the experiment's own: put it into the experiment's "
                 "file, or sweep without an experiment"
             )
     return prod([*map(len, swept.values()), *counts.values()])
+
+
+def _check_free(key: str, swept: Mapping[str, object]) -> None:
+    if key in swept:
+        raise InputError(f"{key} is swept by the experiment itself: hydra.sweeper.params.{key}=... changes its values")
 
 
 def _swept() -> dict[str, list[str]]:
