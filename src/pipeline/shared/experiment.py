@@ -50,8 +50,8 @@ def output_dir() -> str:
 def cells() -> list[Cell]:
     """The cells of the experiment, in the order of its sweep; `InputError` without experiment or for two of one name.
 
-    Likewise for a setting of this run that the sweep varies, since each cell has its own. The sweep is read as Hydra's own
-    sweeper reads it: every parameter's values, multiplied out, the last one fastest.
+    Likewise for a setting of this run that the sweep varies, since each cell has its own. The sweep is read as Hydra's
+    own sweeper reads it: every parameter's values, multiplied out, the last one fastest.
     """
     name, swept = chosen(), _swept()
     for given in HydraConfig.get().overrides.task:
