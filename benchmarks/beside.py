@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 import clever
-from pipeline.aggregate.calibration import PRODUCT
+from pipeline.aggregate.cost import PRODUCT
 
 ROUNDING = 1e-4
 """Relative: a value is above a distance when it is so by more."""

@@ -128,14 +128,15 @@ def test_scores_beside_distances_by_hand() -> None:
     rows = beside(*scores((1.0, 2.0), (2.0, 8.0), (3.0, 2.0), (4.0, np.inf)))
     assert list(rows.exceeds) == [False, False, True, False]
     (row,) = summarise_bounds(rows, 0).itertuples()
-    assert (row.images, row.found, row.exceeding, row.share_exceeding) == (4, 0.75, 1, 0.25)
+    assert (row.images, row.found, row.judged, row.exceeding) == (4, 0.75, 3, 1)
+    assert row.share_exceeding == pytest.approx(1 / 3)
     assert (row.score, row.distance) == (2.0, 4.0)  # over those with a distance
     assert row.ratio == pytest.approx((0.5 * 0.25 * 1.5) ** (1 / 3))
     assert row.rank_correlation == pytest.approx(0.0)
-    # Clopper and Pearson's interval of 1 in 4
+    # Clopper and Pearson's interval of 1 in 3
     assert (row.share_exceeding_low, row.share_exceeding_high) == (
-        pytest.approx(0.0063, abs=1e-4),
-        pytest.approx(0.8059, abs=1e-4),
+        pytest.approx(0.0084, abs=1e-4),
+        pytest.approx(0.9057, abs=1e-4),
     )
     (found,) = findings(rows).itertuples()
     assert (found.id, found.excess) == ("i2", pytest.approx(0.5))

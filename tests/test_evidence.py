@@ -62,6 +62,23 @@ def test_what_was_not_attacked_is_not_judged_and_old_tables_cost_their_samples()
     assert (only.kind, only.gradients, only.exceeding) == ("first_order", 20, 1)
 
 
+def test_where_no_attack_found_anything_nothing_is_judged() -> None:
+    table = rows()
+    table["distance"] = table.distance.where(table.id != "i1", float("inf"))
+    plain = evidence(table, CELLS).set_index("kind").loc["first_order"]
+    assert (plain.images, plain.exceeding) == (2, 2)
+    none = evidence(rows(distance=float("inf")), CELLS)
+    assert set(none.images) == {0}
+    assert list(printed.judged(none)["images above"]) == ["0 of 0"] * 2
+    assert (none.share_exceeding_low[0], none.share_exceeding_high[0]) == (0, 1)
+
+
+def test_a_product_costs_two_gradients_and_those_of_the_path_are_counted() -> None:
+    found = evidence(rows(products=[3.5] * 6 + [float("nan")] * 6), CELLS).set_index("kind")
+    assert found.loc["first_order"].gradients == 30 + 20 * 2 * 3.5
+    assert found.loc["gauge, path"].gradients == 30
+
+
 def test_a_kind_is_named_by_what_was_added() -> None:
     assert kind("gauge", {"path": True, "ascent": 0}, "identity") == "gauge, path"
     assert kind("first_order", {}, "identity") == "first_order"

@@ -205,6 +205,17 @@ def test_without_a_transformation_and_one_there_is_no_ratio_to_the_undefended(tr
     )
 
 
+def test_images_without_a_common_target_class_are_counted() -> None:
+    near = rows("jpeg", 0.21)
+    near.loc[near.id == "i0", "target_class"] = 2
+    near = near[near.id != "i1"]  # of another class behind the defense
+    cells = pd.DataFrame({"cell": ["identity", "jpeg"], "network": "net", "family": "net", "bpda": True})
+    cells = cells.assign(transformation=["Identity", "jpeg"], order="first_order")
+    for table, text in ((near, "over 6 images, without 2 of 8"), (rows("jpeg", 0.21), "over 8 images")):
+        (evidence,) = claims(pd.concat([rows("identity", 0.2), table]), cells, 0)[0].evidence
+        assert evidence.endswith(text)
+
+
 def test_few_images_decide_nothing() -> None:
     plain, near, masked = (rows(*of, images=2) for of in (("identity", 0.2), ("jpeg", 0.25), ("masked", 3.0)))
     few = judged(plain, near, masked.assign(capped=True), bpda=(True, True, False))

@@ -5,11 +5,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from pipeline.aggregate import cost
 from pipeline.shared.methods import CLEVER, ONE_GRADIENT
 from pipeline.shared.statistics import LEVEL, RESAMPLES, log_ratio, share_interval
 
-PRODUCT = 2
-"""Gradients that a Hessian-vector product costs: it goes through the graph of one, forward and back."""
 ABOVE = 0.05
 """The share above the distance that scores are scaled to, for `tightness`."""
 GROUP = ["network", "norm", "target", "cell", "method"]
@@ -19,12 +18,10 @@ def values(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """A row for each score that has a distance, and for each image one with the baseline g(x0) / ||grad g(x0)||_q.
 
     The baseline costs one gradient and is the same for all cells of a network, defense and BPDA: it stands at the first
-    of them. ``gradients``: what a value costs, a Hessian-vector product as `PRODUCT` of them.
+    of them. ``gradients``: what a value costs (`pipeline.aggregate.cost`).
     """
     known = rows[rows.distance.notna()]
-    points = known.n_batches * known.n_samples
-    products = known["products"].fillna(0) if "products" in known else 0
-    scores = known.assign(method=CLEVER, value=known.score, gradients=points * (1 + PRODUCT * products))
+    scores = known.assign(method=CLEVER, value=known.score, gradients=cost.gradients(known))
     first = cells.drop_duplicates(["network", "defense", "bpda"]).cell
     once = known[known.cell.isin(first)]
     linear = once.margin / once.gradient_norm.where(once.gradient_norm > 0)

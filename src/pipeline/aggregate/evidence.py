@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from pipeline.aggregate import cost
 from pipeline.aggregate.refuted import refuted
 from pipeline.shared.pairing import by_the_nearest
 
@@ -27,8 +28,7 @@ def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     images at a positive and finite distance; ``at_zero``: images at distance 0. ``gradients``: of a score, in the mean.
     """
     known = by_the_nearest(rows, cells)
-    if "gradients" not in known:  # tables from before there was this column are of sampling alone
-        known = known.assign(gradients=known.n_batches * known.n_samples)
+    known = known.assign(gradients=cost.gradients(known))
     found = []
     for (network, _, norm, cell), group in known.groupby([*BY, "cell"], sort=False):
         about = {"network": network, "defense": group.transformation.iloc[0], "norm": norm, "kind": group.kind.iloc[0]}

@@ -9,9 +9,11 @@ from pipeline.shared.statistics import log_ratio, share_interval
 def refuted(rows: pd.DataFrame) -> dict[str, float]:
     """Of rows with ``id``, ``score`` and ``distance``, one dictionary.
 
-    ``exceeding``: how many of ``images`` have any score above its distance; ``share_exceeding`` with its exact binomial
-    interval. ``median_ratio``: of score over distance, over the rows at a positive and finite distance.
+    ``exceeding``: how many of ``images``, those that an adversarial image was found for, have any score above its
+    distance; ``share_exceeding`` with its exact binomial interval. ``median_ratio``: of score over distance, over the
+    rows at a positive and finite distance.
     """
+    rows = rows[np.isfinite(rows.distance)]
     above = (rows.score > rows.distance).groupby(rows.id).any()
     low, high = share_interval(int(above.sum()), len(above))
     return {

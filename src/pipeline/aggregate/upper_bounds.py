@@ -42,8 +42,8 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     ``found``: share of images with an adversarial image; over these: ``score`` and ``distance``, means; ``ratio``, the
     geometric mean of score over distance with its interval, and ``median_ratio``; ``rank_correlation`` (Spearman).
     ``at_zero``: images that are adversarial as they are, at distance 0, of which no ratio speaks. ``exceeding``: how
-    many scores of ``images`` are above the distance, ``share_exceeding`` with its exact binomial interval. ``rate``,
-    ``rate_unseen``: means, where any defense is random.
+    many scores are above the distance, of ``judged``, the images that one was found for; ``share_exceeding`` with its
+    exact binomial interval. ``rate``, ``rate_unseen``: means, where any defense is random.
     """
     summary = []
     for (network, cell, norm, target), group in rows[rows.distance.notna()].groupby(GROUP, sort=False):
@@ -53,7 +53,7 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
         low, high = np.exp(interval(ratios, seed))
         varied = min(found.score.nunique(), found.distance.nunique()) > 1
         exceeding = int(group.exceeds.sum())
-        share_low, share_high = share_interval(exceeding, len(group))
+        share_low, share_high = share_interval(exceeding, len(found))
         summary.append(
             {
                 "network": network,
@@ -71,7 +71,8 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "at_zero": int((group.distance == 0).sum()),
                 "rank_correlation": spearmanr(found.score, found.distance).statistic if varied else np.nan,
                 "exceeding": exceeding,
-                "share_exceeding": exceeding / len(group),
+                "judged": len(found),
+                "share_exceeding": exceeding / len(found) if len(found) else np.nan,
                 "share_exceeding_low": share_low,
                 "share_exceeding_high": share_high,
                 **{name: found[name].mean() for name in RATES if name in found},

@@ -52,22 +52,27 @@ def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Clai
     several = main.network.nunique() > 1
     of_kind = kinds(main) if several else {str(cell): str(cell) for cell in main.cell}
     first = named(of_kind[main.cell.iloc[0]])
-    undefended = main.groupby("network").transformation.transform("first") == UNDEFENDED
-    others = main[main.bpda & undefended & (main.transformation != UNDEFENDED)].cell
+    bare = main.groupby("network").transformation.transform("first") == UNDEFENDED
+    others = main[main.bpda & bare & (main.transformation != UNDEFENDED)].cell
     paired = with_ratios(scores[scores.cell.isin(main.cell)], baselines(main))
     paired = paired[paired.cell.isin(others)].assign(kind=lambda rows: rows.cell.map(of_kind))
     evidence, verdicts = [], []
     for (kind, norm), group in paired.groupby(["kind", "norm"], sort=False):
         found = Mean.equivalent(group.log_ratio, group.id, group.network, seed)
         verdicts.append(found.verdict)
-        ratio = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}] over {found.over}{found.open}"
+        undefended = scores[(scores.cell == main.cell.iloc[0]) & (scores.norm == norm)].id
+        lost = len(set(undefended) - set(group[group.log_ratio.notna()].id))
+        left_out = f", without {lost} of {undefended.nunique()}" * bool(lost)
+        ratio = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}] over {found.over}{left_out}{found.open}"
         evidence.append(f"{named(str(kind))}, {norm}: {ratio if found.units['images'] else 'no ratio is defined'}")
     return Claim(
         "With BPDA, the score under an input transformation is about the score without it.",
         "Weng et al. 2018, arXiv 1810.08640",
-        f"the 90 % interval of the geometric mean of the ratios to the {first} score, over all target "
-        f"classes of the same images, within [{NEAR[0]}, {NEAR[1]}] for every defense and norm; fails where "
-        "it lies outside" + "; the interval draws trainings of the network and images" * several,
+        f"the 90 % interval of the geometric mean of the ratios to the {first} score, over the target classes that an "
+        f"image has with and without the defense, within [{NEAR[0]}, {NEAR[1]}] for every defense and norm; fails "
+        "where it lies outside; without images that the defense brings into another class or that share no target class"
+        + "; the interval draws trainings of the network and images"
+        * several,
         Verdict.of_all(verdicts),
         evidence or ["no undefended cell beside one with a defense and BPDA"],
         "tables/summary.csv, figures/bpda.png" + ", tables/spread.csv" * several,
@@ -177,7 +182,8 @@ class _Shares:
 def _shares(rows: pd.DataFrame, cell: str) -> _Shares:
     """Norm by norm and target by target, so that an image counts once in each."""
     above, below, texts = [], [], []
-    for (norm, target), group in rows.groupby(["norm", "target"], sort=False):
+    found = rows[np.isfinite(rows.distance)]  # where no attack found anything, no score can be above it
+    for (norm, target), group in found.groupby(["norm", "target"], sort=False):
         share = Majority(int(group.exceeds.sum()), len(group))
         above.append(share.most)
         below.append(share.few)

@@ -83,7 +83,7 @@ def bounded(bounds: pd.DataFrame) -> pd.DataFrame:
             "median": bounds.median_ratio.map(number),
             "at distance 0": bounds.at_zero,
             "rank correlation": bounds.rank_correlation.map(correlation),
-            "CLEVER above": _shares(bounds),
+            "CLEVER above": _shares(bounds, "judged"),
             "attack found": bounds.found.map("{:.0%}".format),
         }
         | {title: bounds[of].map(percentage) for of, title in RATES.items() if of in bounds}
@@ -99,7 +99,7 @@ def judged(evidence: pd.DataFrame) -> pd.DataFrame:
             "defense": evidence.defense,
             "norm": evidence.norm,
             "score": evidence.kind.where(~several, evidence.cell).map(named),
-            "images above": _shares(evidence),
+            "images above": _shares(evidence, "images"),
             "score / distance, median": evidence.median_ratio.map(number),
             "at distance 0": evidence.at_zero,
             "gradients a score": evidence.gradients.map("{:.0f}".format),
@@ -176,9 +176,9 @@ def latex(tables: dict[str, pd.DataFrame]) -> str:
     )
 
 
-def _shares(table: pd.DataFrame) -> list[str]:
-    share = table[["exceeding", "images", "share_exceeding", "share_exceeding_low", "share_exceeding_high"]]
+def _shares(table: pd.DataFrame, of: str) -> list[str]:
+    share = table[["exceeding", of, "share_exceeding", "share_exceeding_low", "share_exceeding_high"]]
     return [
-        f"{above:.0f} of {total:.0f}: {p:.0%} [{low:.0%}, {high:.0%}]"
+        f"{above:.0f} of {total:.0f}: {p:.0%} [{low:.0%}, {high:.0%}]" if total else "0 of 0"
         for above, total, p, low, high in share.to_numpy()
     ]

@@ -72,7 +72,9 @@ def log_ratio(scores: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
 
 
 def share_interval(count: int, total: int) -> tuple[float, float]:
-    """The exact binomial interval of a share of images (Clopper and Pearson)."""
+    """The exact binomial interval of a share of images (Clopper and Pearson); of none, everything."""
+    if not total:
+        return 0.0, 1.0
     inside = binomtest(count, total).proportion_ci(LEVEL)
     return float(inside.low), float(inside.high)
 
