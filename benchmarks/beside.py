@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 import clever
+from pipeline.aggregate.calibration import ABOVE
 from pipeline.aggregate.cost import PRODUCT
+from pipeline.shared.statistics import share_interval
 
 ROUNDING = 1e-4
 """Relative: a value is above a distance when it is so by more."""
@@ -32,18 +35,27 @@ class Values:
         return cls(values, gradients, seconds, tuple(score for part in parts for score in part.scores))
 
     def columns(self, distances: ArrayLike) -> dict[str, object]:
-        """Of the positive, finite values: ratio to the distance, how many are above it, spread; and the cost.
+        """Of the positive, finite values: ratio to the distance, how many are above it, what no factor changes, cost.
 
-        ``spread``: the standard deviation of log(value / distance), what remains once a factor is taken away.
+        ``above`` with its exact binomial 95 % interval. ``spread``: the standard deviation of log(value / distance);
+        ``median at 5 % above``: of the ratio, once all values are scaled so that so many are above; ``rank
+        correlation``: Spearman's.
         """
+        usable = self._usable(distances)
         ratios = self.ratios(distances)
+        above = int((ratios > 1 + ROUNDING).sum())
+        low, high = share_interval(above, len(ratios))
         quantiles = np.quantile(ratios, [0.5, 0, 0.25, 0.75, 1]) if len(ratios) else [np.nan] * 5
         names = "value / distance, median", "least", "first quartile", "third quartile", "largest"
         return {
             "images": len(ratios),
             **{name: round(float(value), 3) for name, value in zip(names, quantiles, strict=True)},
-            "above": f"{np.mean(ratios > 1 + ROUNDING):.0%}" if len(ratios) else "",
+            "above": f"{above / len(ratios):.0%} [{low:.0%}, {high:.0%}]" if len(ratios) else "",
             "spread": round(float(np.log(ratios).std(ddof=1)), 3) if len(ratios) > 1 else np.nan,
+            "median at 5 % above": round(float(quantiles[0] / np.quantile(ratios, 1 - ABOVE)), 3)
+            if len(ratios)
+            else np.nan,
+            "rank correlation": _rank_correlation(self.values[usable], np.asarray(distances)[usable]),
             "gradients": f"{self.gradients:.0f}" if self.gradients else "",
             "ms an image": f"{1e3 * self.seconds:.0f}" if self.seconds else "",
             "us a gradient": f"{1e6 * self.seconds / self.gradients:.1f}" if self.gradients and self.seconds else "",
@@ -51,8 +63,21 @@ class Values:
 
     def ratios(self, distances: ArrayLike) -> NDArray[np.float64]:
         """Of the positive, finite values and known distances."""
-        ratios: NDArray[np.float64] = self.values / np.asarray(distances)
-        return ratios[np.isfinite(ratios) & (ratios > 0)]
+        usable = self._usable(distances)
+        ratios: NDArray[np.float64] = self.values[usable] / np.asarray(distances)[usable]
+        return ratios
+
+    def _usable(self, distances: ArrayLike) -> NDArray[np.bool_]:
+        distances = np.asarray(distances)
+        usable: NDArray[np.bool_] = (
+            np.isfinite(self.values) & (self.values > 0) & np.isfinite(distances) & (distances > 0)
+        )
+        return usable
+
+
+def _rank_correlation(values: NDArray[np.float64], distances: NDArray[np.float64]) -> float:
+    varied = min(len(np.unique(values)), len(np.unique(distances))) > 1
+    return round(float(spearmanr(values, distances).statistic), 2) if varied else np.nan
 
 
 def library(

@@ -117,8 +117,12 @@ def test_columns_are_of_positive_values_with_a_distance(modules: dict[str, Modul
     columns = values.columns([1.0, 1.0, 1.0, 1.0, 1.0, np.nan])
     assert columns["images"] == 3
     assert columns["value / distance, median"] == 1
-    assert columns["above"] == "33%"
+    assert columns["above"] == "33% [1%, 91%]"  # Clopper and Pearson's of 1 in 3
     assert columns["spread"] == pytest.approx(np.log(2), abs=1e-3)
+    assert columns["median at 5 % above"] == pytest.approx(1 / 1.9, abs=1e-3)  # the quantile between 1 and 2
+    assert np.isnan(columns["rank correlation"])  # one distance
+    ordered = modules["beside"].Values(np.array([0.5, 1.0, 2.0, 5.0]), 0.0, 0.0)
+    assert ordered.columns([1.0, 3.0, 2.0, np.inf])["rank correlation"] == 0.5
     assert columns["us a gradient"] == "100.0"
 
 
