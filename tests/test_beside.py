@@ -14,6 +14,7 @@ from pipeline.aggregate.upper_bounds import beside, summarise_bounds
 from pipeline.figures import draws as draws_figure
 from pipeline.figures import networks as networks_figure
 from pipeline.shared import extras
+from pipeline.shared.statistics import share_interval
 
 SAME = {"norm": "L2", "target": "top2", "predicted": 0, "target_class": 1}
 
@@ -43,6 +44,7 @@ def test_order_and_rank_agreement_of_networks_by_hand() -> None:
     # image by image: all pairs agree; one of three is the other way round; all agree, in the other order
     assert row.tau == pytest.approx((1 + 1 / 3 + 1) / 3)
     assert (row.same, row.images, row.kind) == (pytest.approx(2 / 3), 3, "first_order")
+    assert (row.same_low, row.same_high) == share_interval(2, 3)
     assert row.by_score == "a < c < b"  # 4, 6, 12 are the products
     assert row.by_attack == "a < b < c"  # 36, 48, 64
     assert row.tau_within == pytest.approx(np.mean([1.0, _tau([2, 3, 2], [4, 4, 3]), _tau([3, 2, 1], [8, 8, 1])]))

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from pipeline.shared.pairing import kinds
-from pipeline.shared.statistics import all_positive, interval
+from pipeline.shared.statistics import all_positive, interval, share_interval
 
 KEY = ["id", "norm", "target"]
 """What all networks must have a score and a distance of: the target class may be another one for each."""
@@ -44,8 +44,8 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
     ``by_score``, ``by_attack``: the networks from the least to the most robust, by the geometric mean of scores and of
     distances. ``tau``: Kendall's rank correlation (b, for ties) of the networks' scores with their distances, image by
     image, its mean over ``images`` with its interval; an image without it (all scores equal) is left out. ``same``:
-    the share of the images with tau 1. ``tau_within``: that of the images' scores with their distances, of one network
-    at a time, its mean over the networks.
+    the share of the images with tau 1, with its exact binomial interval. ``tau_within``: that of the images' scores
+    with their distances, of one network at a time, its mean over the networks.
     """
     found = []
     for (kind, norm, target), scores, distances in _kinds(rows, cells):
@@ -55,6 +55,8 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
         taus = np.array([_tau(scores.loc[image], distances.loc[image]) for image in scores.index])
         taus = taus[~np.isnan(taus)]
         low, high = interval(taus, seed) if len(taus) else (np.nan, np.nan)
+        same = int((taus > 1 - 1e-9).sum())
+        same_low, same_high = share_interval(same, len(taus))
         found.append(
             {
                 "kind": kind,
@@ -66,7 +68,9 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
                 "tau": taus.mean() if len(taus) else np.nan,
                 "tau_low": low,
                 "tau_high": high,
-                "same": (taus > 1 - 1e-9).mean() if len(taus) else np.nan,
+                "same": same / len(taus) if len(taus) else np.nan,
+                "same_low": same_low,
+                "same_high": same_high,
                 "tau_within": pd.Series([_tau(scores[name], distances[name]) for name in scores]).mean(),
             }
         )

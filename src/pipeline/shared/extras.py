@@ -75,7 +75,10 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
             "by CLEVER": table.by_score.map(named),
             "by attacks": table.by_attack.map(named),
             "Kendall's tau": intervals(table, "tau"),
-            "same order": table.same.map(percentage),
+            "same order": [
+                f"{percentage(same)} [{low:.0%}, {high:.0%}]"
+                for same, low, high in table[["same", "same_low", "same_high"]].to_numpy()
+            ],
             "images": table.images,
             "tau within a network": table.tau_within.map(number),
         }
