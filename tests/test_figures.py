@@ -31,16 +31,20 @@ def test_grey_images_are_drawn_in_grey(tmp_path: Path) -> None:
     assert colourless(tmp_path / "adversaries.png")
 
 
-@pytest.fixture(scope="module")
-def drawn_figures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Figure]]:
-    """Fits, convergence and the curves of three norms, still open."""
+def scored(*norms: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Three images in these norms, and the maxima of each score."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(48, 20), nn.Tanh(), nn.Linear(20, 5))
     settings = clever.paper(n_batches=20, n_samples=8, radius={"L1": 9.0, "L2": 2.0, "Linf": 0.2})
-    found = clever.score(network, torch.rand(3, 3, 4, 4), settings, targets=["top2"], progress=False)
-    maxima = np.stack([score.maxima for score in found])
+    found = clever.score(network, torch.rand(3, 3, 4, 4), settings, targets=["top2"], norms=norms, progress=False)
     table = found.to_frame().assign(id=[f"image-{score.image_index}" for score in found], cell="identity")
-    table["distance"] = 2 * table.score
+    return table.assign(distance=2 * table.score), np.stack([score.maxima for score in found])
+
+
+@pytest.fixture(scope="module")
+def drawn_figures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Figure]]:
+    """Fits, convergence and the curves of three norms, still open."""
+    table, maxima = scored("L1", "L2", "Linf")
     cells = pd.DataFrame([{"cell": "identity", "defense": "identity", "order": "first order"}])
     folder, kept = tmp_path_factory.mktemp("figures"), []
     with pytest.MonkeyPatch.context() as patch:
@@ -65,6 +69,24 @@ def test_no_text_lies_on_what_is_drawn(drawn_figures: list[Figure]) -> None:
         drawn = [axes.get_window_extent().shrunk(0.99, 0.99) for axes in figure.axes]
         assert not [text for text in texts for box in drawn if text.width and text.overlaps(box)]
         assert not [1 for a in texts for b in texts if a is not b and a.width and b.width and a.overlaps(b)]
+
+
+@pytest.mark.parametrize("norms", [("L2",), ("L1", "Linf"), ("L1", "L2", "Linf")])
+def test_fits_are_whole_whatever_the_number_of_norms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, norms: tuple[str, ...]
+) -> None:
+    kept: list[Figure] = []
+    monkeypatch.setattr(plt, "close", kept.append)
+    fits.draw(tmp_path, *scored(*norms))
+    (drawn,) = kept
+    monkeypatch.undo()
+    drawn.canvas.draw()
+    for text in (*drawn.legends, *(axes.title for axes in drawn.axes)):
+        box = text.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= drawn.bbox.x1
+        assert box.y1 <= drawn.bbox.y1
+    assert all("bootstrap p: K-S " in axes.get_title() for axes in drawn.axes)
+    plt.close(drawn)
 
 
 def test_lines_of_a_panel_are_told_apart_without_colour(drawn_figures: list[Figure]) -> None:

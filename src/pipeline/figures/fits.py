@@ -8,17 +8,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import weibull_max
 
+from clever.goodness import goodness_of_fit
 from pipeline.figures.style import COLOURS, figure
 
 EXAMPLES = 3
 
 
 def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> None:
-    """Rows: the first images of a cell, their first target. Columns: norms. ``maxima``: a row of N_b for each score."""
+    """Rows: the first images of a cell, their first target. Columns: norms. ``maxima``: a row of N_b for each score.
+
+    Beside the plain p-value of Kolmogorov and Smirnov those by parametric bootstrap (`clever.goodness_of_fit`): of its
+    distance and Anderson and Darling's, and of a law without end point.
+    """
     scores = scores.reset_index(drop=True)
     first = scores[scores.target == scores.target.iloc[0]]
     images, norms = list(first.id.unique()[:EXAMPLES]), list(first.norm.unique())
-    with figure(folder, "fits", width=3.0 * len(norms), height=2.5 * len(images)) as drawn:
+    with figure(folder, "fits", width=3.3 * len(norms), height=2.6 * len(images)) as drawn:
         grid = drawn.subplots(len(images), len(norms), squeeze=False)
         for (i, image), (j, norm) in ((a, b) for a in enumerate(images) for b in enumerate(norms)):
             row = first[(first.id == image) & (first.norm == norm)].iloc[0]
@@ -48,17 +53,19 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> Non
             if right > smallest:
                 axes.set_xlim(right=right)
             axes.set_title(
-                f"{image}, class {row.predicted} to {row.target_class}\n{norm} score {row.score:.3g}\n{_fit(row)}"
+                f"{image}, class {row.predicted} to {row.target_class}\n"
+                f"{norm} score {row.score:.3g}\n{_fit(row, sample)}",
+                fontsize=8,
             )
             dual = {"L1": "L∞", "L2": "L2", "Linf": "L1"}[norm]
             axes.set_xlabel(f"{dual} norm of ∇g (logits per pixel unit)")
             axes.set_ylabel("density")
         parts = [axes.get_legend_handles_labels() for axes in grid.flat]
         named = {label: handle for handles, labels in parts for handle, label in zip(handles, labels, strict=True)}
-        drawn.legend(named.values(), named.keys(), loc="outside upper center", ncols=5)
+        drawn.legend(named.values(), named.keys(), loc="outside upper center", ncols=int(1.7 * len(norms)))
 
 
-def _fit(row: "pd.Series[Any]") -> str:
+def _fit(row: "pd.Series[Any]", maxima: NDArray[np.float32]) -> str:
     """What the fit says, in lines above the axes, where it hides nothing."""
     if row.end_point_degenerate:
         return "all maxima equal"
@@ -71,7 +78,9 @@ def _fit(row: "pd.Series[Any]") -> str:
     if np.isnan(row.end_point_shape):
         return "sample maximum"
     high = "∞" if row.end_point_unbounded else f"{row.end_point_high:.4g}"
+    good = goodness_of_fit(maxima, np.random.default_rng(0))
     return (
         f"shape {row.end_point_shape:.3g}, K-S p {row.end_point_ks_pvalue:.2g}\n"
-        f"end point {row.end_point:.4g} ({row.end_point_low:.4g} to {high})"
+        f"bootstrap p: K-S {good.ks_pvalue:.2g}, A-D {good.ad_pvalue:.2g}\n"
+        f"end point {row.end_point:.4g} ({row.end_point_low:.4g} to {high}), none: p {good.bounded_pvalue:.2g}"
     )
