@@ -23,7 +23,7 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> Non
     scores = scores.reset_index(drop=True)
     first = scores[scores.target == scores.target.iloc[0]]
     images, norms = list(first.id.unique()[:EXAMPLES]), list(first.norm.unique())
-    with figure(folder, "fits", width=3.3 * len(norms), height=2.6 * len(images)) as drawn:
+    with figure(folder, "fits", width=3.3 * len(norms) + 0.3, height=2.6 * len(images)) as drawn:
         grid = drawn.subplots(len(images), len(norms), squeeze=False)
         for (i, image), (j, norm) in ((a, b) for a in enumerate(images) for b in enumerate(norms)):
             row = first[(first.id == image) & (first.norm == norm)].iloc[0]
