@@ -39,7 +39,7 @@ class Project:
 
     @classmethod
     def copy(cls, folder: Path) -> "Project":
-        for name in ("conf", "src", "data/weights"):
+        for name in ("conf", "src", "data/peers", "data/published", "data/weights"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         shutil.copy(ROOT / ".dvcignore", folder / ".dvcignore")
         params = OmegaConf.merge(OmegaConf.load(ROOT / "params.yaml"), OmegaConf.from_dotlist(TINY.split()))

@@ -169,6 +169,7 @@ def test_distances_are_taken_from_an_experiment_that_attacked_the_same_classifie
     project.stage("attack", "-m", "experiment=one", *few)
     shown = project.stage("attack", "-m", "experiment=other", *few, "attack.taken_from=one")
     assert "from results/one/attack/quantize-first_order" in shown.stdout + shown.stderr
+    found = []
     for defense in ("identity", "quantize"):
         cells = {"one": f"{defense}-first_order", "other": f"{defense}-gauge"}
         folders = [project.folder / "results" / name / "attack" / cell for name, cell in cells.items()]
@@ -178,9 +179,10 @@ def test_distances_are_taken_from_an_experiment_that_attacked_the_same_classifie
         told = json.loads((folders[1] / "run.json").read_text())
         assert told["taken_from"] == f"results/one/attack/{cells['one']}"
         assert told["strength"]["steps"] == 5
+        found.append(int(np.isfinite(taken.distance).sum()))
     for stage in ("aggregate", "figures"):
         project.stage(stage, "experiment=other", *few, "attack.taken_from=one")
-    assert pd.read_csv(project.folder / "results/other/tables/evidence.csv").images.tolist() == [2, 2]
+    assert pd.read_csv(project.folder / "results/other/tables/evidence.csv").images.tolist() == found
 
 
 @pytest.mark.parametrize(
