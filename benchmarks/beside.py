@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 import clever
 from pipeline.aggregate.calibration import ABOVE
 from pipeline.aggregate.cost import PRODUCT
-from pipeline.shared.statistics import share_interval
+from pipeline.shared.formats import share
+from pipeline.shared.statistics import rank_correlation, share_interval
 
 ROUNDING = 1e-4
 """Relative: a value is above a distance when it is so by more."""
@@ -50,12 +50,12 @@ class Values:
         return {
             "images": len(ratios),
             **{name: round(float(value), 3) for name, value in zip(names, quantiles, strict=True)},
-            "above": f"{above / len(ratios):.0%} [{low:.0%}, {high:.0%}]" if len(ratios) else "",
+            "above": share(above / len(ratios), low, high) if len(ratios) else "",
             "spread": round(float(np.log(ratios).std(ddof=1)), 3) if len(ratios) > 1 else np.nan,
             "median at 5 % above": round(float(quantiles[0] / np.quantile(ratios, 1 - ABOVE)), 3)
             if len(ratios)
             else np.nan,
-            "rank correlation": _rank_correlation(self.values[usable], np.asarray(distances)[usable]),
+            "rank correlation": round(rank_correlation(self.values[usable], np.asarray(distances)[usable]), 2),
             "gradients": f"{self.gradients:.0f}" if self.gradients else "",
             "ms an image": f"{1e3 * self.seconds:.0f}" if self.seconds else "",
             "us a gradient": f"{1e6 * self.seconds / self.gradients:.1f}" if self.gradients and self.seconds else "",
@@ -73,11 +73,6 @@ class Values:
             np.isfinite(self.values) & (self.values > 0) & np.isfinite(distances) & (distances > 0)
         )
         return usable
-
-
-def _rank_correlation(values: NDArray[np.float64], distances: NDArray[np.float64]) -> float:
-    varied = min(len(np.unique(values)), len(np.unique(distances))) > 1
-    return round(float(spearmanr(values, distances).statistic), 2) if varied else np.nan
 
 
 def library(

@@ -18,6 +18,7 @@ from networks import WEIGHTS, held_out_by_id, published
 from peer import installed, toolbox
 
 import clever
+from pipeline.shared.artifacts import write_text
 from pipeline.shared.classifier import sha256_of
 from pipeline.shared.methods import TOOLBOX
 
@@ -47,13 +48,12 @@ def main() -> None:
     table = known[["norm", "target", "id"]].assign(
         weights=weights, method=TOOLBOX, value=found.values, gradients=found.gradients
     )
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("w") as file:
-        file.write(
-            f"# clever_t of the Adversarial Robustness Toolbox {version('adversarial-robustness-toolbox')}: "
-            f"N_b {sampling['n_batches']}, N_s {sampling['n_samples']}, R {radius}; benchmarks/exact_peer.py\n"
-        )
-        table[["weights", "norm", "target", "id", "method", "value", "gradients"]].to_csv(file, index=False)
+    source = (
+        f"# clever_t of the Adversarial Robustness Toolbox {version('adversarial-robustness-toolbox')}: "
+        f"N_b {sampling['n_batches']}, N_s {sampling['n_samples']}, R {radius}; benchmarks/exact_peer.py\n"
+    )
+    columns = ["weights", "norm", "target", "id", "method", "value", "gradients"]
+    write_text(options.out, source + table[columns].to_csv(index=False))
     print(table[["id", "value"]].to_string(index=False))
 
 

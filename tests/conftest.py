@@ -109,6 +109,14 @@ class Project:
         assert ended == code, shown
         return subprocess.CompletedProcess(overrides, ended, out.getvalue(), err.getvalue())
 
+    def whole(self, name: str, tiny: str = TINY) -> None:
+        """All stages of an experiment but the report, one after the other."""
+        self.stage("model", f"experiment={name}")
+        for stage in ("score", "attack"):
+            self.stage(stage, "-m", f"experiment={name}", tiny=tiny)
+        for stage in ("aggregate", "figures"):
+            self.stage(stage, f"experiment={name}", tiny=tiny)
+
 
 def stored_points(store: Path, n_samples: int) -> int:
     """The points, counted once a target, whose batches a store holds, in whatever number of files."""

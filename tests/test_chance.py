@@ -338,11 +338,7 @@ def test_tables_and_figures_of_networks_behind_random_defenses(project: Project)
         "nets", "basic", settings,
         model="small_densenet,small_densenet_adversarial", defense="noise", defense__draws="1,2",
     )  # fmt: skip
-    project.stage("model", "experiment=nets")
-    for stage in ("score", "attack"):
-        project.stage(stage, "-m", "experiment=nets", tiny="")
-    for stage in ("aggregate", "figures"):
-        project.stage(stage, "experiment=nets", tiny="")
+    project.whole("nets", tiny="")
     folder = project.folder / "results" / "nets"
     tables = {name: of(folder / "tables", f"{name}.csv") for name in ("defenses", "draws", "networks", "agreement")}
     assert tables["defenses"].gradient.gt(0).all()

@@ -337,25 +337,17 @@ def test_the_store_may_lie_anywhere(project: Project) -> None:
 
 def test_unbounded_scores_stand_in_table_and_figures(project: Project) -> None:
     project.experiment("two", settings="sampling: {cap: false}\nnorms: [L2]\nbpda: false", defense="identity,quantize")
-    project.stage("model", "experiment=two")
-    for stage in ("score", "attack"):
-        project.stage(stage, "-m", "experiment=two")
-    project.stage("aggregate", "experiment=two")
+    project.whole("two")
     folder = project.folder / "results" / "two"
     assert "| inf" in (folder / "tables" / "tables.md").read_text()
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["ratio_top2"] == {"L2": {"identity": 1.0}}
-    project.stage("figures", "experiment=two")
 
 
 def test_figures_show_the_images_that_are_there(project: Project) -> None:
     """Stages may have run on different machines, and examples are seldom copied."""
     project.experiment("two", settings="norms: [L2]\ntargets: [top2]", defense="identity,quantize")
-    project.stage("model", "experiment=two")
-    for stage in ("score", "attack"):
-        project.stage(stage, "-m", "experiment=two")
-    project.stage("aggregate", "experiment=two")
-    project.stage("figures", "experiment=two")
+    project.whole("two")
     folder = project.folder / "results" / "two"
     sheets = [folder / "figures" / f"{name}.png" for name in ("images", "adversaries")]
     both = [sheet.read_bytes() for sheet in sheets]

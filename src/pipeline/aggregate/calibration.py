@@ -3,15 +3,16 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from pipeline.aggregate import cost
 from pipeline.shared.methods import CLEVER, ONE_GRADIENT
-from pipeline.shared.statistics import LEVEL, RESAMPLES, log_ratio, share_interval
+from pipeline.shared.statistics import LEVEL, RESAMPLES, log_ratio, rank_correlation, share_interval
 
 ABOVE = 0.05
 """The share above the distance that scores are scaled to, for `tightness`."""
 GROUP = ["network", "norm", "target", "cell", "method"]
+COLUMNS = [*GROUP, "id", "value", "distance", "gradients", "capped"]
+"""Of `values`."""
 
 
 def values(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -26,8 +27,7 @@ def values(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     once = known[known.cell.isin(first)]
     linear = once.margin / once.gradient_norm.where(once.gradient_norm > 0)
     baseline = once.assign(method=ONE_GRADIENT, value=linear, gradients=1.0, capped=False)
-    columns = [*GROUP, "id", "value", "distance", "gradients", "capped"]
-    return pd.concat([scores[columns], baseline[columns]], ignore_index=True)
+    return pd.concat([scores[COLUMNS], baseline[COLUMNS]], ignore_index=True)
 
 
 def calibrate(table: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -51,7 +51,6 @@ def calibrate(table: pd.DataFrame, seed: int) -> pd.DataFrame:
         low, high = _spread_interval(logs, seed)
         middle, exceeding = float(np.median(logs)), int((logs > 0).sum())
         above_low, above_high = share_interval(exceeding, len(logs))
-        varied = min(used.value.nunique(), used.distance.nunique()) > 1
         found.append(
             dict(zip(GROUP, key, strict=True))
             | {
@@ -68,7 +67,7 @@ def calibrate(table: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "spread_high": high,
                 "worst": np.exp(logs.max() - middle),
                 "tightness": np.exp(middle - np.quantile(logs, 1 - ABOVE)),
-                "rank_correlation": spearmanr(used.value, used.distance).statistic if varied else np.nan,
+                "rank_correlation": rank_correlation(used.value, used.distance),
                 "gradients": used.gradients.mean(),
                 "capped": used.capped.mean(),
             }

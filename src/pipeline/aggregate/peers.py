@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from clever.errors import InputError
-from pipeline.aggregate.calibration import GROUP
+from pipeline.aggregate.calibration import COLUMNS
 from pipeline.aggregate.given_table import given_table
 
 IMAGE = ["network", "norm", "target", "id"]
@@ -34,8 +34,7 @@ def beside_ours(table: pd.DataFrame, ours: pd.DataFrame, weights: Mapping[str, s
             f"the table of peers has no row of the network {lacking[0]} of weights {weights[lacking[0]][:12]}: it has "
             f"those of {known}; peers=null leaves it out"
         )
-    distances = ours.drop_duplicates(IMAGE)[[*IMAGE, "cell", "distance"]]
+    distances = ours.drop_duplicates(IMAGE)[[*IMAGE, "distance"]]
     first = ours.drop_duplicates("network").set_index("network").cell
     joined = theirs.merge(distances, on=IMAGE, how="inner", validate="many_to_one")
-    joined = joined.assign(cell=joined.network.map(first), capped=False)
-    return joined[[*GROUP, "id", "value", "distance", "gradients", "capped"]]
+    return joined.assign(cell=joined.network.map(first), capped=False)[COLUMNS]

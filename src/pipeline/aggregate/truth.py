@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pipeline.aggregate.calibration import GROUP, values
+from pipeline.aggregate.calibration import COLUMNS, values
 from pipeline.aggregate.upper_bounds import KEY
 from pipeline.shared.methods import ATTACK, CERTIFICATE
 
@@ -21,9 +21,8 @@ def beside_truth(scores: pd.DataFrame, exact: pd.DataFrame, cells: pd.DataFrame)
         for method, column, gradients in ((CERTIFICATE, CERTIFICATE, 1.0), (ATTACK, "distance", float("nan")))
     ]
     networks = cells.set_index("cell").network
-    columns = [*GROUP, "id", "value", "exact", "gradients", "capped"]
-    ends = pd.concat([rows.assign(network=rows.cell.map(networks))[columns] for rows in others])
-    return pd.concat([values(known, cells), ends.rename(columns={"exact": "distance"})], ignore_index=True)
+    ends = [rows.assign(network=rows.cell.map(networks), distance=rows.exact)[COLUMNS] for rows in others]
+    return pd.concat([values(known, cells), *ends], ignore_index=True)
 
 
 def answered(exact: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from clever.errors import InputError
+from pipeline.aggregate.refuted import refuted
 from pipeline.aggregate.summary import GROUP
-from pipeline.shared.statistics import interval, log_ratio, share_interval
+from pipeline.shared.statistics import interval, log_ratio, rank_correlation
 
 KEY = ["cell", "id", "predicted", "norm", "target"]
 """What a score and a distance must have in common to be compared."""
@@ -51,9 +51,7 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
         ratios = log_ratio(found.score, found.distance)
         ratios = ratios[~np.isnan(ratios)]
         low, high = np.exp(interval(ratios, seed))
-        varied = min(found.score.nunique(), found.distance.nunique()) > 1
-        exceeding = int(group.exceeds.sum())
-        share_low, share_high = share_interval(exceeding, len(found))
+        told = refuted(group)
         summary.append(
             {
                 "network": network,
@@ -67,14 +65,12 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "ratio": np.exp(ratios.mean()) if len(ratios) else np.nan,
                 "ratio_low": low,
                 "ratio_high": high,
-                "median_ratio": np.exp(np.median(ratios)) if len(ratios) else np.nan,
+                "median_ratio": told["median_ratio"],
                 "at_zero": int((group.distance == 0).sum()),
-                "rank_correlation": spearmanr(found.score, found.distance).statistic if varied else np.nan,
-                "exceeding": exceeding,
-                "judged": len(found),
-                "share_exceeding": exceeding / len(found) if len(found) else np.nan,
-                "share_exceeding_low": share_low,
-                "share_exceeding_high": share_high,
+                "rank_correlation": rank_correlation(found.score, found.distance),
+                "exceeding": told["exceeding"],
+                "judged": told["images"],
+                **{name: told[name] for name in told if name.startswith("share_exceeding")},
                 **{name: found[name].mean() for name in RATES if name in found},
             }
         )

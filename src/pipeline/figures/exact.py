@@ -23,6 +23,7 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
     """
     rows = rows[rows.distance.notna()]
     hidden = int((~(rows.value > 0)).sum())
+    left_out = f"; not shown: {hidden} values that are not positive" * bool(hidden)
     rows = rows[rows.value > 0]
     orders = list(cells.order.unique())
     order = rows.cell.map(cells.set_index("cell").order)
@@ -45,9 +46,7 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
         note_below(
             drawn,
             f"value over the exact L2 distance of {images} images; bar: median; hollow: capped at the radius R; "
-            "at the right: how many are above the exact distance"
-            + f"; not shown: {hidden} values that are not positive"
-            * bool(hidden),
+            f"at the right: how many are above the exact distance{left_out}",
         )
 
 

@@ -56,6 +56,7 @@ def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Clai
     others = main[main.bpda & bare & (main.transformation != UNDEFENDED)].cell
     paired = with_ratios(scores[scores.cell.isin(main.cell)], baselines(main))
     paired = paired[paired.cell.isin(others)].assign(kind=lambda rows: rows.cell.map(of_kind))
+    drawn = "; the interval draws trainings of the network and images" * several
     evidence, verdicts = [], []
     for (kind, norm), group in paired.groupby(["kind", "norm"], sort=False):
         found = Mean.equivalent(group.log_ratio, group.id, group.network, seed)
@@ -70,9 +71,8 @@ def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Clai
         "Weng et al. 2018, arXiv 1810.08640",
         f"the 90 % interval of the geometric mean of the ratios to the {first} score, over the target classes that an "
         f"image has with and without the defense, within [{NEAR[0]}, {NEAR[1]}] for every defense and norm; fails "
-        "where it lies outside; without images that the defense brings into another class or that share no target class"
-        + "; the interval draws trainings of the network and images"
-        * several,
+        "where it lies outside; without images that the defense brings into another class or that share no target "
+        f"class{drawn}",
         Verdict.of_all(verdicts),
         evidence or ["no undefended cell beside one with a defense and BPDA"],
         "tables/summary.csv, figures/bpda.png" + ", tables/spread.csv" * several,

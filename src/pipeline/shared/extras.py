@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from pipeline.shared.formats import UNITS, ends, given, intervals, named, number, of_target, percentage
+from pipeline.shared.formats import UNITS, ends, given, intervals, named, number, of_target, percentage, share
 from pipeline.shared.methods import CLEVER
 from pipeline.shared.printed import at_equal_tightness
 
@@ -75,10 +75,7 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
             "by CLEVER": table.by_score.map(named),
             "by attacks": table.by_attack.map(named),
             "Kendall's tau": intervals(table, "tau"),
-            "same order": [
-                f"{percentage(same)} [{low:.0%}, {high:.0%}]"
-                for same, low, high in table[["same", "same_low", "same_high"]].to_numpy()
-            ],
+            "same order": [share(*row) for row in table[["same", "same_low", "same_high"]].to_numpy()],
             "images": table.images,
             "tau within a network": table.tau_within.map(number),
         }

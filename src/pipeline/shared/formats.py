@@ -22,6 +22,11 @@ def percentage(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.0%}"
 
 
+def share(value: float, low: float, high: float) -> str:
+    """A share and its interval, as percentages; empty where there is none."""
+    return "" if np.isnan(value) else f"{value:.0%} [{low:.0%}, {high:.0%}]"
+
+
 def correlation(value: float) -> str:
     """Two decimals, empty where there is none."""
     return "" if np.isnan(value) else f"{value:.2f}"

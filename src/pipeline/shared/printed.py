@@ -5,7 +5,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.formats import UNITS, correlation, intervals, named, number, of_target, percentage
+from pipeline.shared.formats import UNITS, correlation, intervals, named, number, of_target, percentage, share
 
 RATES = {"rate": "rate", "rate_unseen": "rate, unseen draws"}
 ORDERS = f"First and second order, {UNITS}"
@@ -177,8 +177,8 @@ def latex(tables: dict[str, pd.DataFrame]) -> str:
 
 
 def _shares(table: pd.DataFrame, of: str) -> list[str]:
-    share = table[["exceeding", of, "share_exceeding", "share_exceeding_low", "share_exceeding_high"]]
+    known = table[["exceeding", of, "share_exceeding", "share_exceeding_low", "share_exceeding_high"]]
     return [
-        f"{above:.0f} of {total:.0f}: {p:.0%} [{low:.0%}, {high:.0%}]" if total else "0 of 0"
-        for above, total, p, low, high in share.to_numpy()
+        f"{above:.0f} of {total:.0f}: {share(*of_images)}" if total else "0 of 0"
+        for above, total, *of_images in known.to_numpy()
     ]

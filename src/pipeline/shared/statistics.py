@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest, norm, t
+from scipy.stats import binomtest, norm, spearmanr, t
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -69,6 +69,13 @@ def log_ratio(scores: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
     ratios = np.full(len(scores), np.nan)
     ratios[known] = np.log(scores[known]) - np.log(reference[known])
     return ratios
+
+
+def rank_correlation(values: ArrayLike, others: ArrayLike) -> float:
+    """Spearman's, NaN where either does not vary."""
+    if min(len(np.unique(np.asarray(of))) for of in (values, others)) < 2:
+        return np.nan
+    return float(spearmanr(values, others).statistic)
 
 
 def share_interval(count: int, total: int) -> tuple[float, float]:
