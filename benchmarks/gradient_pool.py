@@ -4,7 +4,7 @@
 to the second most likely class, as float32 numbers of a .npy file, whose name is the pool's in tables. ``densenet_bc``
 needs the checkpoint and the images of benchmarks/cifar10.py, and hours: the file is written every minute, and the same
 command goes on from it; ``--minutes`` ends it earlier. ``--precision bfloat16 --compilation default`` takes a third of
-the time, and gives the norms of the network so computed.
+the time, and gives the norms of the network so computed; ``--device cuda --at-once 1024`` draws others, in minutes.
 Example: python benchmarks/gradient_pool.py --network small_densenet --points 1000000 --out small_densenet.npy
 """
 
@@ -44,14 +44,16 @@ def main() -> None:
     )
     described.add_argument("--minutes", type=float, default=math.inf)
     described.add_argument("--precision", choices=list(Precision), default=Precision.FLOAT32)
+    described.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    described.add_argument("--at-once", type=int, help="points of a forward pass, and of a sampling batch")
     described.add_argument("--compilation", choices=list(Compilation), default=Compilation.NONE)
     options = described.parse_args()
     torch.set_num_threads(1)
     net, image = subject(options.network, options.image)
     compute = Compute(options.precision, Layout.CHANNELS_LAST, options.compilation)
-    found = gradient_norms(
-        compute.applied(net), image, options.points, AT_ONCE[options.network], options.minutes, options.out
-    )
+    net, at_once = compute.applied(net.to(options.device)), options.at_once or AT_ONCE[options.network]
+    with compute.arithmetic():
+        found = gradient_norms(net, image.to(options.device), options.points, at_once, options.minutes, options.out)
     print(f"{len(found)} points, the largest two {np.sort(found)[-2:]}")
 
 
@@ -71,7 +73,7 @@ def gradient_norms(
         batches = range(len(found[0]) // at_once, -(-points // at_once))
         found[0] = found[0][: batches.start * at_once]
         for some, _ in tqdm(site.points(batches, at_once), total=len(batches), unit="pass"):
-            found.append(measure(some)[:, 0, column].numpy())
+            found.append(measure(some)[:, 0, column].cpu().numpy())
             if time.monotonic() - kept > KEEP:
                 found, kept = [_written(found, out, points)], time.monotonic()
             if time.monotonic() - begun > 60 * minutes:

@@ -100,8 +100,8 @@ def test_a_course_keeps_hardened_weights_apart_and_under_the_networks_own_names(
     np.savez(tmp_path / "training.npz", images=pixels, labels=labels.numpy())
     made = {}
     for hardening in (None, NoiseTraining(std=0.2), NoiseTraining(std=0.4)):
-        compute = clever.Compute()
-        course = Course(Normalize([0.5], [0.5]), tmp_path / "training.npz", tmp_path / "store", compute, hardening)
+        where = tmp_path / "training.npz", tmp_path / "store"
+        course = Course(Normalize([0.5], [0.5]), *where, clever.Compute(), torch.device("cpu"), hardening)
         made[hardening] = network()
         course.take(made[hardening], SGD, "train")
         again = network()

@@ -55,7 +55,9 @@ def test_accuracy_on_the_photographs(sample: Path, name: str, preprocessing, kno
     """To one image, which another processor's rounding may turn; the weights through the experiment's own settings."""
     config = composed("experiment=imagenet_sample", f"model={name}", f"data.root={sample}")
     network, normalize = bare(config)
-    state = instantiate(config.weights).state(network, normalize, training=Path(), store=Path())
+    state = instantiate(config.weights).state(
+        network, normalize, training=Path(), store=Path(), device=torch.device("cpu")
+    )
     fill(network, state, name)
     complete, found = nn.Sequential(normalize, network).eval(), entries(SAMPLE)
     right = 0

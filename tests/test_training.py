@@ -21,6 +21,8 @@ from pipeline.model.training import Recipe, Training, probabilities, train
 from pipeline.shared.classifier import bare
 from pipeline.shared.networks.mnist import cnn
 
+CPU = torch.device("cpu")
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 SGD = Recipe(
     epochs=3,
     batch=8,
@@ -165,15 +167,18 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
 @pytest.mark.parametrize("optimiser", [SGD.optimiser, OneCycle()])
-def test_a_training_that_was_killed_ends_with_the_same_weights(optimiser, tmp_path: Path, monkeypatch) -> None:
+def test_a_training_that_was_killed_ends_with_the_same_weights(optimiser, device, tmp_path: Path, monkeypatch) -> None:
     """After each of its epochs, with dropout, to the last bit; the last state that was kept is gone at the end."""
     images, labels = lesson()
     np.savez(tmp_path / "training.npz", images=(images * 255).byte().numpy(), labels=labels.numpy())
     recipe = replace(SGD, optimiser=optimiser, shift=1)
 
     def course(folder: str) -> Course:
-        return Course(Normalize([0.5], [1.0]), tmp_path / "training.npz", tmp_path / folder, Compute())
+        return Course(
+            Normalize([0.5], [1.0]), tmp_path / "training.npz", tmp_path / folder, Compute(), torch.device(device)
+        )
 
     whole = network()
     course("whole").take(whole, recipe, "train")
@@ -231,7 +236,8 @@ def test_distillation_has_three_parts_of_which_two_begin_alike(tmp_path: Path, m
     settings = vars(SGD) | {"temperature": 1.0, "initial": "glorot", "compute": {}}
     result = network()
     distilled = Trained(distillation={"temperature": 100.0, "start_epochs": 1}, **settings)
-    distilled.state(result, Normalize([0.5], [1.0]), training=tmp_path / "training.npz", store=tmp_path / "store")
+    where = {"training": tmp_path / "training.npz", "store": tmp_path / "store", "device": CPU}
+    distilled.state(result, Normalize([0.5], [1.0]), **where)
     start, teacher, student = taken
     assert [(part[0].epochs, part[0].temperature, part[3]) for part in taken] == [
         (1, 1.0, False),
@@ -250,7 +256,9 @@ def test_lower_precision_trains_a_copy_whose_weights_come_back(tmp_path: Path) -
 
     def trained(**compute: str) -> nn.Module:
         net = network()
-        course = Course(Normalize([0.5], [1.0]), tmp_path / "training.npz", tmp_path / str(compute), Compute(**compute))
+        course = Course(
+            Normalize([0.5], [1.0]), tmp_path / "training.npz", tmp_path / str(compute), Compute(**compute), CPU
+        )
         course.take(net, SGD, "train")
         return net
 
@@ -258,6 +266,20 @@ def test_lower_precision_trains_a_copy_whose_weights_come_back(tmp_path: Path) -
     assert not same(network(), rough)
     assert not same(exact, rough)
     assert float((exact[1].weight - rough[1].weight).detach().abs().max()) < 0.05
+
+
+@GPU
+def test_a_gpu_trains_to_the_weights_of_the_processor_but_for_rounding(tmp_path: Path) -> None:
+    images, labels = lesson()
+    np.savez(tmp_path / "training.npz", images=(images * 255).byte().numpy(), labels=labels.numpy())
+    trained = {}
+    for device in (CPU, torch.device("cuda")):
+        trained[device.type] = network(dropout=0.0)
+        course = Course(Normalize([0.5], [1.0]), tmp_path / "training.npz", tmp_path / device.type, Compute(), device)
+        course.take(trained[device.type], SGD, "train")
+        assert next(course.normalize.buffers()).device == CPU
+    for one, other in zip(*(net.parameters() for net in trained.values()), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mnist_mlp_3", "mnist_cnn_1", "mnist_distilled_0"])

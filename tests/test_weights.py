@@ -48,7 +48,7 @@ def from_file(path: Path, *overrides: str) -> State:
     """What weights=file gives."""
     settings = ["weights=file", f"weights.path={path}", f"weights.sha256={sha256_of(path)}", *overrides]
     kind = instantiate(composed(MODEL, *settings).weights)
-    return kind.state(network(), None, training=path, store=path.parent / "store")
+    return kind.state(network(), None, training=path, store=path.parent / "store", device=torch.device("cpu"))
 
 
 def test_a_state_dict_and_a_checkpoint_that_holds_one(tmp_path: Path) -> None:

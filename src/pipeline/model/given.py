@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from clever.errors import InputError
@@ -18,7 +19,9 @@ class File:
     def __init__(self, path: str, sha256: str, key: str | None = None, prefix: str | None = None) -> None:
         self.path, self.sha256, self.key, self.prefix = Path(path), str(sha256).lower(), key, prefix
 
-    def state(self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path) -> dict[str, Tensor]:
+    def state(
+        self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path, device: torch.device
+    ) -> dict[str, Tensor]:
         """The weights; `InputError` where the file is missing, has another hash, or holds no such state_dict."""
         check_sha256(self.sha256)
         if not self.path.is_file():
@@ -35,7 +38,9 @@ class Url:
     def __init__(self, url: str, sha256: str, key: str | None = None, prefix: str | None = None) -> None:
         self.url, self.sha256, self.key, self.prefix = str(url), str(sha256).lower(), key, prefix
 
-    def state(self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path) -> dict[str, Tensor]:
+    def state(
+        self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path, device: torch.device
+    ) -> dict[str, Tensor]:
         """The weights; `InputError` where the file cannot be had, has another hash, or holds no such state_dict."""
         check_sha256(self.sha256)
         return load_state(fetched(self.url, self.sha256, store / "downloads"), self.key, self.prefix)

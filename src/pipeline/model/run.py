@@ -42,7 +42,11 @@ def loaded(config: DictConfig) -> tuple[nn.Module, Normalize]:
     # before a download or a training; the weights change nothing of it
     check_fits(nn.Sequential(normalize, network), Prepared.read(config))
     state: State = instantiate(config.weights).state(
-        network, normalize, training=artifacts.training(config), store=artifacts.store(config)
+        network,
+        normalize,
+        training=artifacts.training(config),
+        store=artifacts.store(config),
+        device=device(config),
     )
     fill(network, state, config.weights._target_.rpartition(".")[2])
     return network, normalize

@@ -69,14 +69,16 @@ class Trained:
         self.initial, self.hardening = Initial.named(initial), hardening
         self.distillation = None if distillation is None else Distillation(**distillation)
 
-    def state(self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path) -> State:
-        """The trained weights; the same images and settings give those that the store has."""
+    def state(
+        self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path, device: torch.device
+    ) -> State:
+        """The weights, trained on the device; the same images, settings and kind of device give those of the store."""
         if not training.exists():
             raise InputError(
                 "weights=trained, but the data set offers no training images: choose weights=torchvision or "
                 "weights=file weights.path=... weights.sha256=..."
             )
-        course = Course(normalize, training, store / "weights", self.compute, self.hardening)
+        course = Course(normalize, training, store / "weights", self.compute, device, self.hardening)
         if self.initial is Initial.GLOROT:
             glorot(network, self.recipe.seed)
         if self.distillation is None:
@@ -99,16 +101,18 @@ class Course:
     training: Path
     store: Path
     compute: Compute
+    device: torch.device
     hardening: Perturbation | None = None
 
     def take(self, network: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None = None) -> None:
-        """Fills the network with the weights that it gets from the recipe, labels or a teacher."""
+        """Fills the network, which stays on the CPU, with what the recipe makes of it by the labels or by a teacher."""
         decided_by = {
             "recipe": repr(recipe),
             "compute": repr(self.compute),
             "teacher": fingerprint(teacher) if teacher else "",
             "normalize": str(self.normalize),
             "torch": torch.__version__,
+            "device": self.device.type,
             "code": code(training, optimisers, *([two_layer] if recipe.curvature else [])),
             "network": fingerprint(network),
             "images": sha256_of(self.training),
@@ -120,7 +124,8 @@ class Course:
         arrays = kept.read(path, name) if path.exists() else None
         if arrays is None:
             last = LastEpoch(path.with_name(f"{name}-epoch.npz"), name)
-            self._train(network, recipe, told, teacher, last)
+            with self.compute.arithmetic():
+                self._train(network, recipe, told, teacher, last)
             kept.keep(path, name, {of: tensor.numpy() for of, tensor in network.state_dict().items()})
             last.path.unlink(missing_ok=True)
         else:
@@ -131,23 +136,24 @@ class Course:
     ) -> None:
         images, labels = self._images
         recipe.check(len(images))
-        complete = nn.Sequential(self.normalize, network).eval()
+        complete = deepcopy(nn.Sequential(self.normalize, network)).eval().to(self.device)
         classes = any_logits_of(complete, images[:1]).shape[1]
         if int(labels.max()) >= classes:  # the images prepared may lack a class that these have
             raise InputError(f"images to train on have labels up to {labels.max()}, but the network {classes} outputs")
         if teacher:
-            labels = probabilities(nn.Sequential(self.normalize, teacher), images, recipe.temperature)
+            taught_by = deepcopy(nn.Sequential(self.normalize, teacher)).to(self.device)
+            labels = probabilities(taught_by, images, recipe.temperature)
         computed = self.compute.applied(complete)
         trained = Hardened(computed, self.hardening) if self.hardening else computed
         train(trained, images, labels, recipe, last, told)
-        if isinstance(computed, Computed):  # a copy
-            complete.load_state_dict(computed.network.state_dict())
+        result = computed.network if isinstance(computed, Computed) else complete
+        network.load_state_dict(result.get_submodule("1").state_dict())
 
     @cached_property
     def _images(self) -> tuple[Tensor, Tensor]:
         with np.load(self.training) as arrays:
             images, labels = (torch.from_numpy(arrays[name]) for name in ("images", "labels"))
-        return images.float().div_(255), labels
+        return images.to(self.device).float().div_(255), labels.to(self.device)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Training of a network on labelled images, kept after each epoch."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -92,13 +93,15 @@ def train(
 ) -> None:
     """Trains the network, ``images`` in [0,1], and leaves it in evaluation mode.
 
-    Guarantee: the result depends on the arguments alone, not on how often it was killed and went on from the snapshot.
+    ``network``, ``images`` and ``labels`` on one device, where it is trained.
+    Guarantee: the result depends on the arguments alone, not on how often it was killed and went on from the snapshot;
+    on a GPU also on its kind.
     """
     recipe.check(len(images))
     held_out = recipe.held_out
     training = Training(network, recipe, recipe.steps(len(images) - held_out))
     steps = training.steps
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(training.gpus), _same_every_time():
         torch.manual_seed(recipe.seed)  # dropout draws from the global generator alone
         done = training.restore(snapshot.read() if snapshot else None)
         with tqdm(total=recipe.epochs * steps, initial=done * steps, unit="step", desc=told) as bar:
@@ -119,13 +122,14 @@ class Training:
     def __init__(self, network: nn.Module, recipe: Recipe, steps: int) -> None:
         self.network, self.recipe, self.steps = network, recipe, steps
         self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.gpus = sorted({parameter.get_device() for parameter in network.parameters() if parameter.is_cuda})
         of = network.parameters(), recipe.learning_rate, recipe.epochs * steps
         self.optimiser, self.schedule = recipe.optimiser.over(*of)
 
     def epoch(self, images: Tensor, labels: Labels, stepped: Callable[[], object]) -> float:
         """Every image once, in a new order; the loss of the last batch."""
         self.network.train()
-        for rows in self._batches(len(images)):
+        for rows in self._batches(len(images), images.device):
             logits = self.network(self._shifted(images[rows]))
             loss = cross_entropy(logits / self.recipe.temperature, labels[rows])
             if self.recipe.curvature:
@@ -141,6 +145,7 @@ class Training:
         """After so many epochs."""
         parts = {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "schedule")}
         generators = {"generator": self.generator.get_state(), "global_generator": torch.get_rng_state()}
+        generators |= {f"gpu_generator_{gpu}": torch.cuda.get_rng_state(gpu) for gpu in self.gpus}
         return {"done": done, **parts, **generators}
 
     def restore(self, state: dict[str, Any] | None) -> int:
@@ -151,10 +156,12 @@ class Training:
             getattr(self, name).load_state_dict(state[name])
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["global_generator"])
+        for gpu in self.gpus:
+            torch.cuda.set_rng_state(state[f"gpu_generator_{gpu}"], gpu)
         return int(state["done"])
 
-    def _batches(self, images: int) -> Iterator[Int64[Tensor, " row"]]:
-        order = torch.randperm(images, generator=self.generator)
+    def _batches(self, images: int, device: torch.device) -> Iterator[Int64[Tensor, " row"]]:
+        order = torch.randperm(images, generator=self.generator).to(device)
         yield from order[: self.steps * self.recipe.batch].split(self.recipe.batch)
 
     def _shifted(self, images: Tensor) -> Tensor:
@@ -163,6 +170,16 @@ class Training:
             return images
         down, right = torch.randint(-most, most + 1, (2,), generator=self.generator).tolist()
         return images.roll((down, right), dims=(2, 3))
+
+
+@contextmanager
+def _same_every_time() -> Iterator[None]:
+    """Within it, a GPU's convolutions add their parts up in one order."""
+    before, torch.backends.cudnn.deterministic = torch.backends.cudnn.deterministic, True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before
 
 
 def share_right(network: nn.Module, images: Tensor, labels: Int64[Tensor, " image"]) -> float:

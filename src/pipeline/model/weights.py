@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import torch
 import torchvision
 from torch import Tensor, nn
 
@@ -19,7 +20,9 @@ class Published:
     def __init__(self, path: str) -> None:
         self.path = Path(path)
 
-    def state(self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path) -> State:
+    def state(
+        self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path, device: torch.device
+    ) -> State:
         """The weights; `InputError` where there are none for this network, or the file is not the one described."""
         about = self.path.with_suffix(".json")
         if not (self.path.is_file() and about.is_file()):
@@ -29,7 +32,7 @@ class Published:
                 "Others: weights=trained, weights=torchvision, weights=file weights.path=... weights.sha256=..."
             )
         return File(str(self.path), json.loads(about.read_text())["sha256"]).state(
-            network, normalize, training=training, store=store
+            network, normalize, training=training, store=store, device=device
         )
 
 
@@ -39,7 +42,9 @@ class Torchvision:
     def __init__(self, model: str, version: str) -> None:
         self.model, self.version = model, version
 
-    def state(self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path) -> State:
+    def state(
+        self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path, device: torch.device
+    ) -> State:
         """The weights; `InputError` names the versions there are, or says why they cannot be had."""
         if self.model not in torchvision.models.list_models():
             raise InputError(f"weights.model is {self.model!r}: torchvision has weights for its own models only")
@@ -59,6 +64,8 @@ class Torchvision:
 class Random:
     """As the constructor leaves them: to measure speed and memory, not robustness."""
 
-    def state(self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path) -> State:
+    def state(
+        self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path, device: torch.device
+    ) -> State:
         """The initial weights."""
         return network.state_dict()

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from clever.errors import InputError
 from pipeline.model.run import accuracy_of, loaded, networks, saved
 from pipeline.shared import artifacts
-from pipeline.shared.classifier import sha256_of
+from pipeline.shared.classifier import device, sha256_of
 from pipeline.shared.fingerprint import versions
 
 
@@ -31,6 +31,7 @@ def run(config: DictConfig) -> None:
             "accuracy": share,
             "images": images,
             "versions": versions(),
+            "device": device(cell).type,  # that it was trained on
         }
         artifacts.write_json(path.with_suffix(".json"), about)
         print(f"{path}: {path.stat().st_size:,} bytes, right on {share:.1%} of {images} images")
