@@ -5,6 +5,7 @@ to the second most likely class, as float32 numbers of a .npy file, whose name i
 needs the checkpoint and the images of benchmarks/cifar10.py, and hours: the file is written every minute, and the same
 command goes on from it; ``--minutes`` ends it earlier. ``--precision bfloat16 --compilation default`` takes a third of
 the time, and gives the norms of the network so computed; ``--device cuda --at-once 1024`` draws others, in minutes.
+``--begin`` divides the work: parts of a pool are joined by `numpy.concatenate`.
 Example: python benchmarks/gradient_pool.py --network small_densenet --points 1000000 --out small_densenet.npy
 """
 
@@ -38,10 +39,11 @@ def main() -> None:
     described = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     described.add_argument("--out", type=Path, required=True)
     described.add_argument("--network", choices=AT_ONCE, default="small_densenet")
-    described.add_argument("--points", type=int, default=100_000)
+    described.add_argument("--points", type=int, default=100_000, help="up to whole passes; default %(default)s")
     described.add_argument(
         "--image", type=int, default=0, help="which of the held-out digits, or of the CIFAR-10 images"
     )
+    described.add_argument("--begin", type=int, default=0, help="points before these, which another process sees to")
     described.add_argument("--minutes", type=float, default=math.inf)
     described.add_argument("--precision", choices=list(Precision), default=Precision.FLOAT32)
     described.add_argument("--device", type=torch.device, default=torch.device("cpu"))
@@ -52,13 +54,14 @@ def main() -> None:
     net, image = subject(options.network, options.image)
     compute = Compute(options.precision, Layout.CHANNELS_LAST, options.compilation)
     net, at_once = compute.applied(net.to(options.device)), options.at_once or AT_ONCE[options.network]
+    passes = range(options.begin // at_once, -(-(options.begin + options.points) // at_once))
     with compute.arithmetic():
-        found = gradient_norms(net, image.to(options.device), options.points, at_once, options.minutes, options.out)
+        found = gradient_norms(net, image.to(options.device), passes, at_once, options.minutes, options.out)
     print(f"{len(found)} points, the largest two {np.sort(found)[-2:]}")
 
 
 def gradient_norms(
-    net: nn.Module, image: torch.Tensor, points: int, at_once: int, minutes: float, out: Path
+    net: nn.Module, image: torch.Tensor, passes: range, at_once: int, minutes: float, out: Path
 ) -> NDArray[np.float32]:
     """The pool, (points,), or fewer, as ``out`` holds it in the end; its first ones are those that it held before."""
     settings, begun = clever.paper(n_samples=at_once, radius={"L2": 1.0}), time.monotonic()
@@ -70,19 +73,18 @@ def gradient_norms(
         measure = clever.FirstOrder().measure(net, image, chosen, chosen.classes)
         site = Site(image, chosen.name, settings.ball(clever.Norm.L2), at_once, settings.seed, clip=True)
         column = clever.FirstOrder().column(clever.Norm.L2, settings)
-        batches = range(len(found[0]) // at_once, -(-points // at_once))
-        found[0] = found[0][: batches.start * at_once]
-        for some, _ in tqdm(site.points(batches, at_once), total=len(batches), unit="pass"):
+        left = passes[len(found[0]) // at_once :]
+        for some, _ in tqdm(site.points(left, at_once), total=len(left), unit="pass"):
             found.append(measure(some)[:, 0, column].cpu().numpy())
             if time.monotonic() - kept > KEEP:
-                found, kept = [_written(found, out, points)], time.monotonic()
+                found, kept = [_written(found, out)], time.monotonic()
             if time.monotonic() - begun > 60 * minutes:
                 break
-    return _written(found, out, points)
+    return _written(found, out)
 
 
-def _written(found: list[NDArray[np.float32]], out: Path, points: int) -> NDArray[np.float32]:
-    pool = np.concatenate(found)[:points]
+def _written(found: list[NDArray[np.float32]], out: Path) -> NDArray[np.float32]:
+    pool = np.concatenate(found)
     write_atomically(out, lambda file: np.save(file, pool))
     return pool
 
