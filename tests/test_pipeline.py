@@ -356,6 +356,12 @@ def test_figures_show_the_images_that_are_there(project: Project) -> None:
     assert all(sheet.read_bytes() != before for sheet, before in zip(sheets, both, strict=True))
 
 
+def test_scores_of_another_program_are_refused_where_there_is_no_exact_distance(tmp_path: Path) -> None:
+    project, peers = Project.copy(tmp_path), "peers=data/peers/clever_t_digits.csv"
+    shown = project.stage("aggregate", "experiment=orders", peers, code=2).stderr
+    assert f"{peers} stands beside exact distances: attack.exact=true, or peers=null" in shown
+
+
 def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
     empty = Project.copy(tmp_path)
     cell = ("experiment=defenses", "bpda=true", "defense=jpeg")

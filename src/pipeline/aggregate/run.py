@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
+from clever.errors import InputError
 from pipeline.aggregate import peers, published
 from pipeline.aggregate.calibration import calibrate, values
 from pipeline.aggregate.comparison import compare, pairs
@@ -33,6 +34,8 @@ DIFFERENT = ("network", "weights", "order", "defense", "bpda", "sampling", "comp
 
 def run(config: DictConfig) -> None:
     """Writes the tables that the package's docstring lists, and metrics.json."""
+    if config.peers is not None and not config.attack.exact:
+        raise InputError(f"peers={config.peers} stands beside exact distances: attack.exact=true, or peers=null")
     runs = {cell.name: _run(config, cell.name) for cell in cells()}
     about = _about(runs)
     names = list(about.cell)
