@@ -431,6 +431,7 @@ def test_trained_weights_are_kept_for_the_same_images_and_settings_and_can_be_pu
     about = json.loads((project.folder / "data" / "weights" / "mlp_tanh.json").read_text())
     assert about["training"]["epochs"] == 1
     assert "experiment=smooth weights=trained" in about["command"]
+    assert about["device"] == ("cuda" if torch.cuda.is_available() else "cpu")
     project.stage("model", "experiment=smooth")
     published = torch.load(weights, weights_only=True)
     assert all(torch.equal(before[name], published[name]) for name in before)
