@@ -15,7 +15,7 @@ import yaml
 
 from clever.errors import InputError
 from conftest import ROOT, TINY, Project
-from pipeline.report.claims import claims
+from pipeline.report.claims import Claim, claims
 from pipeline.report.paper_numbers import beside_ours
 from pipeline.shared.verdicts import Verdict
 
@@ -255,6 +255,33 @@ def test_each_order_is_judged_on_all_its_networks() -> None:
     assert found.verdict is Verdict.FAILS
     assert [text.split(",")[0] for text in found.evidence] == ["good", "bad"]
     assert "L2 top-2 8 of 8 [63%, 100%]" in found.evidence[1]
+
+
+def of_two_networks(ratio: float, least: float) -> dict[str, Claim]:
+    """``ratio``: the second one's score behind JPEG over the undefended one; ``least``: times its least likely class's."""
+    tables = [rows(f"{name}-{kind}", 0.2).assign(network=name) for name in ("one", "two") for kind in ("plain", "jpeg")]
+    tables[3]["score"] *= ratio
+    far = tables[2].target == "least"
+    tables[2].loc[far, "score"] *= least
+    cells = pd.DataFrame({"cell": [table.cell.iloc[0] for table in tables], "network": ["one"] * 2 + ["two"] * 2})
+    cells = cells.assign(family=cells.network, transformation=["Identity", "jpeg"] * 2, bpda=True, order="first_order")
+    return {" ".join(claim.text.split()[:2]): claim for claim in claims(pd.concat(tables), cells, 0)}
+
+
+def test_a_claim_is_judged_network_by_network() -> None:
+    good = of_two_networks(ratio=1.0, least=1.0)
+    assert [good[name].verdict for name in ("With BPDA,", "The second")] == [Verdict.HOLDS] * 2
+    assert [line.split(":")[0] for line in good["With BPDA,"].evidence] == ["one, jpeg, L2", "two, jpeg, L2"]
+    assert of_two_networks(ratio=3.0, least=1.0)["With BPDA,"].verdict is Verdict.FAILS
+    turned = of_two_networks(ratio=1.0, least=0.1)["The second"]
+    assert turned.verdict is Verdict.FAILS
+    assert [line.split(":")[0] for line in turned.evidence] == ["one, plain, L2", "two, plain, L2"]
+    assert turned.criterion.endswith("; for each network")
+
+
+def test_without_first_order_there_is_nothing_to_compare_with() -> None:
+    found = judged(rows("identity", 0.2), bpda=(True,), order=("second_order",))
+    assert (found["With"], found["Second-order"]) == (Verdict.UNTESTED, Verdict.HOLDS)
 
 
 def test_the_gauge_is_judged_apart_from_first_order() -> None:

@@ -13,11 +13,12 @@ import torch
 from hydra.utils import instantiate
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torchvision.models import Weights, WeightsEnum
 
 import clever
 from a_server import Served, serving
 from conftest import Project, composed
-from pipeline.model import download
+from pipeline.model import download, weights
 from pipeline.model.download import fetched
 from pipeline.shared.checkpoint import load_state
 from pipeline.shared.classifier import bare, fill, sha256_of
@@ -180,6 +181,47 @@ def test_another_file_is_refused_and_gone(served: Served, tmp_path: Path) -> Non
     ):
         fetched(served.url, "0" * 64, tmp_path)
     assert [path for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
+
+
+def of_torchvision(served: Served, content: bytes, monkeypatch: pytest.MonkeyPatch, sha256: str | None = None) -> State:
+    """What weights=torchvision gives where its file has that content and lies on ``served``."""
+    served.content = content
+    name = f"mlp-{(sha256 or hashlib.sha256(content).hexdigest())[:8]}.pth"
+
+    class Versions(WeightsEnum):
+        V1 = Weights(f"{served.url}/{name}", transforms=nn.Identity, meta={})
+
+    monkeypatch.setattr(weights.torchvision.models, "get_model_weights", lambda _: Versions)
+    where = {"training": Path(), "store": Path(), "device": torch.device("cpu")}
+    return weights.Torchvision("squeezenet1_1", "V1").state(network(), None, **where)
+
+
+@pytest.mark.parametrize("zipped", [True, False])  # the older files of torchvision are not
+def test_torchvisions_weights_are_downloaded_once_and_believed_for_their_hash(
+    zipped: bool, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = io.BytesIO()
+    torch.save(state(), file, _use_new_zipfile_serialization=zipped)
+    content = file.getvalue()
+    for _ in range(2):
+        assert same(of_torchvision(served, content, monkeypatch), state())
+    assert served.asked == [None]
+    (cached,) = (tmp_path / "hub" / "checkpoints").iterdir()
+    cached.write_bytes(content[:-1])
+    with pytest.raises(clever.InputError, match=r"is damaged, its sha256 is .* without it, it is downloaded again"):
+        of_torchvision(served, content, monkeypatch)
+    cached.unlink()
+    with pytest.raises(clever.InputError, match="squeezenet1_1 cannot be had: invalid hash value"):
+        of_torchvision(served, content, monkeypatch, sha256="0" * 64)
+    assert list(cached.parent.iterdir()) == []
+
+
+def test_torchvisions_file_runs_no_code(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(clever.InputError, match="holds no state_dict that can be loaded safely"):
+        of_torchvision(served, saved(Runs(tmp_path / "ran"), tmp_path / "evil").read_bytes(), monkeypatch)
+    assert not (tmp_path / "ran").exists()
 
 
 HALF = 8 * download.CHUNK

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from clever.errors import InputError
 from clever.models import Normalize
 from pipeline.model.given import File
+from pipeline.shared.checkpoint import load_state
+from pipeline.shared.classifier import sha256_of
 
 State = dict[str, Tensor]
 
@@ -37,7 +39,7 @@ class Published:
 
 
 class Torchvision:
-    """Torchvision's weights by name, from its cache or downloaded, against the hash that the name carries."""
+    """Torchvision's weights by name, from torch's cache or downloaded, against the hash that the name carries."""
 
     def __init__(self, model: str, version: str) -> None:
         self.model, self.version = model, version
@@ -51,14 +53,28 @@ class Torchvision:
         known = torchvision.models.get_model_weights(self.model)
         if self.version not in known.__members__:
             raise InputError(f"{self.model} has no weights {self.version!r}: there are {', '.join(known.__members__)}")
+        return load_state(_cached(known[self.version].url, f"torchvision's weights of {self.model}"))
+
+
+def _cached(url: str, what: str) -> Path:
+    """The file in torch's cache, whose name says how its sha256 begins: torch's own loader believes it unseen."""
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    begins = path.stem.rpartition("-")[2]
+    if not path.is_file():
         try:
-            state: State = known[self.version].get_state_dict(progress=True, check_hash=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), begins)
         except (OSError, RuntimeError) as error:
             raise InputError(
-                f"torchvision's weights of {self.model} cannot be had: {error}. With a copy of the file elsewhere: "
-                "weights=file weights.path=... weights.sha256=..."
+                f"{what} cannot be had: {error}. With a copy of the file elsewhere: weights=file weights.path=... "
+                "weights.sha256=..."
             ) from error
-        return state
+    found = sha256_of(path)
+    if not found.startswith(begins):
+        raise InputError(
+            f"{what}: {path} is damaged, its sha256 is {found} and not {begins}...; without it, it is downloaded again"
+        )
+    return path
 
 
 class Random:

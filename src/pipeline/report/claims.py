@@ -5,7 +5,7 @@ whole interval says so, and is undecided otherwise, with the number of images th
 several trainings of its network, what is said of a defense is a mean over these, too, and its interval draws both.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -34,24 +34,38 @@ class Claim:
 def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
     """All of them, judged. ``scores``: the rows of tables/scores.csv; ``cells``: what is known of each cell."""
     attacked = scores[scores.distance.notna()]
-    main = cells[(cells.family == cells.family[0]) & (cells.order == "first_order")]
-    tried = cells[cells.cell.isin(attacked.cell)]
+    first, tried = cells[cells.order == "first_order"], cells[cells.cell.isin(attacked.cell)]
+    networks = [of_network for _, of_network in first.groupby("family", sort=False)]
+    masked = first[~first.bpda]
     return [
-        _about_the_same(scores, main, seed),
-        _degenerate(scores, main[~main.bpda]),
-        _overestimates(attacked, main[~main.bpda & main.cell.isin(tried.cell)]),
+        _network_by_network([_about_the_same(scores, main, seed) for main in networks or [first]]),
+        _degenerate(scores, masked),
+        _overestimates(attacked, masked[masked.cell.isin(tried.cell)]),
         _below(attacked, tried[tried.bpda & (tried.order == "first_order")], "First-order CLEVER"),
         _below(attacked, tried[tried.order == "second_order"], "Second-order CLEVER"),
         _below(attacked, tried[tried.order == "gauge"], "CLEVER by the gauge of a staircase", OURS),
-        _ordered(scores, main.head(1), seed),
+        _network_by_network([_ordered(scores, main.head(1), seed) for main in networks or [first]]),
         _published(cells),
     ]
+
+
+def _network_by_network(found: list[Claim]) -> Claim:
+    """One claim of several networks: judged for each, it holds where it holds for all that it was tested on."""
+    tested = [claim for claim in found if claim.verdict is not Verdict.UNTESTED]
+    if len(found) == 1 or not tested:
+        return found[0]
+    return replace(
+        tested[0],
+        criterion=f"{tested[0].criterion}; for each network",
+        verdict=Verdict.of_all([claim.verdict for claim in tested]),
+        evidence=[line for claim in tested for line in claim.evidence],
+    )
 
 
 def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Claim:
     several = main.network.nunique() > 1
     of_kind = kinds(main) if several else {str(cell): str(cell) for cell in main.cell}
-    first = named(of_kind[main.cell.iloc[0]])
+    first = named(of_kind[main.cell.iloc[0]]) if len(main) else "undefended"
     bare = main.groupby("network").transformation.transform("first") == UNDEFENDED
     others = main[main.bpda & bare & (main.transformation != UNDEFENDED)].cell
     paired = with_ratios(scores[scores.cell.isin(main.cell)], baselines(main))
@@ -65,7 +79,8 @@ def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Clai
         lost = len(set(undefended) - set(group[group.log_ratio.notna()].id))
         left_out = f", without {lost} of {undefended.nunique()}" * bool(lost)
         ratio = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}] over {found.over}{left_out}{found.open}"
-        evidence.append(f"{named(str(kind))}, {norm}: {ratio if found.units['images'] else 'no ratio is defined'}")
+        of = named(f"{main.family.iloc[0]}-{kind}" if several else str(kind))
+        evidence.append(f"{of}, {norm}: {ratio if found.units['images'] else 'no ratio is defined'}")
     return Claim(
         "With BPDA, the score under an input transformation is about the score without it.",
         "Weng et al. 2018, arXiv 1810.08640",
@@ -130,7 +145,7 @@ def _below(scores: pd.DataFrame, of: pd.DataFrame, who: str, source: str = THEIR
 def _ordered(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Claim:
     rows, wanted = scores[scores.cell.isin(first.cell)], ["top2", "random", "least"]
     evidence, verdicts = [], []
-    for norm, group in rows.groupby("norm", sort=False):
+    for (cell, norm), group in rows.groupby(["cell", "norm"], sort=False):
         of_image = group.pivot(index="id", columns="target", values="score").reset_index()
         if not set(wanted) <= set(of_image):
             continue
@@ -142,12 +157,12 @@ def _ordered(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Claim:
             steps.append(f"{names} [{found.low:.3g}, {found.high:.3g}]{found.open}")
             verdicts.append(found.verdict)
             over = found.over
-        evidence.append(f"{norm}: means {means}; {'; '.join(steps)}; {over}")
+        evidence.append(f"{named(str(cell))}, {norm}: means {means}; {'; '.join(steps)}; {over}")
     return Claim(
         "The second most likely class is the nearest: mean scores of top-2 < random <= least likely.",
         "Weng et al. 2018, arXiv 1801.10578, table of ImageNet scores",
-        "the 95 % intervals of the mean differences, image by image, above 0 in every norm, for the first cell; fails "
-        "where one lies below 0",
+        "the 95 % intervals of the mean differences, image by image, above 0 in every norm, for a network's first "
+        "cell; fails where one lies below 0",
         Verdict.of_all(verdicts),
         evidence or ["the targets top2, random and least were not all scored"],
         "tables/summary.csv, figures/scores.png",
