@@ -39,5 +39,8 @@ def test_photographs_to_table(sample: Path, tmp_path: Path) -> None:
     bounds = pd.read_csv(tables / "bounds.csv")
     assert (bounds.found > 0).any()
     project.stage("figures", tiny=about)
+    results = project.folder / "results" / "photographs"
+    assert {path.name for path in (results / "sheets").glob("*.png")} == {"images.png", "adversaries.png"}
+    assert not {"images.png", "adversaries.png"} & {path.name for path in (results / "figures").iterdir()}
     project.stage("report", tiny=about)
     assert "squeezenet1_1" in (project.folder / "results" / "photographs" / "report.html").read_text()

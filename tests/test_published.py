@@ -41,6 +41,7 @@ def test_the_ends_belong_to_the_range_and_one_training_is_a_point() -> None:
     assert (compare(rows, theirs(2.0, 2.0)).outside == 0).all()
     alone = compare(rows[rows.network == "mlp_0"], theirs(1.5, 2.0)).iloc[0]
     assert (alone.seeds, alone.low, alone.high, alone.outside) == (1, 1.0, 1.0, 0.5)
+    assert alone.verdict == "50% above the one training"
 
 
 def test_images_without_an_attack_or_without_an_adversary_have_no_distance() -> None:

@@ -17,6 +17,7 @@ from clever.errors import InputError
 from conftest import ROOT, TINY, Project
 from pipeline.report.claims import Claim, claims
 from pipeline.report.paper_numbers import beside_ours
+from pipeline.report.part import Part
 from pipeline.shared.verdicts import Verdict
 
 CELLS = ["identity", "quantize", "quantize-no_bpda"]
@@ -258,7 +259,7 @@ def test_each_order_is_judged_on_all_its_networks() -> None:
 
 
 def of_two_networks(ratio: float, least: float) -> dict[str, Claim]:
-    """``ratio``: the second one's score behind JPEG over the undefended one; ``least``: times its least likely class's."""
+    """``ratio``: of the second one's scores, JPEG over undefended; ``least``: a factor of its least likely class's."""
     tables = [rows(f"{name}-{kind}", 0.2).assign(network=name) for name in ("one", "two") for kind in ("plain", "jpeg")]
     tables[3]["score"] *= ratio
     far = tables[2].target == "least"
@@ -315,6 +316,15 @@ def test_the_order_of_targets_is_judged_image_by_image() -> None:
     found, evidence = order_of_targets(table)
     assert found is Verdict.UNDECIDED
     assert re.search(r"undecided: (about \d+ images|more images than can be had) would decide", evidence)
+
+
+def test_the_table_of_costs_says_in_which_arithmetic_and_on_what_machines() -> None:
+    cost = Part.read(ROOT / "results" / "cifar10_staircases", None, alone=True).cost
+    changes = r"bfloat16: norms change by \d\.\d\d% in the median, \d+\.\d\d% at most"
+    assert cost["arithmetic of the gradients"].str.fullmatch(changes).all()
+    cost = Part.read(ROOT / "results" / "cifar10_densenet", None, alone=True).cost
+    assert set(cost["arithmetic of the gradients"]) == {"float32"}
+    assert cost.machine.str.contains(r"Intel|AMD|NVIDIA").all()
 
 
 @pytest.fixture(params=["made here", "committed"])

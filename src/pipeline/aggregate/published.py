@@ -25,7 +25,7 @@ def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     ``rows``: scores with the ``distance`` found beside each, NaN where there was no attack, of one cell a network.
     ``seeds``: how many trainings; over these ``mean``, ``low`` and ``high`` of their averages over images, for
     distances over the images that one was found for. ``outside``: how far the published number lies above the range
-    (positive) or below it (negative), 0 within it; ``verdict``: the same in words. One training's range is a point.
+    (positive) or below it (negative), 0 within it; ``verdict``: the same in words, with a single training its own mean.
     """
     stems = rows.network.map(stem)
     found = []
@@ -50,14 +50,14 @@ def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
                     "low": low,
                     "high": high,
                     "outside": outside,
-                    "verdict": _verdict(outside, low, high),
+                    "verdict": _verdict(outside, low, high, len(values)),
                 }
             )
     return pd.DataFrame(found)
 
 
-def _verdict(outside: float, low: float, high: float) -> str:
+def _verdict(outside: float, low: float, high: float, seeds: int) -> str:
     if outside == 0:
         return "within the range"
     nearest, side = (high, "above") if outside > 0 else (low, "below")
-    return f"{abs(outside) / nearest:.0%} {side} the range"
+    return f"{abs(outside) / nearest:.0%} {side} {'the range' if seeds > 1 else 'the one training'}"

@@ -131,6 +131,8 @@ class Part:
                 "seconds, scores": [run["of_all_runs"]["seconds"] for run in runs],
                 "passes, attacks": [attack["passes"] for attack in attacks],
                 "seconds, attacks": [attack["of_all_runs"]["seconds"] for attack in attacks],
+                "arithmetic of the gradients": [_arithmetic(run["compute"]) for run in runs],
+                "machine": [_models(*both) for both in zip(runs, attacks, strict=True)],
             }
         )
 
@@ -176,6 +178,20 @@ def _machine(run: dict[str, Any]) -> str:
     """What computed a cell, in words."""
     machine = run["machine"]
     return f"{machine['model']}, {machine['cores']} cores, {machine['threads']} threads a process ({run['device']})"
+
+
+def _models(*runs: dict[str, Any]) -> str:
+    """The processor or GPU of scores and attack, once where it is the same."""
+    return ", attack: ".join(dict.fromkeys(run["machine"]["model"] for run in runs))
+
+
+def _arithmetic(compute: dict[str, Any]) -> str:
+    """The precision, and by how much it changes the gradients' norms where it is not the network's own."""
+    changed = compute.get("gradient_norms_changed_by")
+    if not changed:
+        return str(compute["precision"])
+    shares = f"{changed['median']:.2%} in the median, {changed['largest']:.2%} at most"
+    return f"{compute['precision']}: norms change by {shares}"
 
 
 def _embedded(path: Path) -> str:
