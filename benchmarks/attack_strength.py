@@ -21,7 +21,7 @@ from pipeline.attack.strength import Strength
 
 def change(distance: Tensor, before: Tensor | None) -> str:
     """By which share the distances differ from those of the strength before, in the median; nothing at first."""
-    return "" if before is None else f"{(distance / before - 1).median():.1%}"
+    return "" if before is None else f"{(distance / before - 1).quantile(0.5):.1%}"
 
 
 def main() -> None:
@@ -61,9 +61,9 @@ def main() -> None:
                         "starts": starts,
                         "rounds": rounds,
                         "images": int(right.sum()),
-                        "distance, median": f"{found.distance.median():.5f}",
+                        "distance, median": f"{found.distance.quantile(0.5):.5f}",
                         "change of the median": change(
-                            found.distance.median(), None if before is None else before.median()
+                            found.distance.quantile(0.5), None if before is None else before.quantile(0.5)
                         ),
                         "change, median": change(found.distance, before),
                         "forward": found.forwards,
