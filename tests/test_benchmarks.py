@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import runpy
 import subprocess
 import sys
@@ -189,6 +190,23 @@ def test_the_strength_of_attacks_is_measured_on_the_real_network(tmp_path: Path)
     assert list(table.backward) == [2, 6]
     first, second = table.distances
     assert float(second) <= float(first)
+
+
+def test_what_twice_the_strength_changes_is_told_image_by_image(tmp_path: Path) -> None:
+    for name, steps, distances in (("once", 5, [1.0, 2.0, 4.0, 8.0, np.inf]), ("twice", 10, [1.0, 1.0, 4.4, 6.0, 9.0])):
+        for cell in ("png", "same"):
+            folder = tmp_path / name / "attack" / cell
+            folder.mkdir(parents=True)
+            told = {"steps": steps if cell == "png" else 5, "starts": 1, "rounds": 0}
+            (folder / "run.json").write_text(json.dumps({"strength": told, "of_all_runs": {"seconds": 10.0}}))
+            rows = [{"norm": "L2", "target": "top2", "id": f"i{i}", "distance": d} for i, d in enumerate(distances)]
+            pd.DataFrame(rows).assign(predicted=0, target_class=1).to_csv(folder / "distances.csv", index=False)
+    (row,) = run(tmp_path, "doubled", "--once", str(tmp_path / "once"), "--twice", str(tmp_path / "twice")).to_dict(
+        "records"
+    )
+    assert (row["cell"], row["steps"], row["images"], row["found"]) == ("png", 5, 5, "4, 5")
+    assert (row["distance, median"], row["twice"], row["change of the median"]) == (3.0, 2.7, "-10.0%")
+    assert (row["change, median"], row["least"], row["s an image"]) == ("-12.5%", "-50.0%", 2.0)
 
 
 def test_the_toolbox_does_the_same_job(tmp_path: Path) -> None:
