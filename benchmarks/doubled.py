@@ -24,18 +24,22 @@ def main() -> None:
     described.add_argument("--once", type=Path, required=True, help="results/EXPERIMENT of the first run")
     described.add_argument("--twice", type=Path, required=True, help="of the second, with twice the strength")
     options = described.parse_args()
-    cells = sorted(path.name for path in (options.twice / "attack").iterdir() if (path / "distances.csv").is_file())
+    ran = [{path.parent.name for path in run.glob("attack/*/run.json")} for run in (options.once, options.twice)]
     report(
-        [row for cell in cells for row in compared(cell, options.once / "attack", options.twice / "attack")],
+        [
+            row
+            for cell in sorted(set.intersection(*ran))
+            for row in compared(cell, options.once / "attack", options.twice / "attack")
+        ],
         options.out,
     )
 
 
 def compared(cell: str, once: Path, twice: Path) -> list[dict[str, object]]:
-    """A row for each norm and target of a cell; empty where twice the strength is what was asked for at first."""
+    """A row for each norm and target of a cell; none where the second run has not twice the steps of the first."""
     told = [json.loads((folder / cell / "run.json").read_text()) for folder in (once, twice)]
     strength, doubled = (run["strength"] for run in told)
-    if strength == doubled:
+    if doubled["steps"] != 2 * strength["steps"]:
         return []
     both = pd.merge(*(pd.read_csv(folder / cell / "distances.csv") for folder in (once, twice)), on=IMAGE)
     rows = []
