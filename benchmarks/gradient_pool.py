@@ -74,7 +74,8 @@ def gradient_norms(
         measure = clever.FirstOrder().measure(net, image, chosen, chosen.classes)
         site = Site(image, chosen.name, settings.ball(clever.Norm.L2), at_once, settings.seed, clip=True)
         column = clever.FirstOrder().column(clever.Norm.L2, settings)
-        left = passes[len(found[0]) // at_once :]
+        done = len(found[0]) // at_once
+        found[0], left = found[0][: done * at_once], passes[done:]
         for some, _ in tqdm(site.points(left, at_once), total=len(left), unit="pass"):
             found.append(measure(some)[:, 0, column].cpu().numpy())
             if time.monotonic() - kept > KEEP:

@@ -20,7 +20,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)\s#]+)(#[^)\s]*)?(?=[)\s])")
 PLACE = "repository"
-COPIED = (".png", ".svg", ".pdf", ".html", ".npz", ".pt")
+COPIED = (".png", ".svg", ".pdf", ".html", ".npy", ".npz", ".pt")
 KEPT = ("__pycache__", ".egg-info")
 """What no list of a folder shows."""
 UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n"

@@ -117,19 +117,23 @@ def test_the_smallest_of_many_scores_is_biased_and_corrected(tmp_path: Path) -> 
 
 
 def test_a_pool_of_gradient_norms_is_made_and_goes_on_from_what_is_there(tmp_path: Path) -> None:
-    def pool(name: str, points: int) -> np.ndarray:
+    """In passes of 256 points."""
+
+    def pool(name: str, points: int, begin: int = 0) -> np.ndarray:
         command = [sys.executable, str(ROOT / "benchmarks" / "gradient_pool.py"), "--points", str(points)]
-        subprocess.run([*command, "--out", str(tmp_path / name)], check=True, timeout=120)
+        command += ["--begin", str(begin), "--out", str(tmp_path / name)]
+        subprocess.run(command, check=True, timeout=120)
         return np.load(tmp_path / name)
 
     norms = pool("pool.npy", 600)
-    assert norms.shape == (600,)
+    assert norms.shape == (3 * 256,)
     assert norms.dtype == np.float32
     assert (norms > 0).all()
+    assert np.array_equal(pool("rest.npy", 256, begin=512), norms[512:])
     first = pool("parts.npy", 300)
-    assert np.array_equal(first, norms[:300])
+    assert np.array_equal(first, norms[:512])
     marked = -np.arange(256, dtype=np.float32)  # a whole pass, which is kept, and 44 points of the next, which are not
-    np.save(tmp_path / "parts.npy", np.concatenate([marked, first[256:]]))
+    np.save(tmp_path / "parts.npy", np.concatenate([marked, first[256:300]]))
     assert np.array_equal(pool("parts.npy", 600), np.concatenate([marked, norms[256:]]))
 
 
