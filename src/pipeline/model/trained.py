@@ -136,18 +136,21 @@ class Course:
     ) -> None:
         images, labels = self._images
         recipe.check(len(images))
-        complete = deepcopy(nn.Sequential(self.normalize, network)).eval().to(self.device)
+        complete = self._there(network)
         classes = any_logits_of(complete, images[:1]).shape[1]
         if int(labels.max()) >= classes:  # the images prepared may lack a class that these have
             raise InputError(f"images to train on have labels up to {labels.max()}, but the network {classes} outputs")
         if teacher:
-            taught_by = deepcopy(nn.Sequential(self.normalize, teacher)).to(self.device)
-            labels = probabilities(taught_by, images, recipe.temperature)
+            labels = probabilities(self._there(teacher), images, recipe.temperature)
         computed = self.compute.applied(complete)
         trained = Hardened(computed, self.hardening) if self.hardening else computed
         train(trained, images, labels, recipe, last, told)
         result = computed.network if isinstance(computed, Computed) else complete
         network.load_state_dict(result.get_submodule("1").state_dict())
+
+    def _there(self, network: nn.Module) -> nn.Sequential:
+        """A copy on the device, behind the normalisation: what is given, the normalisation too, stays where it is."""
+        return deepcopy(nn.Sequential(self.normalize, network)).eval().to(self.device)
 
     @cached_property
     def _images(self) -> tuple[Tensor, Tensor]:

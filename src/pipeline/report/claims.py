@@ -35,16 +35,16 @@ def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
     """All of them, judged. ``scores``: the rows of tables/scores.csv; ``cells``: what is known of each cell."""
     attacked = scores[scores.distance.notna()]
     first, tried = cells[cells.order == "first_order"], cells[cells.cell.isin(attacked.cell)]
-    networks = [of_network for _, of_network in first.groupby("family", sort=False)]
+    networks = [of_network for _, of_network in first.groupby("family", sort=False)] or [first]
     masked = first[~first.bpda]
     return [
-        _network_by_network([_about_the_same(scores, main, seed) for main in networks or [first]]),
+        _network_by_network([_about_the_same(scores, main, seed) for main in networks]),
         _degenerate(scores, masked),
         _overestimates(attacked, masked[masked.cell.isin(tried.cell)]),
         _below(attacked, tried[tried.bpda & (tried.order == "first_order")], "First-order CLEVER"),
         _below(attacked, tried[tried.order == "second_order"], "Second-order CLEVER"),
         _below(attacked, tried[tried.order == "gauge"], "CLEVER by the gauge of a staircase", OURS),
-        _network_by_network([_ordered(scores, main.head(1), seed) for main in networks or [first]]),
+        _network_by_network([_ordered(scores, main.head(1), seed) for main in networks]),
         _published(cells),
     ]
 
