@@ -14,7 +14,6 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from cifar10_sample import needs_cifar10
 from conftest import ROOT, TINY, Project
 from test_data_sources import idx
 
@@ -185,15 +184,6 @@ def test_an_experiment_is_timed_beside_a_busy_process(
     assert table["times the first"][0] == 1
     assert (table.seconds > 0).all()
     assert not (project.folder / "results").exists()  # what the experiment has computed stays as it is
-
-
-@needs_cifar10
-def test_the_strength_of_attacks_is_measured_on_the_real_network(tmp_path: Path) -> None:
-    options = ("--images", "1", "--defenses", "quantize", "--norms", "L2", "--strengths", "2,1,0", "6,1,0")
-    table = run(tmp_path, "attack_strength", *options)
-    assert list(table.backward) == [2, 6]
-    first, second = table.distances
-    assert float(second) <= float(first)
 
 
 def test_what_twice_the_strength_changes_is_told_image_by_image(tmp_path: Path) -> None:

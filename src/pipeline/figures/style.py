@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from pipeline.shared.artifacts import write_atomically
@@ -35,18 +36,35 @@ def marker(index: int) -> str:
     return MARKERS[index % len(MARKERS)]
 
 
+class _EvenSteps(LogLocator):
+    """Ticks of a logarithmic axis that are no decades where it spans less than half of one, but even steps."""
+
+    def tick_values(self, vmin: float, vmax: float) -> NDArray[np.float64]:
+        chosen = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values if narrow(vmin, vmax) else super().tick_values
+        return np.asarray(chosen(vmin, vmax), dtype=np.float64)
+
+
+def narrow(low: float, high: float) -> bool:
+    """Whether a logarithmic axis is too short for its ticks at 1, 2, 3, ... to tell its values apart."""
+    return bool(high < low * 10**0.5)
+
+
 def plain_numbers(*axes: Axis) -> None:
     """Tick labels of logarithmic axes as plain numbers, the fewer the more decades there are."""
     for axis in axes:
 
-        def label(value: float, position: float, axis: Axis = axis) -> str:
+        def major(value: float, position: float) -> str:
+            return f"{value:g}"
+
+        def minor(value: float, position: float, axis: Axis = axis) -> str:
             low, high = axis.get_view_interval()
             decades = np.log10(high / low)
-            shown = "123456789" if decades < 0.5 else "1236" if decades < 1.5 else "13" if decades < 2.5 else "1"
+            shown = "" if narrow(low, high) else "236" if decades < 1.5 else "3" if decades < 2.5 else ""
             return f"{value:g}" if f"{value:e}"[0] in shown else ""
 
-        axis.set_major_formatter(label)
-        axis.set_minor_formatter(label)
+        axis.set_major_locator(_EvenSteps())
+        axis.set_major_formatter(major)
+        axis.set_minor_formatter(minor)
 
 
 def logarithmic(axes: Axes, values: NDArray[np.float64]) -> None:
