@@ -13,7 +13,20 @@ from PIL import Image
 from torch import nn
 
 import clever
-from pipeline.figures import adversaries, convergence, curves, fits, images, style
+from pipeline.figures import (
+    adversaries,
+    bpda,
+    convergence,
+    curves,
+    fits,
+    images,
+    masking,
+    networks,
+    published,
+    scores,
+    style,
+)
+from pipeline.figures.run import with_figures
 
 
 def colourless(path: Path) -> bool:
@@ -69,6 +82,112 @@ def test_no_text_lies_on_what_is_drawn(drawn_figures: list[Figure]) -> None:
         drawn = [axes.get_window_extent().shrunk(0.99, 0.99) for axes in figure.axes]
         assert not [text for text in texts for box in drawn if text.width and text.overlaps(box)]
         assert not [1 for a in texts for b in texts if a is not b and a.width and b.width and a.overlaps(b)]
+
+
+def of_cells(*norms: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scores of an undefended cell and of a defense with BPDA and without, whose first score is capped; the cells."""
+    plain, cells = scored(*norms)[0].assign(exceeds=False, capped=False), ["identity", "a_long_defense"]
+    masked = plain.assign(cell="a_long_defense-no_bpda", score=plain.score * 9, exceeds=True)
+    table = pd.concat([plain, plain.assign(cell="a_long_defense", score=plain.score * 1.5), masked], ignore_index=True)
+    table.loc[table.index[-1], "capped"] = True
+    about = pd.DataFrame({"cell": [*cells, "a_long_defense-no_bpda"], "bpda": [True, True, False]})
+    return table, about
+
+
+def summarised(table: pd.DataFrame) -> pd.DataFrame:
+    of = table.groupby(["norm", "cell", "target"], sort=False).agg(
+        mean=("score", "mean"), share_capped=("capped", "mean")
+    )
+    return of.assign(mean_low=of["mean"] * 0.8, mean_high=of["mean"] * 1.2).reset_index()
+
+
+@pytest.mark.parametrize("norms", [("L2",), ("L1", "L2", "Linf")])
+def test_figures_of_defenses_are_whole_and_hollow_where_capped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, norms: tuple[str, ...]
+) -> None:
+    kept: list[Figure] = []
+    monkeypatch.setattr(plt, "close", kept.append)
+    table, about = of_cells(*norms)
+    scores.draw(tmp_path, summarised(table), pd.DataFrame(columns=["norm", "cell", "target", "distance"]))
+    bpda.draw(tmp_path, table, about, "identity")
+    masking.draw(tmp_path, table, [("a_long_defense", "a_long_defense-no_bpda")])
+    monkeypatch.undo()
+    for drawn in kept:
+        drawn.canvas.draw()
+        texts = [*drawn.legends, *drawn.texts]
+        texts += [text for axes in drawn.axes for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts)]
+        boxes = [text.get_window_extent() for text in texts]
+        for box in (box for box in boxes if box.width):
+            assert 0 <= box.x0 < box.x1 <= drawn.bbox.x1
+            assert 0 <= box.y0 < box.y1 <= drawn.bbox.y1
+    of_points = kept[1].axes[-1].collections[-1]
+    assert [tuple(face[:3]) == (1, 1, 1) for face in of_points.get_facecolor()] == [False, False, True]
+    assert of_points.get_edgecolor()[0, :3].max() < 1
+    plt.close("all")
+
+
+def test_the_bar_of_ratios_is_the_geometric_mean_of_the_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Figure] = []
+    monkeypatch.setattr(plt, "close", kept.append)
+    table, about = of_cells("L2")
+    bpda.draw(tmp_path, table, about, "identity")
+    monkeypatch.undo()
+    bars = [line.get_ydata()[0] for line in kept[0].axes[0].lines if line.get_linewidth() == 2]
+    assert bars == pytest.approx([1.5, 9.0])
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"), [(0.6, 1.6, {"0.8", "1", "1.2", "1.4"}), (0.02, 3, {"0.1", "0.3", "1"})]
+)
+def test_a_logarithmic_axis_says_where_it_is(tmp_path: Path, low: float, high: float, shown: set[str]) -> None:
+    with style.figure(tmp_path, "axis", width=3, height=3) as drawn:
+        axes = drawn.subplots()
+        axes.plot([0, 1], [low, high])
+        style.logarithmic(axes, np.array([low, high]))
+        axes.set_ylim(low, high)
+        drawn.canvas.draw()
+        labels = {text.get_text() for text in (*axes.get_yticklabels(), *axes.get_yticklabels(minor=True))}
+    assert shown <= labels
+    assert len(labels - {""}) < 10
+
+
+def test_each_distance_stands_above_the_score_it_is_an_upper_bound_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Figure] = []
+    monkeypatch.setattr(plt, "close", kept.append)
+    rows = [
+        {"network": network, "kind": kind, "norm": "L2", "target": "top2", "score": 1.0, "distance": distance}
+        for network, kind, distance in (("a", "identity", 2), ("a", "jpeg", 3), ("b", "identity", 4), ("b", "jpeg", 4))
+    ]
+    table = pd.DataFrame(rows)
+    for of in ("score", "distance"):
+        table[f"{of}_low"], table[f"{of}_high"] = table[of] * 0.9, table[of] * 1.1
+    known = {"norm": "L2", "target": "top2", "kind": ["identity", "jpeg"], "tau": [0.5, np.nan]}
+    networks.draw(tmp_path, table, pd.DataFrame(known))
+    monkeypatch.undo()
+    (axes,) = kept[0].axes
+    drawn = [tuple(point) for line in axes.lines if line.get_marker() == "_" for point in line.get_xydata()]
+    assert {(round(float(x), 2), float(y)) for x, y in drawn if y > 1.5} >= {(-0.08, 2), (0.08, 3), (0.92, 4)}
+    assert not [1 for x, y in drawn if round(float(x), 2) == 1.08 and y == 4]  # the attack that both kinds share
+    assert "nan" not in axes.get_title()
+    plt.close("all")
+
+
+def test_a_published_table_is_drawn_beside_ours(tmp_path: Path) -> None:
+    row = {"network": "mlp", "norm": "L2", "target": "top2", "published": 1.2, "seeds": 2, "mean": 1.0, "low": 0.9}
+    row |= {"high": 1.1, "expected_low": 0.7, "expected_high": 1.3}
+    one = row | {"quantity": "cw", "seeds": 1, "low": 1.0, "high": 1.0, "expected_low": np.nan, "expected_high": np.nan}
+    published.draw(tmp_path, pd.DataFrame([row | {"quantity": "clever"}, one]))
+    assert (tmp_path / "published.png").stat().st_size > 9000
+    published.draw(tmp_path / "none", pd.DataFrame())
+    assert not (tmp_path / "none").exists()
+
+
+def test_networks_with_several_defenses_have_figures_of_their_own() -> None:
+    rows = [("a_0", "a", "x"), ("a_1", "a", "x"), ("a_1", "a", "y"), ("b", "b", "x"), ("c", "c", "x"), ("c", "c", "y")]
+    assert with_figures(pd.DataFrame(rows, columns=["network", "family", "defense"])) == ["a_0", "c"]
 
 
 @pytest.mark.parametrize("norms", [("L2",), ("L1", "Linf"), ("L1", "L2", "Linf")])

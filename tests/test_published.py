@@ -8,21 +8,23 @@ import pytest
 
 import clever
 from conftest import ROOT
-from pipeline.aggregate.published import compare, read
+from pipeline.aggregate.published import another, compare, read
 
 
 def ours(**means: tuple[float, float]) -> pd.DataFrame:
     """Two images a network, around these means of score and distance."""
     rows = [
-        {"network": network, "norm": "L2", "target": "top2", "score": score + off, "distance": distance + 2 * off}
+        {"network": network, "id": f"i{off}", "score": score + off, "distance": distance + 2 * off}
         for network, (score, distance) in means.items()
         for off in (-0.5, 0.5)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(norm="L2", target="top2")
 
 
 def theirs(clever_: float, cw: float, network: str = "mlp") -> pd.DataFrame:
-    return pd.DataFrame([{"network": network, "norm": "L2", "target": "top2", "clever": clever_, "cw": cw}])
+    return pd.DataFrame(
+        [{"network": network, "norm": "L2", "target": "top2", "clever": clever_, "cw": cw, "images": 10}]
+    )
 
 
 def test_within_above_and_below() -> None:
@@ -70,8 +72,8 @@ def test_the_tables_of_the_project_are_such_tables() -> None:
     ("text", "message"),
     [
         (None, "there is no such file"),
-        ("network,norm\na,b\n", "lacks target, clever, cw: its columns must be network"),
-        ("network,norm,target,clever,cw\na,L2,top2,x,1\n", "is no table: could not convert"),
+        ("network,norm\na,b\n", "lacks target, clever, cw, images: its columns must be network"),
+        ("network,norm,target,clever,cw,images\na,L2,top2,x,1,9\n", "is no table: could not convert"),
         ("", "is no table: No columns"),
     ],
 )
@@ -81,3 +83,22 @@ def test_what_is_no_table(tmp_path: Path, text: str | None, message: str) -> Non
         path.write_text(text)
     with pytest.raises(clever.InputError, match=message):
         read(str(path))
+
+
+@pytest.mark.parametrize(("trainings", "images", "others"), [(5, 100, 500), (3, 30, 30), (2, 100, 10)])
+def test_another_training_on_other_images_lies_in_the_interval_in_95_of_100_cases(
+    trainings: int, images: int, others: int
+) -> None:
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(2000):
+        of_training, difficulty = rng.normal(0, 0.05, trainings + 1), rng.exponential(0.4, images + others)
+        average = 1 + of_training[-1] + difficulty[images:].mean()
+        low, high = another(1 + of_training[:-1] + difficulty[:images, None], others)
+        inside += low <= average <= high
+    assert 0.92 < inside / 2000 < 0.985  # of two trainings it is wider than it must be
+
+
+def test_one_training_or_one_image_has_no_spread_to_expect_from() -> None:
+    assert np.isnan(another(np.ones((9, 1)), 9)).all()
+    assert np.isnan(another(np.ones((1, 9)), 9)).all()
+    assert another(np.ones((9, 9)), 9) == (1, 1)

@@ -18,6 +18,7 @@ from conftest import ROOT, TINY, Project
 from pipeline.report.claims import Claim, claims
 from pipeline.report.paper_numbers import beside_ours
 from pipeline.report.part import Part
+from pipeline.report.run import marks
 from pipeline.shared.verdicts import Verdict
 
 CELLS = ["identity", "quantize", "quantize-no_bpda"]
@@ -177,7 +178,7 @@ def judged(*tables: pd.DataFrame, bpda: tuple[bool, ...], order: tuple[str, ...]
     names = [table.cell.iloc[0] for table in tables]
     cells = pd.DataFrame({"cell": names, "network": "net", "bpda": bpda, "order": order or "first_order"})
     cells = cells.assign(family="net", transformation=["Identity", *names[1:]])
-    return {claim.text.split()[0]: claim.verdict for claim in claims(pd.concat(tables), cells, 0)}
+    return {claim.text.split()[0]: claim.verdict for claim in claims(pd.concat(tables), cells, None, 0)}
 
 
 def test_verdicts_follow_the_numbers() -> None:
@@ -199,7 +200,7 @@ def test_without_a_transformation_and_one_there_is_no_ratio_to_the_undefended(tr
     cells = pd.DataFrame({"cell": ["small", "large"], "network": "net", "family": "net", "bpda": True})
     cells["transformation"] = transformations
     tables = [rows("small", 0.2), rows("large", 0.6)]
-    found = claims(pd.concat(tables), cells.assign(order="first_order"), 0)[0]
+    found = claims(pd.concat(tables), cells.assign(order="first_order"), None, 0)[0]
     assert (found.verdict, found.evidence) == (
         Verdict.UNTESTED,
         ["no undefended cell beside one with a defense and BPDA"],
@@ -213,7 +214,7 @@ def test_images_without_a_common_target_class_are_counted() -> None:
     cells = pd.DataFrame({"cell": ["identity", "jpeg"], "network": "net", "family": "net", "bpda": True})
     cells = cells.assign(transformation=["Identity", "jpeg"], order="first_order")
     for table, text in ((near, "over 6 images, without 2 of 8"), (rows("jpeg", 0.21), "over 8 images")):
-        (evidence,) = claims(pd.concat([rows("identity", 0.2), table]), cells, 0)[0].evidence
+        (evidence,) = claims(pd.concat([rows("identity", 0.2), table]), cells, None, 0)[0].evidence
         assert evidence.endswith(text)
 
 
@@ -228,7 +229,7 @@ def test_every_open_verdict_says_how_many_images_would_decide() -> None:
     tables[2]["capped"] = True
     cells = pd.DataFrame({"cell": [table.cell.iloc[0] for table in tables], "network": "net", "family": "net"})
     cells = cells.assign(transformation=["Identity", "jpeg", "masked"], bpda=[True, True, False], order="first_order")
-    found = claims(pd.concat(tables), cells, 0)
+    found = claims(pd.concat(tables), cells, None, 0)
     open_ = [claim for claim in found if claim.verdict is Verdict.UNDECIDED]
     assert len(open_) == 5
     for claim in open_:
@@ -252,7 +253,7 @@ def test_each_order_is_judged_on_all_its_networks() -> None:
         {"cell": ["good", "bad"], "network": ["net", "other"], "transformation": "Identity", "bpda": True}
     )
     cells = cells.assign(order="first_order", family=cells.network)
-    (found,) = [claim for claim in claims(pd.concat(tables), cells, 0) if claim.text.startswith("First-order")]
+    (found,) = [claim for claim in claims(pd.concat(tables), cells, None, 0) if claim.text.startswith("First-order")]
     assert found.verdict is Verdict.FAILS
     assert [text.split(",")[0] for text in found.evidence] == ["good", "bad"]
     assert "L2 top-2 8 of 8 [63%, 100%]" in found.evidence[1]
@@ -266,7 +267,7 @@ def of_two_networks(ratio: float, least: float) -> dict[str, Claim]:
     tables[2].loc[far, "score"] *= least
     cells = pd.DataFrame({"cell": [table.cell.iloc[0] for table in tables], "network": ["one"] * 2 + ["two"] * 2})
     cells = cells.assign(family=cells.network, transformation=["Identity", "jpeg"] * 2, bpda=True, order="first_order")
-    return {" ".join(claim.text.split()[:2]): claim for claim in claims(pd.concat(tables), cells, 0)}
+    return {" ".join(claim.text.split()[:2]): claim for claim in claims(pd.concat(tables), cells, None, 0)}
 
 
 def test_a_claim_is_judged_network_by_network() -> None:
@@ -278,6 +279,49 @@ def test_a_claim_is_judged_network_by_network() -> None:
     assert turned.verdict is Verdict.FAILS
     assert [line.split(":")[0] for line in turned.evidence] == ["one, plain, L2", "two, plain, L2"]
     assert turned.criterion.endswith("; for each network")
+
+
+def test_networks_that_differ_have_a_mark_each() -> None:
+    same = of_two_networks(ratio=1.0, least=1.0)["With BPDA,"]
+    assert marks("e", same) == [("e", Verdict.HOLDS)]
+    differing = of_two_networks(ratio=3.0, least=1.0)["With BPDA,"]
+    assert marks("e", differing) == [("e, one", Verdict.HOLDS), ("e, two", Verdict.FAILS)]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict", "text"),
+    [
+        (
+            0.8,
+            1.3,
+            Verdict.HOLDS,
+            "net, L2 top-2, CLEVER: published 1.2, ours 1 over 3 trainings, expected of another [0.8",
+        ),
+        (0.8, 1.1, Verdict.FAILS, "expected of another [0.8, 1.1], outside"),
+        (np.nan, np.nan, Verdict.UNDECIDED, "ours 1 in one training, undecided: more trainings"),
+    ],
+)
+def test_a_published_number_is_judged_by_what_another_training_would_give(
+    low: float, high: float, verdict: Verdict, text: str
+) -> None:
+    row = {"network": "net", "norm": "L2", "target": "top2", "quantity": "clever", "published": 1.2, "mean": 1.0}
+    of_other = row | {"network": "other", "seeds": 3, "expected_low": 5.0, "expected_high": 6.0}
+    table = pd.DataFrame([row | {"seeds": 3, "expected_low": low, "expected_high": high}, of_other])
+    cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
+    cells = cells.assign(transformation="Identity", bpda=True, order="first_order")
+    scores = pd.concat([rows("net_0", 0.2), rows("net_1", 0.2)])
+    (found,) = [claim for claim in claims(scores, cells, table, 0) if "trained anew" in claim.text]
+    assert found.verdict is verdict
+    assert len(found.evidence) == 1
+    assert text in found.evidence[0]
+
+
+def test_each_network_with_defenses_has_its_figures_on_the_page() -> None:
+    figures = Part.read(ROOT / "results" / "imagenet_sample", None, alone=True).figures
+    captions = {name: caption for name, caption, _ in figures}
+    assert captions["scores"].endswith("(squeezenet1 1)")
+    assert captions["efficientnet_lite0/scores"].endswith("(efficientnet lite0)")
+    assert captions["networks"].endswith("found")
 
 
 def test_without_first_order_there_is_nothing_to_compare_with() -> None:
@@ -298,7 +342,7 @@ def order_of_targets(table: pd.DataFrame) -> tuple[Verdict, str]:
         {"cell": ["identity"], "network": "net", "family": "net", "transformation": "Identity", "bpda": True}
     )
     cells = cells.assign(order="first_order")
-    (found,) = [claim for claim in claims(table, cells, 0) if "most likely" in claim.text]
+    (found,) = [claim for claim in claims(table, cells, None, 0) if "most likely" in claim.text]
     return found.verdict, "; ".join(found.evidence)
 
 

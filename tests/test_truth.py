@@ -10,7 +10,7 @@ import pytest
 from pipeline.aggregate.calibration import calibrate
 from pipeline.aggregate.truth import answered, beside_truth
 from pipeline.figures import exact as figure
-from pipeline.figures.run import told_apart
+from pipeline.figures.of_network import told_apart
 from pipeline.shared import extras
 
 ORDERS = ("first_order", "second_order")

@@ -2,21 +2,24 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import t
 
 from pipeline.aggregate.given_table import given_table
 from pipeline.shared.pairing import stem
+from pipeline.shared.statistics import LEVEL
 
 QUANTITIES = {"clever": "score", "cw": "distance"}
 """What is published, and our column of it: CLEVER, and the distance of an attack."""
 
 
 def read(path: str) -> pd.DataFrame:
-    """Published averages over images, a row a network, norm and target, behind lines of # that tell their source.
+    """Published averages over so many ``images``, a row a network, norm and target, behind lines of # with the source.
 
     ``network`` is that of ours without the number of its seed: mnist_mlp for mnist_mlp_0 and mnist_mlp_1. `InputError`
     for a file that is missing or is no such table.
     """
-    return given_table("published", path, ["network", "norm", "target"], list(QUANTITIES))
+    return given_table("published", path, ["network", "norm", "target"], [*QUANTITIES, "images"])
 
 
 def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -26,23 +29,28 @@ def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     ``seeds``: how many trainings; over these ``mean``, ``low`` and ``high`` of their averages over images, for
     distances over the images that one was found for. ``outside``: how far the published number lies above the range
     (positive) or below it (negative), 0 within it; ``verdict``: the same in words, with a single training its own mean.
+    ``expected_low``, ``expected_high``: `another`'s interval, where the published number lies if its training is one
+    like ours and its images, which are not ours, are drawn as ours are.
     """
     stems = rows.network.map(stem)
     found = []
-    for known in table.itertuples(index=False):
-        same = rows[(stems == known.network) & (rows.norm == known.norm) & (rows.target == known.target)]
+    for known in table.to_dict("records"):
+        same = rows[(stems == known["network"]) & (rows.norm == known["norm"]) & (rows.target == known["target"])]
         for quantity, column in QUANTITIES.items():
-            published = float(getattr(known, quantity))
-            values = same[np.isfinite(same[column])].groupby("network")[column].mean()
+            published = known[quantity]
+            there = same[np.isfinite(same[column])]
+            values = there.groupby("network")[column].mean()
             if values.empty or np.isnan(published):
                 continue
             low, high = float(values.min()), float(values.max())
             outside = published - min(max(published, low), high)
+            of_images = there.pivot_table(index="id", columns="network", values=column).to_numpy()
+            expected = another(of_images, known["images"])
             found.append(
                 {
-                    "network": known.network,
-                    "norm": known.norm,
-                    "target": known.target,
+                    "network": known["network"],
+                    "norm": known["norm"],
+                    "target": known["target"],
                     "quantity": quantity,
                     "published": published,
                     "seeds": len(values),
@@ -51,9 +59,32 @@ def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
                     "high": high,
                     "outside": outside,
                     "verdict": _verdict(outside, low, high, len(values)),
+                    "expected_low": expected[0],
+                    "expected_high": expected[1],
                 }
             )
     return pd.DataFrame(found)
+
+
+def another(values: NDArray[np.float64], others: float) -> tuple[float, float]:
+    """The 95 % interval for the average of one more training over so many other images, by Student's t.
+
+    ``values``: (image, training), NaN where there is none. With k trainings whose averages have the variance v, and N
+    images whose averages over trainings have the variance w, that average over M images differs from ours by a number
+    of the variance v (1 + 1/k) + w (1/N + 1/M), its degrees of freedom by Welch and Satterthwaite. NaN for a single
+    training, which has no spread, and for a single image.
+    """
+    images, trainings = values.shape
+    if trainings < 2 or images < 2:
+        return np.nan, np.nan
+    means = np.nanmean(values, axis=0)
+    of_training = means.var(ddof=1) * (1 + 1 / trainings)
+    of_images = np.nanmean(values, axis=1).var(ddof=1) * (1 / images + 1 / others)
+    if of_training + of_images == 0:
+        return float(means.mean()), float(means.mean())
+    freedom = (of_training + of_images) ** 2 / (of_training**2 / (trainings - 1) + of_images**2 / (images - 1))
+    reach = t.ppf(0.5 + LEVEL / 2, freedom) * np.sqrt(of_training + of_images)
+    return float(means.mean() - reach), float(means.mean() + reach)
 
 
 def _verdict(outside: float, low: float, high: float, seeds: int) -> str:

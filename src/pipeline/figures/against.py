@@ -17,7 +17,7 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             part = rows[(rows.norm == norm) & np.isfinite(rows.distance) & np.isfinite(rows.score)]
             for index, cell in enumerate(cells):
                 of_cell = part[part.cell == cell]
-                face = ["none" if capped else colour(index) for capped in of_cell.capped]
+                face = ["white" if capped else colour(index) for capped in of_cell.capped]
                 axes.scatter(
                     of_cell.distance, of_cell.score, 13, face, marker=marker(index), edgecolors=colour(index), lw=0.6
                 )

@@ -1,6 +1,6 @@
 """The reverse Weibull law fitted to the batch maxima of example images."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> Non
             if right > smallest:
                 axes.set_xlim(right=right)
             axes.set_title(
-                f"{image}, class {row.predicted} to {row.target_class}\n"
+                f"{PurePosixPath(image).name}, class {row.predicted} to {row.target_class}\n"
                 f"{norm} score {row.score:.3g}\n{_fit(row, sample)}",
                 fontsize=8,
             )
@@ -77,10 +77,11 @@ def _fit(row: "pd.Series[Any]", maxima: NDArray[np.float32]) -> str:
         )
     if np.isnan(row.end_point_shape):
         return "sample maximum"
-    high = "∞" if row.end_point_unbounded else f"{row.end_point_high:.4g}"
+    end = (row.end_point, row.end_point_low, np.inf if row.end_point_unbounded else row.end_point_high)
+    point, low, high = (f"{value:.4g}" if value < 1e4 else "∞" if value == np.inf else f"{value:.0f}" for value in end)
     good = goodness_of_fit(maxima, np.random.default_rng(0))
     return (
         f"shape {row.end_point_shape:.3g}, K-S p {row.end_point_ks_pvalue:.2g}\n"
         f"bootstrap p: K-S {good.ks_pvalue:.2g}, A-D {good.ad_pvalue:.2g}\n"
-        f"end point {row.end_point:.4g} ({row.end_point_low:.4g} to {high}), none: p {good.bounded_pvalue:.2g}"
+        f"end point {point} ({low} to {high}), none: p {good.bounded_pvalue:.2g}"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.style import COLOURS, figure, logarithmic, note_below, unbounded
+from pipeline.figures.style import COLOURS, figure, legend_above, logarithmic, note_below, unbounded
 from pipeline.shared.formats import named
 
 SHOWN = (
@@ -42,6 +42,7 @@ def draw(folder: Path, rows: pd.DataFrame, pairs: list[tuple[str, str]]) -> None
             logarithmic(axes, shown[["score", "distance"]].to_numpy())
             axes.set_ylabel(f"{norm} norm ([0,1] pixel units)")
             axes.set_xticks(range(len(pairs)), [named(cell) for cell, _ in pairs], rotation=30, fontsize=8)
-        handles = [axes.scatter([], [], 20, color=shade, marker=shape, label=label) for label, shade, shape in SHOWN]
-        drawn.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+        for label, shade, shape in SHOWN:
+            axes.scatter([], [], 20, color=shade, marker=shape, label=label)
+        legend_above(drawn, axes)
         note_below(drawn, "✗: scores without BPDA above the distance of an adversarial image; bar: median")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.patheffects import Normal, Stroke
 
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers, unbounded
 from pipeline.shared.formats import TARGETS, named
@@ -12,7 +13,8 @@ from pipeline.shared.formats import TARGETS, named
 def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
     """A panel a norm: means over images with their intervals; hollow where some scores are capped at the radius.
 
-    A bar of the cell's colour: the mean smallest adversarial distance, of the ``bounds`` that there are.
+    A bar of the cell's colour: the mean smallest adversarial distance, of the ``bounds`` that are given: those of cells
+    without BPDA are the distances of the same defense, over the fewer images that were scored without.
     """
     norms, cells, targets = (list(summary[name].unique()) for name in ("norm", "cell", "target"))
     apart = min(0.12, 0.8 / len(cells))  # so that targets stay apart
@@ -30,7 +32,8 @@ def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
                 axes.scatter(x, rows["mean"], 28, face, marker=marker(index), edgecolors=colour(index), zorder=3)
                 unbounded(axes, x[~np.isfinite(rows["mean"])], colour(index))
                 found = [distances.get((norm, cell, target), np.nan) for target in rows.index]
-                axes.scatter(x, found, 40, colour(index), marker="_", linewidths=1.8)
+                bar = axes.scatter(x, found, 90, colour(index), marker="_", linewidths=2, zorder=4)
+                bar.set_path_effects([Stroke(linewidth=3.6, foreground="white"), Normal()])  # seen on its own marker
                 axes.plot([], [], marker(index), color=colour(index), label=named(cell))
             axes.set_yscale("log")
             axes.set_xticks(range(len(targets)), [TARGETS.get(target, f"class {target}") for target in targets])
@@ -41,5 +44,5 @@ def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
         note_below(
             drawn,
             "mean over images, 95 % bootstrap interval; hollow: some scores capped at the radius R; "
-            "bar: mean smallest adversarial distance",
+            "bar: mean smallest adversarial distance, of the norms, targets and cells that were attacked",
         )

@@ -1,7 +1,7 @@
 """What the figures share: colours for colour-blind readers and for print, and how they are saved."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -39,9 +39,10 @@ def marker(index: int) -> str:
 class _EvenSteps(LogLocator):
     """Ticks of a logarithmic axis that are no decades where it spans less than half of one, but even steps."""
 
-    def tick_values(self, vmin: float, vmax: float) -> NDArray[np.float64]:
-        chosen = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values if narrow(vmin, vmax) else super().tick_values
-        return np.asarray(chosen(vmin, vmax), dtype=np.float64)
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        if narrow(vmin, vmax):
+            return MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(vmin, vmax)
+        return super().tick_values(vmin, vmax)
 
 
 def narrow(low: float, high: float) -> bool:

@@ -5,23 +5,27 @@ whole interval says so, and is undecided otherwise, with the number of images th
 several trainings of its network, what is said of a defense is a mean over these, too, and its interval draws both.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from pipeline.shared.described import UNDEFENDED
 from pipeline.shared.formats import named, of_target
-from pipeline.shared.pairing import baselines, kinds, with_ratios
+from pipeline.shared.pairing import baselines, kinds, stem, with_ratios
 from pipeline.shared.verdicts import NEAR, Majority, Mean, Verdict
 
 THEIRS = "Weng et al. 2018, arXiv 1801.10578, where 0 to 22 % lie above (CLEVER L2 against Carlini-Wagner, ImageNet)"
 OURS = "this project, order=gauge"
+QUANTITIES = {"clever": "CLEVER", "cw": "Carlini and Wagner's attack"}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, its source, the criterion it was judged by, the evidence, the verdict, and the files that show it."""
+    """A claim, its source, the criterion it was judged by, the evidence, the verdict, and the files that show it.
+
+    ``networks``: the verdict on each network that it was tested on, where there are several.
+    """
 
     text: str
     source: str
@@ -29,43 +33,56 @@ class Claim:
     verdict: Verdict
     evidence: list[str]
     shown_in: str
+    networks: dict[str, Verdict] = field(default_factory=dict)
 
 
-def claims(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> list[Claim]:
-    """All of them, judged. ``scores``: the rows of tables/scores.csv; ``cells``: what is known of each cell."""
+def claims(scores: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame | None, seed: int) -> list[Claim]:
+    """All of them, each judged network by network; trainings that differ in their seed alone are one network.
+
+    ``scores``: the rows of tables/scores.csv; ``cells``: what is known of each cell; ``published``: the rows of
+    tables/published.csv where it is there.
+    """
+    families = {str(family): own for family, own in cells.groupby("family", sort=False)}
+    judged = [_of_network(scores, own, published, seed) for own in families.values()]
+    return [_network_by_network(dict(zip(families, of, strict=True))) for of in zip(*judged, strict=True)]
+
+
+def _of_network(scores: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame | None, seed: int) -> list[Claim]:
     attacked = scores[scores.distance.notna()]
-    first, tried = cells[cells.order == "first_order"], cells[cells.cell.isin(attacked.cell)]
-    networks = [of_network for _, of_network in first.groupby("family", sort=False)] or [first]
-    masked = first[~first.bpda]
+    main, tried = cells[cells.order == "first_order"], cells[cells.cell.isin(attacked.cell)]
+    masked = main[~main.bpda]
     return [
-        _network_by_network([_about_the_same(scores, main, seed) for main in networks]),
+        _about_the_same(scores, main, seed),
         _degenerate(scores, masked),
         _overestimates(attacked, masked[masked.cell.isin(tried.cell)]),
         _below(attacked, tried[tried.bpda & (tried.order == "first_order")], "First-order CLEVER"),
         _below(attacked, tried[tried.order == "second_order"], "Second-order CLEVER"),
         _below(attacked, tried[tried.order == "gauge"], "CLEVER by the gauge of a staircase", OURS),
-        _network_by_network([_ordered(scores, main.head(1), seed) for main in networks]),
+        _ordered(scores, main.head(1), seed),
+        _reproduced(cells, published),
         _published(cells),
     ]
 
 
-def _network_by_network(found: list[Claim]) -> Claim:
-    """One claim of several networks: judged for each, it holds where it holds for all that it was tested on."""
-    tested = [claim for claim in found if claim.verdict is not Verdict.UNTESTED]
+def _network_by_network(found: dict[str, Claim]) -> Claim:
+    """One claim of several networks: it holds where it holds for all that it was tested on."""
+    tested = {network: claim for network, claim in found.items() if claim.verdict is not Verdict.UNTESTED}
+    first = next(iter((tested or found).values()))
     if len(found) == 1 or not tested:
-        return found[0]
+        return first
+    verdicts = {network: claim.verdict for network, claim in tested.items()}
     return replace(
-        tested[0],
-        criterion=f"{tested[0].criterion}; for each network",
-        verdict=Verdict.of_all([claim.verdict for claim in tested]),
-        evidence=[line for claim in tested for line in claim.evidence],
+        first,
+        criterion=f"{first.criterion}; for each network",
+        verdict=Verdict.of_all(list(verdicts.values())),
+        evidence=[line for claim in tested.values() for line in claim.evidence],
+        networks=verdicts,
     )
 
 
 def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Claim:
     several = main.network.nunique() > 1
     of_kind = kinds(main) if several else {str(cell): str(cell) for cell in main.cell}
-    first = named(of_kind[main.cell.iloc[0]]) if len(main) else "undefended"
     bare = main.groupby("network").transformation.transform("first") == UNDEFENDED
     others = main[main.bpda & bare & (main.transformation != UNDEFENDED)].cell
     paired = with_ratios(scores[scores.cell.isin(main.cell)], baselines(main))
@@ -84,10 +101,10 @@ def _about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Clai
     return Claim(
         "With BPDA, the score under an input transformation is about the score without it.",
         "Weng et al. 2018, arXiv 1810.08640",
-        f"the 90 % interval of the geometric mean of the ratios to the {first} score, over the target classes that an "
-        f"image has with and without the defense, within [{NEAR[0]}, {NEAR[1]}] for every defense and norm; fails "
-        "where it lies outside; without images that the defense brings into another class or that share no target "
-        f"class{drawn}",
+        "the 90 % interval of the geometric mean of the ratios to the network's undefended score, over the target "
+        f"classes that an image has with and without the defense, within [{NEAR[0]}, {NEAR[1]}] for every defense and "
+        "norm; fails where it lies outside; without images that the defense brings into another class or that share no "
+        f"target class{drawn}",
         Verdict.of_all(verdicts),
         evidence or ["no undefended cell beside one with a defense and BPDA"],
         "tables/summary.csv, figures/bpda.png" + ", tables/spread.csv" * several,
@@ -169,6 +186,32 @@ def _ordered(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Claim:
     )
 
 
+def _reproduced(cells: pd.DataFrame, published: pd.DataFrame | None) -> Claim:
+    names = set(map(stem, cells.network))
+    evidence, verdicts = [], []
+    for row in [] if published is None else published[published.network.isin(names)].to_dict("records"):
+        of = f"{named(row['network'])}, {row['norm']} {of_target(row['target'])}, {QUANTITIES[row['quantity']]}"
+        told = f"{of}: published {row['published']:.3g}, ours {row['mean']:.3g}"
+        low, high = row["expected_low"], row["expected_high"]
+        if np.isnan(low):
+            verdicts.append(Verdict.UNDECIDED)
+            evidence.append(f"{told} in one training, undecided: more trainings would tell what to expect of another")
+        else:
+            inside = low <= row["published"] <= high
+            verdicts.append(Verdict.HOLDS if inside else Verdict.FAILS)
+            expected = f"expected of another [{low:.3g}, {high:.3g}]"
+            evidence.append(f"{told} over {row['seeds']} trainings, {expected}{', outside' * (not inside)}")
+    return Claim(
+        "Networks trained anew by the published recipe have the published averages on MNIST.",
+        "Weng et al. 2018, arXiv 1801.10578, in the form submitted to ICLR 2018",
+        "each published average within the 95 % interval for the average of one more training over other images; fails "
+        "where one lies outside, is undecided with a single training",
+        Verdict.of_all(verdicts),
+        evidence or ["no network of that table"],
+        "tables/published.csv, figures/published.png",
+    )
+
+
 def _published(cells: pd.DataFrame) -> Claim:
     there = "densenet121" in set(cells.network)
     return Claim(
@@ -179,7 +222,7 @@ def _published(cells: pd.DataFrame) -> Claim:
         [
             "see the comparison below, for those who have the paper's numbers"
             if there
-            else "this run is not on ImageNet, and the paper's numbers are not available to this project"
+            else "this run is not of DenseNet-121, and the paper's numbers are not available to this project"
         ],
         "make paper IMAGENET=DIR",
     )

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,14 @@ FIGURES = {
     "adversaries": "One image behind each defense, the nearest adversarial images found, and what was changed",
     "orders": "Second order beside first order, on networks with two derivatives",
     "networks": "Networks beside each other: CLEVER, and the smallest adversarial distance found",
+    "published": "A published table beside our trainings of the same networks",
     "draws": "Scores of a random network by the number of draws",
     "fits": "The reverse Weibull law fitted to the batch maxima of example images",
     "convergence": "How the score settles as the number of batches grows",
     "images": "Images behind each defense",
 }
 """The figures by name, with their captions, in the order of the page."""
+OF_ALL_NETWORKS = ("exact", "orders", "networks", "published", "draws")
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Part:
         name, text = folder.name, {"id": str, "target": str, "cell": str}
         tables = artifacts.needed(folder / "tables", "aggregate", f" experiment={name}")
         read = {table: pd.read_csv(tables / f"{table}.csv", dtype=text) for table in TABLES}
-        cells, pictures = read["cells"], folder / "figures"
+        cells = read["cells"]
         paper = beside_ours(Path(paper_numbers), read["summary"], alone=alone) if paper_numbers else None
         return cls(
             name,
@@ -71,11 +74,7 @@ class Part:
             read["findings"],
             printed.sections(*(read[name] for name in ("summary", "orders", "bounds", "evidence", "calibration")))
             | extras.sections(_extras(tables)),
-            [
-                (figure, caption, _embedded(pictures / f"{figure}.png"))
-                for figure, caption in FIGURES.items()
-                if (pictures / f"{figure}.png").is_file()
-            ],
+            list(_figures(folder / "figures", cells)),
             {cell: json.loads((folder / "score" / cell / "run.json").read_text()) for cell in cells.cell},
             {cell: json.loads((folder / "attack" / cell / "run.json").read_text()) for cell in cells.cell},
             None if paper is None or paper.empty else paper,
@@ -166,6 +165,19 @@ TABLES = ("scores", "cells", "summary", "orders", "bounds", "evidence", "calibra
 def table_html(table: pd.DataFrame) -> Markup:
     """A table for the page."""
     return Markup(table.to_html(index=False, border=0, na_rep="", float_format=lambda number: f"{number:.4g}"))
+
+
+def _figures(folder: Path, cells: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
+    """Those in the folder, and of each further network those in the folder of its name: name, caption, picture."""
+    first, *others = cells.network.unique()
+    of_others = [network for network in others if (folder / network).is_dir()]
+    for network in (None, *of_others):
+        pictures = folder / network if network else folder
+        for figure, caption in FIGURES.items():
+            if (pictures / f"{figure}.png").is_file():
+                of = f" ({named(network or first)})" if of_others and figure not in OF_ALL_NETWORKS else ""
+                name = f"{network}/{figure}" if network else figure
+                yield name, caption + of, _embedded(pictures / f"{figure}.png")
 
 
 def _extras(tables: Path) -> dict[str, pd.DataFrame]:

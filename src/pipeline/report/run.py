@@ -26,13 +26,14 @@ def run(config: DictConfig) -> None:
     parts = [Part.read(artifacts.RESULTS / str(name), numbers, alone=len(names) == 1) for name in names]
     if numbers and all(part.paper is None for part in parts):
         raise InputError(f"{numbers}: no cell of {', '.join(map(str, names))} is named in it")
-    judged = {part.name: claims(part.scores, part.cells, config.seed) for part in parts}
+    judged = {part.name: claims(part.scores, part.cells, part.published, config.seed) for part in parts}
     templates = Environment(loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined)
     page = templates.get_template("report.html").render(
         parts=parts,
         claims=judged,
         texts=next(iter(judged.values())),
         table=table_html,
+        marks=marks,
         note=printed.NOTE,
     )
     artifacts.write_text(folder / "report.html", page)
@@ -47,6 +48,13 @@ def _reported(config: DictConfig) -> list[str]:
     if not isinstance(names, ListConfig) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"experiments.reported is {names!r}: it must be a list of files of conf/experiment")
     return list(names)
+
+
+def marks(name: str, claim: Claim) -> list[tuple[str, str]]:
+    """The verdict on the experiment, or one on each network where these differ: of what, and which."""
+    if len(set(claim.networks.values())) > 1:
+        return [(f"{name}, {network}", verdict) for network, verdict in claim.networks.items()]
+    return [(name, claim.verdict)]
 
 
 def _row(name: str, claim: Claim) -> dict[str, str]:

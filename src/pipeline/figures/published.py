@@ -1,0 +1,47 @@
+"""A published table beside ours: each published average, and the averages of our trainings of the same network."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.figures.style import COLOURS, figure, legend_above, note_below
+from pipeline.shared.formats import named, of_target
+
+QUANTITIES = {"clever": ("CLEVER", COLOURS[1], "o"), "cw": ("Carlini and Wagner's attack", COLOURS[2], "s")}
+
+
+def draw(folder: Path, table: pd.DataFrame) -> None:
+    """A panel a network and norm. ``table``: the one of that name; without any rows nothing is drawn."""
+    panels = list(table.groupby(["network", "norm"], sort=False)) if len(table) else []
+    if not panels:
+        return
+    with figure(folder, "published", width=max(3.4 * len(panels), 5.4), height=3.9) as drawn:
+        for axes, ((network, norm), part) in zip(np.ravel(drawn.subplots(1, len(panels))), panels, strict=True):
+            targets = list(part.target.unique())
+            for place, (quantity, (label, shade, shape)) in enumerate(QUANTITIES.items()):
+                rows = part[part.quantity == quantity]
+                x = rows.target.map(targets.index) + (place - 0.5) * 0.36
+                axes.bar(
+                    x,
+                    rows.expected_high - rows.expected_low,
+                    bottom=rows.expected_low,
+                    width=0.26,
+                    color=shade,
+                    alpha=0.2,
+                    lw=0,
+                    label=f"{label}: expected of another training",
+                )
+                reach = (rows["mean"] - rows.low, rows.high - rows["mean"])
+                axes.errorbar(
+                    x, rows["mean"], reach, fmt=shape, color=shade, ms=5, capsize=4, label=f"{label}: ours, range"
+                )
+                axes.scatter(x, rows.published, 55, "black", marker="x", zorder=3, label="published" if place else None)
+            axes.set_xticks(range(len(targets)), [of_target(target) for target in targets])
+            axes.set_xlim(-0.6, len(targets) - 0.4)
+            axes.set_ylim(bottom=0)
+            trainings = f"{part.seeds.max()} trainings" if part.seeds.max() > 1 else "one training"
+            axes.set_title(f"{named(str(network))}, {norm}, {trainings}")
+            axes.set_ylabel(f"mean over images,\n{norm} norm ([0,1] pixel units)")
+        legend_above(drawn, axes)
+        note_below(drawn, "band: 95 % interval for the average of another training over as many images as published")
