@@ -129,6 +129,14 @@ def test_tables_that_say_no_class(root: Path, text: str, message: str) -> None:
     refused(message, *folder(root, table(root, text), "data.classes=[cat,dog]"))
 
 
+def test_classes_that_are_numbers_are_meant_by_name_alone(root: Path) -> None:
+    labels = "file,label\nb/b0.png,20\nb/b1.png,10\n"
+    found = everything(*folder(root, table(root, labels), "data.classes=['10','20']", "data.n_images=2"))
+    assert {one.id: one.label for one in found} == {"b/b0": 1, "b/b1": 0}
+    wrong = table(root, "file,label\nb/b0.png,0\n")
+    refused("line 2: '0' is no class; valid are 10, 20$", *folder(root, wrong, "data.classes=['10','20']"))
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -69,6 +69,9 @@ def test_safetensors(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({f"module.{name}": value for name, value in state().items()}, path)
     assert same(from_file(path, "weights.prefix=module."), state())
+    renamed = tmp_path / "download"  # as from an address without a suffix
+    renamed.write_bytes(path.read_bytes())
+    assert same(from_file(renamed, "weights.prefix=module."), state())
     with pytest.raises(clever.InputError, match=r"weights.key=model, but .* hold tensors alone: leave the key out"):
         from_file(path, "weights.key=model")
     path.write_bytes(path.read_bytes()[:-1])

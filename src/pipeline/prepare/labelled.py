@@ -76,8 +76,8 @@ def by_folders(root: Path, classes: list[str] | None) -> list[Labelled]:
 def by_table(root: Path, table: Path, classes: list[str] | None) -> list[Labelled]:
     """The images of a CSV with the columns ``file``, relative to the root, and ``label``.
 
-    A label is one of ``classes`` or a number from 0, its place there. Without ``classes``: numbers as they are, or
-    names sorted. `InputError` names the line.
+    A label is one of ``classes`` or, unless these are numbers themselves, a number from 0, its place there. Without
+    ``classes``: numbers as they are, or names sorted. `InputError` names the line.
     """
     if not table.is_file():
         raise InputError(f"data.labels={table}: there is no such file; valid is a CSV with the columns file and label")
@@ -89,13 +89,12 @@ def by_table(root: Path, table: Path, classes: list[str] | None) -> list[Labelle
         raise InputError(f"{table} has no column {' and no column '.join(missing)}, but {_few(list(map(str, rows)))}")
     files, labels = rows.file.tolist(), [label.strip() for label in rows.label]
     names = classes or ([] if all(map(_is_number, labels)) else sorted(set(labels)))
-    found = []
+    by_place, found = not any(map(_is_number, names)), []
     for line, (name, label) in enumerate(zip(files, labels, strict=True), start=2):
-        number = names.index(label) if label in names else int(label) if _is_number(label) else -1
+        number = names.index(label) if label in names else int(label) if by_place and _is_number(label) else -1
         if number < 0 or (names and number >= len(names)):
-            raise InputError(
-                f"{table}, line {line}: {label!r} is no class; valid are {_few(names)}, or 0 to {len(names) - 1}"
-            )
+            places = f", or 0 to {len(names) - 1}" * by_place
+            raise InputError(f"{table}, line {line}: {label!r} is no class; valid are {_few(names)}{places}")
         path = PurePosixPath(name)
         if not name or path.is_absolute() or ".." in path.parts:
             raise InputError(f"{table}, line {line}: {name!r} must be a file below {root}, relative to it")

@@ -27,12 +27,12 @@ these make numbers and run nothing. Whatever else torch refuses stays refused.""
 
 
 def load_state(path: Path, key: str | None = None, prefix: str | None = None) -> dict[str, Tensor]:
-    """The state_dict in a file of torch's or, by its suffix, of safetensors'.
+    """The state_dict in a file of torch's or, by its suffix or its content, of safetensors'.
 
     ``key``: where in a checkpoint it lies. ``prefix``: what to take off every parameter's name. `InputError` where the
     file cannot be read safely, or has no such key, or names without that prefix.
     """
-    content = _safetensors(path, key) if path.suffix == ".safetensors" else _torch(path)
+    content = _safetensors(path, key) if _is_safetensors(path) else _torch(path)
     state = content if key is None else _part(path, content, key)
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no state_dict of tensors{_within(key)}, but {_told(state)}")
@@ -79,6 +79,12 @@ def _torch(path: Path) -> object:
         # torch goes on with advice to load without the check, which a reader of this message should not follow
         reason = (str(error).partition("WeightsUnpickler error: ")[2] or repr(error)).partition("Please use")[0]
         raise InputError(f"{path} holds no state_dict that can be loaded safely: {reason.strip()}") from error
+
+
+def _is_safetensors(path: Path) -> bool:
+    """A download may have any name: behind the eight bytes of its length a file of safetensors has a header in JSON."""
+    with path.open("rb") as file:
+        return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
 
 
 def _safetensors(path: Path, key: str | None) -> dict[str, Tensor]:
