@@ -21,7 +21,7 @@ help:
 	@echo "make paper IMAGENET=DIR     the paper's experiment on your ImageNet validation set (SHARDS=N, OVERRIDES, DRY_RUN)"
 	@echo "make cifar10                the same question on a DenseNet for CIFAR-10 (DATA=DIR WEIGHTS=FILE: both from here)"
 	@echo "make imagenet-sample DATA=DIR  and on photographs, two networks of 1000 classes (val/<wnid>/, squeezenet1_1-imagenet.pth)"
-	@echo "make mnist                  the published table of MNIST: networks trained by its authors' recipe (DATA=DIR)"
+	@echo "make mnist                  the published table of MNIST, on networks of its authors' recipe (DATA=DIR)"
 	@echo "make weights                trains the networks of data/weights anew"
 	@echo "make clean                  removes the environment, caches and everything that repro can make again"
 
