@@ -45,7 +45,7 @@ def draw(folder: Path, networks: pd.DataFrame, agreement: pd.DataFrame) -> None:
             of_panel = agreement[(agreement.norm == norm) & (agreement.target == target)]
             of_panel = of_panel[of_panel.tau.notna()]
             taus = ", ".join(f"{row.tau:.2f} ({named(str(row.kind))})" for row in of_panel.itertuples())
-            taus = textwrap.fill(f"tau, image by image: {taus}", 50)
+            taus = textwrap.fill(f"tau, image by image: {taus}", 40)
             axes.set_title(f"{norm}, {of_target(target)}\n{taus}", fontsize=8)
         legend_above(drawn, axes)
 
