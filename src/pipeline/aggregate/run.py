@@ -64,8 +64,8 @@ def run(config: DictConfig) -> None:
             weights = {run["network"]: run["weights"]["sha256"] for run in runs.values()}
             theirs = peers.beside_ours(peers.read(str(config.peers)), truth, weights)
             truth = pd.concat([truth, theirs], ignore_index=True)
-        tables |= {"exact_answers": answered(exact, about), "exact_summary": calibrate(truth, config.seed)}
-    calibration = calibrate(values(rows, about), config.seed)
+        tables |= {"exact_answers": answered(exact, about), "exact_summary": calibrate(truth, about, config.seed)}
+    calibration = calibrate(values(rows, about), about, config.seed)
     sections = printed.sections(summary, comparison, bounds, worth, calibration) | extras.sections(tables)
     written = {
         "scores.csv": rows.to_csv(index=False),

@@ -5,7 +5,17 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.formats import UNITS, correlation, intervals, named, number, of_target, percentage, share
+from pipeline.shared.formats import (
+    UNITS,
+    correlation,
+    intervals,
+    named,
+    number,
+    of_target,
+    percentage,
+    share,
+    with_interval,
+)
 
 RATES = {"rate": "rate", "rate_unseen": "rate, unseen draws"}
 ORDERS = f"First and second order, {UNITS}"
@@ -25,7 +35,8 @@ NOTE = (
     "share of fresh draws that take the adversarial image for the target class, of those that success was counted by "
     "and of as many that the attack had not seen. At equal tightness: spread, the standard deviation of log(estimate "
     "/ distance); worst, the largest ratio over the median one; median at 5 % above, the median ratio once all "
-    "estimates are scaled so that 5 % exceed the distance; one gradient, g(x0) over the norm of its gradient. Every "
+    "estimates are scaled so that 5 % exceed the distance, and that over CLEVER of first order on the same images; one "
+    "gradient, g(x0) over the norm of its gradient. Every "
     "score is an estimate of a lower bound, not a guarantee."
 )
 
@@ -129,6 +140,10 @@ def at_equal_tightness(table: pd.DataFrame) -> "dict[str, pd.Series[str] | list[
         "spread": intervals(table, "spread"),
         "worst": table.worst.map(number),
         "median at 5 % above": table.tightness.map(number),
+        "over first order": [
+            f"{with_interval(*row)}, {verdict}" if not np.isnan(row[0]) else ""
+            for row, verdict in zip(table[["gain", "gain_low", "gain_high"]].to_numpy(), table.verdict, strict=True)
+        ],
         "rank correlation": table.rank_correlation.map(correlation),
         "gradients": ["" if np.isnan(value) else f"{value:.0f}" for value in table.gradients],
         "capped": table.capped.map("{:.0%}".format),
