@@ -47,7 +47,7 @@ def test_the_numbers_are_those_of_the_law() -> None:
         assert row.ratio_95 == pytest.approx(0.8 * np.exp(1.645 * spread), rel=0.05)
         assert row.exceeding == row.above * 400
         assert row.above_low < norm.sf(-np.log(0.8) / spread) < row.above_high
-        assert row.spread_high / row.spread_low == pytest.approx(np.exp(2 * 1.96 / np.sqrt(2 * 399)), rel=0.1)
+        assert np.log(row.spread_high / row.spread_low) == pytest.approx(2 * 1.96 / np.sqrt(2 * 399), rel=0.15)
     baseline = found.loc[("a", ONE_GRADIENT)]
     assert ("b", ONE_GRADIENT) not in found.index  # the same network and defense
     assert baseline[["ratio", "gradients"]].tolist() == pytest.approx([1, 1])
@@ -87,6 +87,14 @@ def test_equal_scores_are_undecided_and_the_interval_covers_as_often_as_it_says(
     other = [gain({"a": 0.2, "b": 0.4}, count, seed) for seed in range(100)]
     assert 0.88 <= np.mean([row.gain_low < truth < row.gain_high for row in other]) <= 0.99
     assert BETTER not in [row.verdict for row in other]
+
+
+def test_images_are_drawn_in_pairs() -> None:
+    """A small difference that each image shows decides among few of them."""
+    one = scored({"a": 0.3}, 24, 0)
+    row = calibrate(pd.concat([one, one.assign(cell="b", value=one.value**1.1)]), CELLS, 0).set_index("cell").loc["b"]
+    assert row.verdict == WORSE
+    assert row.gain_low < row.gain < row.gain_high < 1
 
 
 def test_the_reference_is_first_order_behind_the_same_defense_on_the_images_that_both_have() -> None:

@@ -53,6 +53,20 @@ def test_the_row_of_a_cell() -> None:
     assert tuple(table.loc["plain", ["ratio", "ratio_low", "ratio_high"]]) == (1, 1, 1)
 
 
+def test_the_intervals_of_ratios_and_gains_are_of_95_percent() -> None:
+    """As long as Student's intervals of 40 logarithms."""
+    logs = np.random.default_rng(0).normal(size=40)
+    reach = 2 * 2.023 * logs.std(ddof=1) / np.sqrt(40)
+    table = scores(plain=[1.0] * 40, jpeg=list(np.exp(logs)))
+    row = summarise(table, BASELINE, {}, 0).set_index("cell").loc["jpeg"]
+    both = orders(plain=[1.0] * 40, plain_second=list(np.exp(logs)))
+    (gain,) = compare(pairs(both, cells_of(both), {cell: {} for cell in both.cell}), 0).itertuples()
+    for low, high in ((row.ratio_low, row.ratio_high), (row.ratio_all_low, row.ratio_all_high)):
+        assert np.log(high / low) == pytest.approx(reach, rel=0.15)
+    assert np.log(gain.gain_high / gain.gain_low) == pytest.approx(reach, rel=0.15)
+    assert row.mean_high - row.mean_low == pytest.approx(2 * 2.023 * np.exp(logs).std(ddof=1) / np.sqrt(40), rel=0.15)
+
+
 def test_only_the_same_target_class_makes_a_pair() -> None:
     table = scores(plain=[1, 2, 4], jpeg=[2, 2, 99])
     table.loc[table.index[-1], "target_class"] = 5
