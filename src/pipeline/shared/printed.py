@@ -140,10 +140,7 @@ def at_equal_tightness(table: pd.DataFrame) -> "dict[str, pd.Series[str] | list[
         "spread": intervals(table, "spread"),
         "worst": table.worst.map(number),
         "median at 5 % above": table.tightness.map(number),
-        "over first order": [
-            f"{with_interval(*row)}, {verdict}" if not np.isnan(row[0]) else ""
-            for row, verdict in zip(table[["gain", "gain_low", "gain_high"]].to_numpy(), table.verdict, strict=True)
-        ],
+        **({"over first order": _gains(table)} if "gain" in table else {}),  # tables of earlier runs have none
         "rank correlation": table.rank_correlation.map(correlation),
         "gradients": ["" if np.isnan(value) else f"{value:.0f}" for value in table.gradients],
         "capped": table.capped.map("{:.0%}".format),
@@ -190,6 +187,11 @@ def latex(tables: dict[str, pd.DataFrame]) -> str:
         )
         for number, (title, table) in enumerate(tables.items(), 1)
     )
+
+
+def _gains(table: pd.DataFrame) -> list[str]:
+    rows = zip(table[["gain", "gain_low", "gain_high"]].to_numpy(), table.verdict, strict=True)
+    return ["" if np.isnan(ends[0]) else f"{with_interval(*ends)}, {verdict}" for ends, verdict in rows]
 
 
 def _shares(table: pd.DataFrame, of: str) -> list[str]:
