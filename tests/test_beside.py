@@ -50,6 +50,19 @@ def test_order_and_rank_agreement_of_networks_by_hand() -> None:
     assert row.tau_within == pytest.approx(np.mean([1.0, _tau([2, 3, 2], [4, 4, 3]), _tau([3, 2, 1], [8, 8, 1])]))
 
 
+def test_an_order_that_is_the_same_for_all_images_has_the_interval_of_their_share_alone() -> None:
+    """No resample of eight images with tau 1 has another one, though a third of all images may."""
+    agree, differ = [(1, 2)] * 8, [(1, 2)] * 4 + [(9, 2)] * 4
+    (row,) = agreement(*networks(a=agree, b=[(2, 4)] * 8), 0).itertuples()
+    assert (row.tau, row.same) == (1, 1)
+    assert np.isnan([row.tau_low, row.tau_high]).all()
+    assert (row.same_low, row.same_high) == share_interval(8, 8)
+    shown = extras.agreement(agreement(*networks(a=agree, b=[(2, 4)] * 8), 0)).iloc[0]
+    assert (shown["Kendall's tau"], shown["same order"]) == ("1", "100% [63%, 100%]")
+    (other,) = agreement(*networks(a=differ, b=[(2, 4)] * 8), 0).itertuples()
+    assert other.tau_low < other.tau == 0 < other.tau_high
+
+
 def _tau(x: list[float], y: list[float]) -> float:
     """Kendall's b, by its definition."""
     pairs = [(np.sign(x[i] - x[j]), np.sign(y[i] - y[j])) for i in range(len(x)) for j in range(i)]

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.stats import anderson, genextreme
+from scipy.stats import anderson, genextreme, gumbel_r, kstest
 
 from clever.errors import InputError
 from clever.goodness import Goodness, goodness_of_fit
+
+SIDES = ("less", "greater")
+"""Of the Kolmogorov-Smirnov distance."""
 
 
 def found(maxima: np.ndarray, replicates: int = 39) -> list[Goodness]:
@@ -21,6 +24,14 @@ def test_p_values_of_the_true_law_are_uniform(shape: float) -> None:
         pvalues = np.array([getattr(one, name) for one in told])
         assert 0.35 < pvalues.mean() < 0.65
         assert 0.02 <= np.mean(pvalues <= 0.1) <= 0.22
+
+
+def test_p_values_are_those_of_the_fitted_law() -> None:
+    """Near shape 1 both distances are larger than under the Gumbel law, by which 7 of 10 samples would be rejected."""
+    told = found(-(np.random.default_rng(0).exponential(size=(40, 20)) ** (1 / 1.05)))
+    pvalues = np.array([one.ad_pvalue for one in told])
+    assert 0.4 < pvalues.mean() < 0.7
+    assert np.mean(pvalues <= 0.1) < 0.2
 
 
 def test_two_clumps_are_no_sample_of_the_law() -> None:
@@ -53,11 +64,17 @@ def test_the_likelihood_ratios_are_those_of_scipys_fits() -> None:
         assert (one.heavy if index > 0 else one.bounded) < 0.2
 
 
-def test_the_anderson_darling_statistic_is_scipys() -> None:
-    row = np.random.default_rng(5).gumbel(size=80)
+@pytest.mark.filterwarnings("ignore:As of SciPy:FutureWarning")  # of the p-value, which is not asked for
+@pytest.mark.parametrize("seed", [0, 9])
+def test_both_distances_are_scipys(seed: int) -> None:
+    """Of samples whose likeliest law is the Gumbel law, the first farthest below it and the second above it."""
+    row = np.random.default_rng(seed).gumbel(size=80)
     (one,) = found(row[None], replicates=1)
-    if one.bounded == 0:  # the likeliest law is the Gumbel law
-        assert one.ad == pytest.approx(anderson(20 + row, "gumbel_r").statistic, rel=1e-2)
+    assert one.bounded == pytest.approx(0, abs=1e-9)
+    sides = {side: kstest(row, gumbel_r(*gumbel_r.fit(row)).cdf, alternative=side).statistic for side in SIDES}
+    assert max(SIDES, key=lambda side: sides[side]) == SIDES[seed > 0]
+    assert one.ks == pytest.approx(max(sides.values()), rel=1e-4)
+    assert one.ad == pytest.approx(anderson(row, "gumbel_r").statistic, rel=1e-4)
 
 
 def test_the_same_generator_gives_the_same_numbers() -> None:

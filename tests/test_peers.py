@@ -40,7 +40,7 @@ def test_each_value_stands_over_the_distance_of_its_image_and_where_there_is_non
     assert list(rows) == list(ours())
     assert rows.id.tolist() == [f"i{image}" for image in range(1, IMAGES)]
     assert set(rows.cell) == {FIRST}
-    found = calibrate(pd.concat([ours(), rows]), 0).set_index(["method", "cell"]).loc[(TOOLBOX, FIRST)]
+    found = calibrate(pd.concat([ours(), rows]), CELLS, 0).set_index(["method", "cell"]).loc[(TOOLBOX, FIRST)]
     assert found.ratio == pytest.approx(0.95)
     assert (found.images, found.exceeding, found.gradients) == (IMAGES - 1, 0, 640)
 

@@ -1,10 +1,13 @@
 """The table's numbers, on scores whose summary can be worked out by hand."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.aggregate.comparison import compare, pairs
+from pipeline.aggregate.run import _about
 from pipeline.aggregate.summary import summarise
 from pipeline.shared import printed
 from pipeline.shared.pairing import baselines
@@ -50,6 +53,20 @@ def test_the_row_of_a_cell() -> None:
     assert tuple(table.loc["plain", ["ratio", "ratio_low", "ratio_high"]]) == (1, 1, 1)
 
 
+def test_the_intervals_of_ratios_and_gains_are_of_95_percent() -> None:
+    """As long as Student's intervals of 40 logarithms."""
+    logs = np.random.default_rng(0).normal(size=40)
+    reach = 2 * 2.023 * logs.std(ddof=1) / np.sqrt(40)
+    table = scores(plain=[1.0] * 40, jpeg=list(np.exp(logs)))
+    row = summarise(table, BASELINE, {}, 0).set_index("cell").loc["jpeg"]
+    both = orders(plain=[1.0] * 40, plain_second=list(np.exp(logs)))
+    (gain,) = compare(pairs(both, cells_of(both), {cell: {} for cell in both.cell}), 0).itertuples()
+    for low, high in ((row.ratio_low, row.ratio_high), (row.ratio_all_low, row.ratio_all_high)):
+        assert np.log(high / low) == pytest.approx(reach, rel=0.15)
+    assert np.log(gain.gain_high / gain.gain_low) == pytest.approx(reach, rel=0.15)
+    assert row.mean_high - row.mean_low == pytest.approx(2 * 2.023 * np.exp(logs).std(ddof=1) / np.sqrt(40), rel=0.15)
+
+
 def test_only_the_same_target_class_makes_a_pair() -> None:
     table = scores(plain=[1, 2, 4], jpeg=[2, 2, 99])
     table.loc[table.index[-1], "target_class"] = 5
@@ -81,9 +98,71 @@ def test_the_printed_tables_hold_every_row() -> None:
     assert printed.latex(sections).count(r"\toprule") == 1
 
 
-def test_a_cell_is_compared_with_the_first_of_its_network() -> None:
-    cells = pd.DataFrame({"cell": list("abcd"), "network": ["x", "y", "x", "y"]})
-    assert baselines(cells) == {"a": "a", "b": "b", "c": "a", "d": "b"}
+def cells(**rows: tuple[str, str, bool, str, str]) -> pd.DataFrame:
+    columns = ["network", "transformation", "bpda", "order", "sampling"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("cell").reset_index()
+
+
+def test_a_defense_is_compared_with_the_first_of_its_network_that_has_none() -> None:
+    about = cells(
+        a=("x", "Identity", True, "first_order", "{}"),
+        b=("y", "Identity", True, "first_order", "{}"),
+        c=("x", "JPEG", True, "first_order", "{}"),
+        d=("y", "JPEG", False, "first_order", "{}"),
+    )
+    assert baselines(about) == {"a": "a", "b": "b", "c": "a", "d": "b"}
+    assert list(baselines(about)) == list("abcd")
+    assert baselines(about.drop(columns="sampling")) == baselines(about)
+
+
+def test_a_defense_is_compared_with_the_score_of_the_same_order_and_sampling() -> None:
+    about = cells(
+        plain=("x", "Identity", True, "first_order", "{}"),
+        path=("x", "Identity", True, "first_order", "path"),
+        gauge=("x", "Identity", True, "gauge", "{}"),
+        again=("x", "Identity", True, "gauge", "{}"),
+        png=("x", "PNG", True, "first_order", "{}"),
+        png_path=("x", "PNG", True, "first_order", "path"),
+        png_gauge=("x", "PNG", True, "gauge", "{}"),
+        png_masked=("x", "PNG", False, "first_order", "path"),
+        png_gauge_path=("x", "PNG", True, "gauge", "path"),
+    )
+    found = baselines(about)
+    assert {found[cell] for cell in ("plain", "path", "gauge", "again", "png")} == {"plain"}
+    assert (found["png_path"], found["png_gauge"], found["png_masked"]) == ("path", "gauge", "path")
+    assert "png_gauge_path" not in found  # no score without the defense is of its kind
+
+
+def test_settings_alone_are_compared_with_the_first_cell() -> None:
+    radii = {f"r{radius}": ("x", "Identity", True, "first_order", str(radius)) for radius in range(3)}
+    assert set(baselines(cells(**radii)).values()) == {"r0"}
+
+
+def test_the_radius_of_a_norm_without_scores_makes_no_other_kind() -> None:
+    def run(cell: str, defense: str, **radius: float) -> dict[str, Any]:
+        counts = dict.fromkeys(("scored", "left_out_misclassified", "left_out_not_finite"), 0)
+        told = {"network": "net", "order": "first_order", "defense": {"_target_": f"clever.{defense}"}, "bpda": True}
+        about = {"weights": {"model": {"name": "net"}}, "compute": {}, "sampling": {"path": cell, "radius": radius}}
+        return told | about | counts | {"accuracy": 1.0}
+
+    told = {
+        "plain": run("no", "Identity", L2=1, Linf=0.1),
+        "plain_path": run("yes", "Identity", L2=1, Linf=0.1),
+        "png_path": run("yes", "PNG", L2=1.0, Linf=0.2),
+        "png_far": run("yes", "PNG", L2=2.0, Linf=0.1),
+    }
+    baseline = _about(told, ["L2"]).set_index("cell").baseline
+    assert list(baseline[:3]) == ["plain", "plain", "plain_path"]
+    assert pd.isna(baseline["png_far"])
+    assert pd.isna(_about(told, ["L2", "Linf"]).set_index("cell").baseline["png_path"])
+
+
+def test_without_a_baseline_there_is_no_ratio() -> None:
+    table = scores(plain=[1, 2, 3] * 2, jpeg=[2, 4, 6] * 2)
+    row = summarise(table, {"plain": "plain"}, {"jpeg": {"i9"}}, 0).set_index("cell").loc["jpeg"]
+    assert row["mean"] == 4
+    assert np.isnan([row.ratio, row.ratio_low, row.ratio_all]).all()
+    assert (row.pairs, row.changed_target, row.changed_class) == (0, 0, 0)
 
 
 def orders(**scores_of: list[float]) -> pd.DataFrame:

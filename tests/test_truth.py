@@ -48,7 +48,7 @@ def scores() -> pd.DataFrame:
 def test_every_method_stands_beside_the_exact_distance_where_there_is_one() -> None:
     rows = beside_truth(scores(), about_images(), CELLS)
     assert set(rows.id) == {f"i{image}" for image in range(1, IMAGES)}
-    found = calibrate(rows, 0).set_index(["method", "cell"])
+    found = calibrate(rows, CELLS, 0).set_index(["method", "cell"])
     first = CELLS.cell[0]
     expected = {"certificate": 0.7, "one gradient": 1.2, "attack": 1.001}
     for method, ratio in expected.items():
@@ -65,7 +65,7 @@ def test_the_share_with_an_answer_is_told() -> None:
 
 
 def test_the_table_names_what_is_no_score() -> None:
-    shown = extras.over_exact(calibrate(beside_truth(scores(), about_images(), CELLS), 0))
+    shown = extras.over_exact(calibrate(beside_truth(scores(), about_images(), CELLS), CELLS, 0))
     assert shown.estimate.tolist()[-3:] == ["one gradient", "certificate", "attack"]
     assert shown.estimate[2] == "reference code, first order, estimator mle reg"
     assert shown.above[2] == "7 of 7 [59%, 100%]"

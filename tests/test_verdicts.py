@@ -88,6 +88,24 @@ def test_a_majority_is_one_by_its_exact_interval() -> None:
     assert str(Majority(40, 50)) == "40 of 50 [66%, 90%]"
 
 
+def test_of_no_image_nothing_is_said() -> None:
+    nothing = Majority(0, 0)
+    assert (nothing.most, nothing.few) == (Verdict.UNTESTED, Verdict.UNTESTED)
+    assert (str(nothing), nothing.open) == ("no image", "")
+    assert nothing.needed == 6
+    assert Majority(6, 6).most is Verdict.HOLDS
+    assert Majority(5, 5).most is Verdict.UNDECIDED
+
+
+def test_an_interval_that_is_not_there_is_told_in_words() -> None:
+    few = Mean.positive(pd.Series([1.0, 2.0]), pd.Series(["a", "b"]), 0)
+    assert few.ends(".2f") == "(too few images for an interval)"
+    networks = equivalence(1.0, 20, 0, networks=3)
+    assert networks.ends(".2f") == "(too few networks or images for an interval)"
+    some = equivalence(1.0, 100, 0)
+    assert some.ends(".2f") == f"[{some.low:.2f}, {some.high:.2f}]"
+
+
 @pytest.mark.parametrize(("count", "total"), [(6, 10), (11, 20), (4, 10), (1, 4)])
 def test_as_many_images_as_a_majority_needs_decide_and_fewer_do_not(count: int, total: int) -> None:
     needed = Majority(count, total).needed

@@ -19,9 +19,10 @@ class Goodness:
     """Statistics of one sample of maxima and their p-values, (1 + those at least as large) / (1 + replicates).
 
     ``ks``, ``ad``: Kolmogorov-Smirnov and Anderson-Darling distance from the likeliest law (reverse Weibull of shape 1
-    or more, or Gumbel), against samples of that law that are fitted anew, so that the p-value is uniform under it,
-    which the plain K-S p-value is not. ``bounded``, ``heavy``: twice the log likelihood ratio of the likeliest law with
-    an end point, and of the likeliest Frechet law, to the likeliest Gumbel law, against Gumbel samples: a small
+    or more, or Gumbel: that of `Estimator.PROFILE`, not that of another estimator of the score), against samples of
+    that law that are fitted anew, so that the p-value is uniform under it, which the plain K-S p-value of an
+    `EndPoint` and its own estimator is not. ``bounded``, ``heavy``: twice the log likelihood ratio of the likeliest law
+    with an end point, and of the likeliest Frechet law, to the likeliest Gumbel law, against Gumbel samples: a small
     ``bounded_pvalue`` says that there is an end point, a small ``heavy_pvalue`` that there is none.
     """
 
@@ -38,7 +39,7 @@ class Goodness:
 def goodness_of_fit(
     maxima: NDArray[np.float32] | Array, generator: np.random.Generator, replicates: int = 199
 ) -> Goodness:
-    """Of one sample, (N_b,); a tenth of a second for 100 maxima.
+    """Of one sample, (N_b,), and the law that `Estimator.PROFILE` fits to it; a tenth of a second for 100 maxima.
 
     `InputError` for what `end_points` refuses, and where the maxima are equal or repeat each other: such a sample has
     no continuous law (Stephens 1974 on both distances; Genest and Remillard 2008 on their bootstrap).

@@ -6,13 +6,23 @@ from numpy.typing import NDArray
 
 from pipeline.aggregate import cost
 from pipeline.shared.methods import CLEVER, ONE_GRADIENT
-from pipeline.shared.statistics import LEVEL, RESAMPLES, log_ratio, rank_correlation, share_interval
+from pipeline.shared.statistics import (
+    log_ratio,
+    rank_correlation,
+    resampled_interval,
+    share_interval,
+    spread_interval,
+)
 
 ABOVE = 0.05
 """The share above the distance that scores are scaled to, for `tightness`."""
 GROUP = ["network", "norm", "target", "cell", "method"]
 COLUMNS = [*GROUP, "id", "value", "distance", "gradients", "capped"]
 """Of `values`."""
+OF_LOGS = ["ratio", "ratio_5", "ratio_95", "exceeding", "above", "above_low", "above_high"]
+OF_SPREAD = ["spread", "spread_low", "spread_high", "worst", "tightness", "pairs", "gain", "gain_low", "gain_high"]
+BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
+"""Verdicts by the interval of ``gain``."""
 
 
 def values(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -30,27 +40,31 @@ def values(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([scores[COLUMNS], baseline[COLUMNS]], ignore_index=True)
 
 
-def calibrate(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+def calibrate(table: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row for each network, norm, target, cell and method, over images with a positive finite value and distance.
 
     ``ratio``: the median of value over distance; ``ratio_5``, ``ratio_95``: its quantiles; ``exceeding``: how many
     images have it beyond 1, ``above`` their share with its exact binomial interval. The rest no factor changes:
-    ``spread``, the standard deviation of log(value / distance), with its 95 % bootstrap interval over images;
-    ``worst``: the largest ratio over the median one, so the factor by which a value scaled to be right in the median
-    is too large at worst; ``tightness``: the median ratio once all values are scaled so that a share `ABOVE` exceeds
-    the distance; ``rank_correlation`` (Spearman). ``gradients``: of a value, in the mean. ``capped``: share of values
-    at the radius, which have no spread of their own.
+    ``spread``, the standard deviation of log(value / distance), with its 95 % interval (`spread_interval`); ``worst``:
+    the largest ratio over the median one, so the factor by which a value scaled to be right in the median is too large
+    at worst; ``tightness``: the median ratio once all values are scaled so that a share `ABOVE` exceeds the distance;
+    ``rank_correlation`` (Spearman). ``gain``: the tightness over that of CLEVER of first order, the first such of
+    ``cells`` with the same network, defense and BPDA, both over the ``pairs`` of images that both have, with the 95 %
+    interval of a bootstrap of these; ``verdict``: whether that is above 1 (`BETTER`), below (`WORSE`) or neither; none
+    for the reference itself and where there is none. ``gradients``: of a value, in the mean. ``capped``: share of
+    values at the radius, which have no spread of their own.
     """
-    found = []
-    for key, group in table.groupby(GROUP, sort=False):
-        logs = log_ratio(group.value, group.distance)
-        usable = np.isfinite(logs)
-        logs, used = logs[usable], group[usable]
-        if not len(used):
-            continue
-        low, high = _spread_interval(logs, seed)
+    table = table.assign(log=log_ratio(table.value, table.distance))
+    table = table[np.isfinite(table.log)]
+    of_key = {tuple(map(str, key)): group for key, group in table.groupby(GROUP, sort=False)}
+    reference, found = _references(cells), []
+    for key, used in of_key.items():
+        logs = used.log.to_numpy()
         middle, exceeding = float(np.median(logs)), int((logs > 0).sum())
-        above_low, above_high = share_interval(exceeding, len(logs))
+        (low, high), (above_low, above_high) = spread_interval(logs), share_interval(exceeding, len(logs))
+        *place, cell, _ = key
+        first = (*place, reference.get(cell, ""), CLEVER)
+        gain = _gain(used, of_key[first], seed) if first in of_key and first != key else {"verdict": ""}
         found.append(
             dict(zip(GROUP, key, strict=True))
             | {
@@ -66,22 +80,41 @@ def calibrate(table: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "spread_low": low,
                 "spread_high": high,
                 "worst": np.exp(logs.max() - middle),
-                "tightness": np.exp(middle - np.quantile(logs, 1 - ABOVE)),
+                "tightness": np.exp(_log_tightness(logs)),
                 "rank_correlation": rank_correlation(used.value, used.distance),
                 "gradients": used.gradients.mean(),
                 "capped": used.capped.mean(),
             }
+            | gain
         )
-    columns = ["images", "ratio", "ratio_5", "ratio_95", "exceeding", "above", "above_low", "above_high"]
-    columns += ["spread", "spread_low", "spread_high", "worst", "tightness", "rank_correlation", "gradients", "capped"]
+    columns = ["images", *OF_LOGS, *OF_SPREAD, "verdict", "rank_correlation", "gradients", "capped"]
     return pd.DataFrame(found, columns=[*GROUP, *columns])
 
 
-def _spread_interval(logs: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    """Percentiles of the resampled standard deviations, NaN for fewer than six images."""
-    if len(logs) < 6:
-        return np.nan, np.nan
-    drawn = np.random.default_rng(seed).integers(0, len(logs), (RESAMPLES, len(logs)))
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(logs[drawn].std(1, ddof=1), [tail, 1 - tail])
-    return float(low), float(high)
+def _references(cells: pd.DataFrame) -> dict[str, str]:
+    """For each cell the first one of first order that has its network, defense and BPDA, where there is one."""
+    same = ["network", "defense", "bpda"]
+    first = cells[cells.order == "first_order"].drop_duplicates(same)
+    both = cells.merge(first[[*same, "cell"]], on=same, suffixes=("", "_reference"))
+    return dict(zip(both.cell, both.cell_reference, strict=True))
+
+
+def _log_tightness(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the ratios along the last axis."""
+    difference: NDArray[np.float64] = np.median(logs, axis=-1) - np.quantile(logs, 1 - ABOVE, axis=-1)
+    return difference
+
+
+def _gain(rows: pd.DataFrame, reference: pd.DataFrame, seed: int) -> dict[str, object]:
+    pairs = rows.set_index("id")[["log"]].join(reference.set_index("id").log.rename("other"), how="inner")
+    if pairs.empty:
+        return {"pairs": 0, "verdict": UNDECIDED}
+    ours, others = pairs.to_numpy().T
+
+    def gain(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+        return _log_tightness(ours[drawn]) - _log_tightness(others[drawn])
+
+    value, (low, high) = float(gain(np.arange(len(pairs)))), resampled_interval(gain, len(pairs), seed)
+    verdict = BETTER if low > 0 else WORSE if high < 0 else UNDECIDED
+    found = dict(zip(("gain", "gain_low", "gain_high"), np.exp([value, low, high]), strict=True))
+    return found | {"pairs": len(pairs), "verdict": verdict}

@@ -12,6 +12,9 @@ from pipeline.shared.statistics import all_positive, interval, share_interval
 KEY = ["id", "norm", "target"]
 """What all networks must have a score and a distance of: the target class may be another one for each."""
 
+SAME = 1e-9
+"""Rank correlations that are no farther apart are the same."""
+
 
 def beside_each_other(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row for each norm, target, kind of score and network that was scored and attacked; empty for one network.
@@ -43,9 +46,10 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
 
     ``by_score``, ``by_attack``: the networks from the least to the most robust, by the geometric mean of scores and of
     distances. ``tau``: Kendall's rank correlation (b, for ties) of the networks' scores with their distances, image by
-    image, its mean over ``images`` with its interval; an image without it (all scores equal) is left out. ``same``:
-    the share of the images with tau 1, with its exact binomial interval. ``tau_within``: that of the images' scores
-    with their distances, of one network at a time, its mean over the networks.
+    image, its mean over ``images`` with its interval, none where it is the same for all: images of which none differs
+    do not show how rare those are that do. An image without it (all scores equal) is left out. ``same``: the share of
+    the images with tau 1, with its exact binomial interval, which says how rare they may be. ``tau_within``: that of
+    the images' scores with their distances, of one network at a time, its mean over the networks.
     """
     found = []
     for (kind, norm, target), scores, distances in _kinds(rows, cells):
@@ -54,8 +58,8 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
             continue
         taus = np.array([_tau(scores.loc[image], distances.loc[image]) for image in scores.index])
         taus = taus[~np.isnan(taus)]
-        low, high = interval(taus, seed) if len(taus) else (np.nan, np.nan)
-        same = int((taus > 1 - 1e-9).sum())
+        low, high = interval(taus, seed) if len(taus) and np.ptp(taus) > SAME else (np.nan, np.nan)
+        same = int((taus > 1 - SAME).sum())
         same_low, same_high = share_interval(same, len(taus))
         found.append(
             {

@@ -37,7 +37,7 @@ def run(config: DictConfig) -> None:
     if config.peers is not None and not config.attack.exact:
         raise InputError(f"peers={config.peers} stands beside exact distances: attack.exact=true, or peers=null")
     runs = {cell.name: _run(config, cell.name) for cell in cells()}
-    about = _about(runs)
+    about = _about(runs, list(config.norms))
     names = list(about.cell)
     scores = pd.concat([_read(artifacts.scores_of(config, name) / "scores.csv", "score") for name in names])
     distances = pd.concat([_read(artifacts.attacks_of(config, name) / "distances.csv", "attack") for name in names])
@@ -64,8 +64,8 @@ def run(config: DictConfig) -> None:
             weights = {run["network"]: run["weights"]["sha256"] for run in runs.values()}
             theirs = peers.beside_ours(peers.read(str(config.peers)), truth, weights)
             truth = pd.concat([truth, theirs], ignore_index=True)
-        tables |= {"exact_answers": answered(exact, about), "exact_summary": calibrate(truth, config.seed)}
-    calibration = calibrate(values(rows, about), config.seed)
+        tables |= {"exact_answers": answered(exact, about), "exact_summary": calibrate(truth, about, config.seed)}
+    calibration = calibrate(values(rows, about), about, config.seed)
     sections = printed.sections(summary, comparison, bounds, worth, calibration) | extras.sections(tables)
     written = {
         "scores.csv": rows.to_csv(index=False),
@@ -90,7 +90,7 @@ def run(config: DictConfig) -> None:
     if len(truth):
         written["exact.csv"] = truth.to_csv(index=False)
     if config.published is not None:
-        ours = rows[rows.cell.isin(about.baseline)]  # each network without a defense, by the first order
+        ours = rows[rows.cell.isin(about.drop_duplicates("network").cell)]  # without a defense, by the first order
         beside_theirs = published.compare(ours, published.read(str(config.published)))
         written["published.csv"] = beside_theirs.to_csv(index=False, float_format="%.6g")
     for name, text in written.items():
@@ -99,7 +99,7 @@ def run(config: DictConfig) -> None:
     print(f"{experiment()}: {len(scores)} scores of {len(names)} cells; {artifacts.tables(config)}/tables.md")
 
 
-def _about(told: dict[str, dict[str, Any]]) -> pd.DataFrame:
+def _about(told: dict[str, dict[str, Any]], norms: list[str]) -> pd.DataFrame:
     """A row for each cell: what its run tells, and the cell that it is compared with.
 
     A cell that repeats an earlier one is left out: without a transformation, BPDA or not is all the same.
@@ -114,10 +114,17 @@ def _about(told: dict[str, dict[str, Any]]) -> pd.DataFrame:
     about["transformation"] = about.defense.map(described)
     about["kind"] = [kind(run["order"], run["sampling"], run.get("backward", "identity")) for run in runs.values()]
     about["defense"] = about.defense.map(json.dumps)
+    about["sampling"] = [json.dumps(_of_norms(run["sampling"], norms)) for run in runs.values()]
     about.insert(1, "baseline", about.cell.map(baselines(about)))
     of_network = families({run["network"]: run["weights"]["model"] for run in runs.values()})
     about.insert(list(about.columns).index("network") + 1, "family", about.network.map(of_network))
     return about
+
+
+def _of_norms(sampling: dict[str, Any], norms: list[str]) -> dict[str, Any]:
+    """Without the radii of norms that nothing was scored in, which may differ where nothing else does."""
+    radius = sampling["radius"]
+    return sampling | {"radius": {norm: float(radius[norm]) for norm in norms if norm in radius}}
 
 
 def _gradient(run: dict[str, Any]) -> float:

@@ -24,8 +24,8 @@ def spread(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame
     the 90 % intervals `DRAWN`; NaN for the baseline itself.
     """
     found = []
-    baseline = dict(zip(cells.cell, cells.baseline, strict=True))
-    paired = with_ratios(scores, {cell: other for cell, other in baseline.items() if other != cell})
+    others = cells[cells.baseline.notna() & (cells.baseline != cells.cell)]
+    paired = with_ratios(scores, dict(zip(others.cell, others.baseline, strict=True)))
     known = cells.assign(kind=cells.cell.map(kinds(cells)))
     for (family, kind), of_kind in known.groupby(["family", "kind"], sort=False):
         rows = paired[paired.cell.isin(of_kind.cell)]

@@ -17,9 +17,10 @@ def summarise(
     ``mean`` with its interval over images, ``median``, ``minimum``, ``images``. ``ratio``: the geometric mean of the
     paired ratios to the cell's ``baseline`` with its interval, over ``pairs`` images, those for which both have the
     same target class; ``ratio_all``: over all images that both have, ``changed_target`` of them with another target
-    class. ``changed_class``: images of the baseline that are not there because the cell's classifier takes them for
-    another class (``misclassified``, by cell); their distance behind the defense is 0, which no mean of ratios can say.
-    ``already_changed``: such images that have a score all the same (`clever.Score`), which counts in all columns.
+    class; of a cell without a baseline there are no pairs. ``changed_class``: images of the baseline that are not there
+    because the cell's classifier takes them for another class (``misclassified``, by cell); their distance behind the
+    defense is 0, which no mean of ratios can say. ``already_changed``: such images that have a score all the same
+    (`clever.Score`), which counts in all columns.
     ``share_capped``, ``share_floored``, ``share_on_path``, ``share_fell_back``,
     ``share_unbounded``, ``share_degenerate``: of the scores. The unit of all 95 %
     intervals is the image; a score that is unbounded makes the mean, and the ratio, infinite.
@@ -27,7 +28,7 @@ def summarise(
     of_cell = {cell: group for cell, group in scores.groupby("cell")}
     rows = []
     for (network, cell, norm, target), group in scores.groupby(GROUP, sort=False):
-        reference = of_cell[baseline[str(cell)]]
+        reference = of_cell[baseline[str(cell)]] if str(cell) in baseline else group.head(0)
         reference = reference[(reference.norm == norm) & (reference.target == target)]
         both = group.merge(reference, on="id", suffixes=("", "_reference"))
         ratios = log_ratio(both.score, both.score_reference)

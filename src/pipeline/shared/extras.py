@@ -145,10 +145,14 @@ EXTRAS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "defenses": (f"What each defense gives and costs, {UNITS}", defenses),
     "draws": (f"Scores by the number of draws, {UNITS}", draws),
     "networks": (f"Networks beside each other, geometric means, {UNITS}", networks),
-    "agreement": ("Order of the networks: by CLEVER, and by attacks, image by image", agreement),
+    "agreement": (
+        "Order of the networks: by CLEVER, and by attacks, image by image; no interval of a tau that is the same for "
+        "all images",
+        agreement,
+    ),
     "spread": (
         "Trainings of one network that differ in their seed, beside images: standard deviations of log scores, and "
-        "the ratio to the first cell with 90 % intervals that draw images alone, trainings alone, and both",
+        "the ratio to the baseline with 90 % intervals that draw images alone, trainings alone, and both",
         spread,
     ),
     "exact_answers": (f"Images with an exact L2 distance, {UNITS}", answers),

@@ -5,7 +5,17 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.formats import UNITS, correlation, intervals, named, number, of_target, percentage, share
+from pipeline.shared.formats import (
+    UNITS,
+    correlation,
+    intervals,
+    named,
+    number,
+    of_target,
+    percentage,
+    share,
+    with_interval,
+)
 
 RATES = {"rate": "rate", "rate_unseen": "rate, unseen draws"}
 ORDERS = f"First and second order, {UNITS}"
@@ -14,8 +24,9 @@ ATTACKED = "CLEVER and the smallest adversarial distance found"
 CALIBRATED = "Estimates over the smallest distance found, at equal tightness"
 NOTE = (
     "Means over images with 95 % bootstrap intervals, whose unit is the image. Ratio: geometric mean of the paired "
-    "ratios to the first cell, over the images (pairs) that have the same target class in both; all: over those "
-    "with another target class, too. Other class: images that the defended network takes for another class, which "
+    "ratios to the network's first cell, and of a defense to the cell without one that has the same order and "
+    "sampling, over the images (pairs) that have the same target class in both; all: over those with another target "
+    "class, too. Other class: images that the defended network takes for another class, which "
     "no ratio counts; scored: those that have a score all the same, as in the authors' code. At distance 0: images "
     "that are adversarial as they are. Capped: share of scores equal to the radius. Floored: share whose end point "
     "came out below the value at the image itself, which is used then. Fallen back: share of scores whose end point"
@@ -24,7 +35,8 @@ NOTE = (
     "share of fresh draws that take the adversarial image for the target class, of those that success was counted by "
     "and of as many that the attack had not seen. At equal tightness: spread, the standard deviation of log(estimate "
     "/ distance); worst, the largest ratio over the median one; median at 5 % above, the median ratio once all "
-    "estimates are scaled so that 5 % exceed the distance; one gradient, g(x0) over the norm of its gradient. Every "
+    "estimates are scaled so that 5 % exceed the distance, and that over CLEVER of first order on the same images; one "
+    "gradient, g(x0) over the norm of its gradient. Every "
     "score is an estimate of a lower bound, not a guarantee."
 )
 
@@ -128,6 +140,7 @@ def at_equal_tightness(table: pd.DataFrame) -> "dict[str, pd.Series[str] | list[
         "spread": intervals(table, "spread"),
         "worst": table.worst.map(number),
         "median at 5 % above": table.tightness.map(number),
+        **({"over first order": _gains(table)} if "gain" in table else {}),  # tables of earlier runs have none
         "rank correlation": table.rank_correlation.map(correlation),
         "gradients": ["" if np.isnan(value) else f"{value:.0f}" for value in table.gradients],
         "capped": table.capped.map("{:.0%}".format),
@@ -174,6 +187,11 @@ def latex(tables: dict[str, pd.DataFrame]) -> str:
         )
         for number, (title, table) in enumerate(tables.items(), 1)
     )
+
+
+def _gains(table: pd.DataFrame) -> list[str]:
+    rows = zip(table[["gain", "gain_low", "gain_high"]].to_numpy(), table.verdict, strict=True)
+    return ["" if np.isnan(ends[0]) else f"{with_interval(*ends)}, {verdict}" for ends, verdict in rows]
 
 
 def _shares(table: pd.DataFrame, of: str) -> list[str]:

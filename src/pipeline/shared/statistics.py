@@ -1,14 +1,15 @@
 """Intervals whose units are images, and networks where these are drawn, too; ratios on a logarithmic scale."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest, norm, spearmanr, t
+from scipy.stats import binomtest, norm, spearmanr, t, trim_mean
 
 RESAMPLES = 2000
 LEVEL = 0.95
+TAIL = (1 - LEVEL) / 2
 
 
 def interval(
@@ -84,6 +85,40 @@ def share_interval(count: int, total: int) -> tuple[float, float]:
         return 0.0, 1.0
     inside = binomtest(count, total).proportion_ci(LEVEL)
     return float(inside.low), float(inside.high)
+
+
+def spread_interval(values: ArrayLike) -> tuple[float, float]:
+    """The 95 % interval of a standard deviation; NaN for too few values (`fewest`) or where all are equal.
+
+    That of Bonett (Computational Statistics & Data Analysis 50, 2006), on the logarithm, by the sample's kurtosis about
+    a trimmed mean. Of 500 samples of 16 to 99 normal values it covers 94 to 95 %, of Gumbel's law 90 to 92 %, of an
+    exponential one 86 to 91 %; percentiles of the bootstrap 84 to 90, 75 to 88, 67 to 85 %.
+    """
+    values = np.asarray(values, np.float64)
+    count = len(values)
+    if count < fewest(LEVEL) or values.min() == values.max():
+        return np.nan, np.nan
+    middle, variance, z = trim_mean(values, 0.5 / math.sqrt(count - 4)), values.var(ddof=1), float(norm.isf(TAIL))
+    kurtosis = count * ((values - middle) ** 4).sum() / ((count - 1) * variance) ** 2
+    small = count / (count - z)
+    reach = z * small * math.sqrt((kurtosis - (count - 3) / count) / (count - 1))
+    low, high = np.sqrt(small * variance * np.exp([-reach, reach]))
+    return float(low), float(high)
+
+
+def resampled_interval(
+    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], count: int, seed: int
+) -> tuple[float, float]:
+    """The 95 % bootstrap interval of a statistic of ``count`` images, widened as that of a mean (`interval`).
+
+    ``statistic``: of indices of drawn images, (resamples, count), the statistic of each. NaN for too few images.
+    """
+    if count < fewest(LEVEL):
+        return np.nan, np.nan
+    found = statistic(np.random.default_rng(seed).integers(0, count, (RESAMPLES, count)))
+    tail = float(norm.sf(math.sqrt(count / (count - 1)) * t.isf(TAIL, count - 1)))
+    low, high = np.quantile(found, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _resampled(

@@ -89,6 +89,12 @@ class Mean:
         """Of what it is a mean, in words."""
         return _counted(self.units)
 
+    def ends(self, digits: str) -> str:
+        """The interval, its numbers in the format ``digits``, or that there is none."""
+        if math.isnan(self.low):
+            return f"(too few {' or '.join(self.units)} for an interval)"
+        return f"[{self.low:{digits}}, {self.high:{digits}}]"
+
     @property
     def open(self) -> str:
         """That it is undecided and what would decide, in words; empty where it is decided."""
@@ -111,18 +117,23 @@ class Majority:
 
     @property
     def most(self) -> Verdict:
-        """Of the statement that most have it."""
-        return Verdict.above(0.5, *self.interval)
+        """Of the statement that most have it; not tested of no image."""
+        return Verdict.above(0.5, *self.interval) if self.total else Verdict.UNTESTED
 
     @property
     def few(self) -> Verdict:
         """Of the statement that most have it not."""
         low, high = self.interval
-        return Verdict.above(0.5, 1 - high, 1 - low)
+        return Verdict.above(0.5, 1 - high, 1 - low) if self.total else Verdict.UNTESTED
 
     @property
     def needed(self) -> float:
-        """About how many images would decide, were the share to stay; infinite where it is near one half."""
+        """About how many images would decide, were the share to stay; infinite where it is near one half.
+
+        Of no image: as many as decide where all are alike.
+        """
+        if not self.total:
+            return fewest(LEVEL)
         share = max(self.count, self.total - self.count) / self.total
 
         def decide(images: int) -> bool:  # as `share_interval`, of counts that need not be whole
@@ -137,6 +148,8 @@ class Majority:
         return _undecided({"images": self.needed}, "about") if self.most is Verdict.UNDECIDED else ""
 
     def __str__(self) -> str:
+        if not self.total:
+            return "no image"
         low, high = self.interval
         return f"{self.count} of {self.total} [{low:.0%}, {high:.0%}]{self.open}"
 
