@@ -109,7 +109,7 @@ def test_figures_of_defenses_are_whole_and_hollow_where_capped(
     monkeypatch.setattr(plt, "close", kept.append)
     table, about = of_cells(*norms)
     scores.draw(tmp_path, summarised(table), pd.DataFrame(columns=["norm", "cell", "target", "distance"]))
-    bpda.draw(tmp_path, table, about, "identity")
+    bpda.draw(tmp_path, table, about, dict.fromkeys(about.cell, "identity"))
     masking.draw(tmp_path, table, [("a_long_defense", "a_long_defense-no_bpda")])
     monkeypatch.undo()
     for drawn in kept:
@@ -130,7 +130,7 @@ def test_the_bar_of_ratios_is_the_geometric_mean_of_the_points(tmp_path: Path, m
     kept: list[Figure] = []
     monkeypatch.setattr(plt, "close", kept.append)
     table, about = of_cells("L2")
-    bpda.draw(tmp_path, table, about, "identity")
+    bpda.draw(tmp_path, table, about, dict.fromkeys(about.cell, "identity"))
     monkeypatch.undo()
     bars = [line.get_ydata()[0] for line in kept[0].axes[0].lines if line.get_linewidth() == 2]
     assert bars == pytest.approx([1.5, 9.0])

@@ -281,6 +281,16 @@ def test_a_claim_is_judged_network_by_network() -> None:
     assert turned.criterion.endswith("; for each network")
 
 
+def test_the_order_of_targets_is_judged_for_each_training() -> None:
+    good, turned = rows("net_0", 0.2).assign(network="net_0"), rows("net_1", 0.2).assign(network="net_1")
+    turned.loc[turned.target == "least", "score"] *= 0.1
+    cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
+    cells = cells.assign(transformation="Identity", bpda=True, order="first_order")
+    (found,) = [claim for claim in claims(pd.concat([good, turned]), cells, None, 0) if "most likely" in claim.text]
+    assert found.verdict is Verdict.FAILS
+    assert [line.split(",")[0] for line in found.evidence] == ["net 0", "net 1"]
+
+
 def test_networks_that_differ_have_a_mark_each() -> None:
     same = of_two_networks(ratio=1.0, least=1.0)["With BPDA,"]
     assert marks("e", same) == [("e", Verdict.HOLDS)]

@@ -1,5 +1,6 @@
 """Each defense's scores beside the undefended ones, image by image, with BPDA and without."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
 
@@ -8,31 +9,31 @@ import pandas as pd
 
 from pipeline.figures.style import colour, figure, marker, note_below, plain_numbers, unbounded
 from pipeline.shared.formats import named
-from pipeline.shared.pairing import PAIR
+from pipeline.shared.pairing import with_ratios
 
 
-def draw(folder: Path, scores: pd.DataFrame, cells: pd.DataFrame, baseline: str) -> None:
+def draw(folder: Path, scores: pd.DataFrame, cells: pd.DataFrame, baseline: Mapping[str, str]) -> None:
     """A panel a norm: the paired ratio to the baseline of every image and target; hollow where capped at the radius.
 
-    Without any cell but the baseline, nothing is drawn.
+    ``baseline``: for each cell the one that it is compared with (`baselines`). ``cells``: those shown, but for the
+    first one, which is undefended. Without any other, nothing is drawn.
     """
-    shown = [cell for cell in cells.cell if cell != baseline]
+    first, *shown = cells.cell
     if not shown:
         return
     bpda = dict(zip(cells.cell, cells.bpda, strict=True))
     labels = [
         named(cell) if "bpda" in cell else f"{named(cell)}\n({'with' if bpda[cell] else 'no'} BPDA)" for cell in shown
     ]
-    norms = list(scores.norm.unique())
-    reference = scores[scores.cell == baseline].set_index(PAIR).score.rename("reference")
+    norms, undefended = list(scores.norm.unique()), named(str(first).partition("-")[0])
+    paired = with_ratios(scores, baseline)
     rng = np.random.default_rng(0)
     with figure(folder, "bpda", width=3.2 * len(norms), height=3.6) as drawn:
         panels = np.ravel(drawn.subplots(1, len(norms), sharey=True))
         for axes, norm in zip(panels, norms, strict=True):
             for place, cell in enumerate(shown):
-                rows = scores[(scores.cell == cell) & (scores.norm == norm)]
-                rows = rows.set_index(PAIR).join(reference, how="inner")
-                ratio = (rows.score / rows.reference).to_numpy()
+                rows = paired[(paired.cell == cell) & (paired.norm == norm) & paired.log_ratio.notna()]
+                ratio = np.exp(rows.log_ratio.to_numpy())
                 index = list(cells.cell).index(cell)
                 face = ["white" if capped else colour(index) for capped in rows.capped]
                 x = place + rng.uniform(-0.25, 0.25, len(ratio))
@@ -41,12 +42,12 @@ def draw(folder: Path, scores: pd.DataFrame, cells: pd.DataFrame, baseline: str)
                 )
                 if np.isinf(ratio).any():
                     unbounded(axes, np.array([float(place)]), colour(index))
-                elif (ratio > 0).all():
-                    axes.plot([place - 0.35, place + 0.35], [np.exp(np.log(ratio).mean())] * 2, color="black", lw=2)
+                elif len(rows):
+                    axes.plot([place - 0.35, place + 0.35], [np.exp(rows.log_ratio.mean())] * 2, color="black", lw=2)
             axes.axhline(1, color="black", lw=0.6)
             axes.set_yscale("log")
             plain_numbers(axes.yaxis)
             axes.set_title(f"{norm} norm", fontsize=9)
             axes.set_xticks(range(len(shown)), labels, rotation=60, fontsize=8)
-        panels[0].set_ylabel(fill(f"score over the {named(baseline)} score of the same image and target class", 40))
+        panels[0].set_ylabel(fill(f"score over the {undefended} score of the same image and target class", 40))
         note_below(drawn, "bar: geometric mean of the points; hollow: capped at R, the true ratio is larger")

@@ -25,7 +25,7 @@ from pipeline.figures import (
 )
 from pipeline.figures.style import COLOURS
 from pipeline.shared import artifacts
-from pipeline.shared.pairing import by_the_nearest, without
+from pipeline.shared.pairing import baselines, by_the_nearest, without
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -59,7 +59,7 @@ def draw(config: DictConfig, about: pd.DataFrame, folder: Path, sheets: Path) ->
     every, summary, bounds = (table[table.cell.isin(about.cell)] for table in (every, summary, bounds))
     baseline, straight = about.cell.iloc[0], list(about[about.bpda].cell)
     scores.draw(folder, summary, bounds[bounds.cell.isin(straight)])
-    bpda.draw(folder, every, about[_of_a_defense(about)], baseline)
+    bpda.draw(folder, every, about[_of_a_defense(about)], baselines(about))
     maxima = artifacts.scores_of(config, stored[baseline]) / "maxima.npy"
     if maxima.is_file():
         of_baseline = every[every.cell == baseline]
