@@ -1,13 +1,13 @@
 """The figures of one network: its scores by defense, with BPDA and without, beside attacks; its fits; its images."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from omegaconf import DictConfig
 
 from pipeline.figures import (
     adversaries,
@@ -24,19 +24,31 @@ from pipeline.figures import (
     scores,
 )
 from pipeline.figures.style import COLOURS
-from pipeline.shared import artifacts
 from pipeline.shared.pairing import baselines, by_the_nearest, without
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def draw(config: DictConfig, about: pd.DataFrame, folder: Path, sheets: Path) -> None:
+@dataclass(frozen=True)
+class Sources:
+    """What is drawn: the folder of an experiment's tables, and by a cell's name those of its scores and its attacks.
+
+    ``estimator``: the one of the scores.
+    """
+
+    tables: Path
+    scores_of: Callable[[str], Path]
+    attacks_of: Callable[[str], Path]
+    estimator: str
+
+
+def draw(of: Sources, about: pd.DataFrame, folder: Path, sheets: Path) -> None:
     """Into ``folder``, and sheets of images into ``sheets``; ``about``: what is known of each cell of the network.
 
     ``curves`` and ``evidence`` show all orders, ``radius`` all radii of the first defense; the others the cells of the
     first order, or those of `told_apart`. Cells have their names without the network's, where all have something left.
     """
-    tables, text = artifacts.tables(config), {"id": str, "target": str}
+    text = {"id": str, "target": str}
     network = str(about.network.iloc[0])
     about = told_apart(about)
     short = {cell: without(cell, network) for cell in about.cell}
@@ -45,35 +57,35 @@ def draw(config: DictConfig, about: pd.DataFrame, folder: Path, sheets: Path) ->
     stored = {name: cell for cell, name in short.items()}  # by which the other stages know it
 
     def of_cells(table: str) -> pd.DataFrame:
-        read = pd.read_csv(tables / f"{table}.csv", dtype=text)
+        read = pd.read_csv(of.tables / f"{table}.csv", dtype=text)
         return read[read.cell.isin(short)].assign(cell=lambda rows: rows.cell.map(short))
 
     about = about.assign(cell=about.cell.map(short))
     every, summary, bounds = of_cells("scores"), of_cells("summary"), of_cells("bounds")
     curves.draw(folder, every[every.distance.notna()], about[about.bpda])
     evidence.draw(folder, by_the_nearest(every, about[about.bpda]), of_cells("evidence"))
-    if (tables / "radius.csv").is_file():
-        over = pd.read_csv(tables / "radius.csv", dtype=text)
+    if (of.tables / "radius.csv").is_file():
+        over = pd.read_csv(of.tables / "radius.csv", dtype=text)
         radius.draw(folder, over[(over.network == network) & (over.transformation == about.transformation.iloc[0])])
     about = about[about.order == about.order.iloc[0]]
     every, summary, bounds = (table[table.cell.isin(about.cell)] for table in (every, summary, bounds))
     baseline, straight = about.cell.iloc[0], list(about[about.bpda].cell)
     scores.draw(folder, summary, bounds[bounds.cell.isin(straight)])
     bpda.draw(folder, every, about[_of_a_defense(about)], baselines(about))
-    maxima = artifacts.scores_of(config, stored[baseline]) / "maxima.npy"
+    maxima = of.scores_of(stored[baseline]) / "maxima.npy"
     if maxima.is_file():
         of_baseline = every[every.cell == baseline]
         fits.draw(folder, of_baseline, np.load(maxima))
-        convergence.draw(folder, of_baseline, np.load(maxima), config.sampling.estimator)
+        convergence.draw(folder, of_baseline, np.load(maxima), of.estimator)
     with_distance = every[every.distance.notna()]
     sandwich.draw(folder, with_distance[with_distance.cell.isin(straight)])
     against.draw(folder, with_distance[with_distance.cell.isin(straight)])
     masking.draw(folder, with_distance, _with_and_without(about))
-    defended = dict(_examples({cell: artifacts.scores_of(config, stored[cell]) for cell in about.cell}))
+    defended = dict(_examples({cell: of.scores_of(stored[cell]) for cell in about.cell}))
     if defended:
         different = about[about.cell.isin(defended)].drop_duplicates("defense").cell
         images.draw(sheets, {cell: defended[cell] for cell in different})
-    found = {cell: artifacts.attacks_of(config, stored[cell]) for cell in straight if cell in defended}
+    found = {cell: of.attacks_of(stored[cell]) for cell in straight if cell in defended}
     attacked = dict(_examples(found))
     if attacked:
         first = {cell: every[every.cell == cell].iloc[0] for cell in attacked}

@@ -1,5 +1,7 @@
 """Stage figures: draws what the stages before it computed."""
 
+from functools import partial
+
 import pandas as pd
 from omegaconf import DictConfig
 
@@ -30,9 +32,11 @@ def run(config: DictConfig) -> None:
         published.draw(folder, pd.read_csv(tables / "published.csv", dtype=text))
     # Pictures of images that `dvc repro` cannot prepare anywhere, and that may be others', are no part of the results.
     sheets = folder if data_set() in config.experiments.data else artifacts.sheets(config)
+    folders = partial(artifacts.scores_of, config), partial(artifacts.attacks_of, config)
+    sources = of_network.Sources(tables, *folders, config.sampling.estimator)
     for place, network in enumerate(with_figures(about)):
         of_network.draw(
-            config,
+            sources,
             about[about.network == network],
             folder / network if place else folder,
             sheets / network if place else sheets,
