@@ -11,6 +11,11 @@ from pipeline.figures.style import colour, figure, marker, note_below, plain_num
 from pipeline.shared.formats import named
 from pipeline.shared.pairing import with_ratios
 
+WIDTH = 0.55
+"""Inches of a cell, whose label has two lines."""
+LETTER = 0.03
+"""Inches that a letter of a label takes of the height."""
+
 
 def draw(folder: Path, scores: pd.DataFrame, cells: pd.DataFrame, baseline: Mapping[str, str]) -> None:
     """A panel a norm: the paired ratio to the baseline of every image and target; hollow where capped at the radius.
@@ -28,7 +33,8 @@ def draw(folder: Path, scores: pd.DataFrame, cells: pd.DataFrame, baseline: Mapp
     norms, undefended = list(scores.norm.unique()), named(str(first).partition("-")[0])
     paired = with_ratios(scores, baseline)
     rng = np.random.default_rng(0)
-    with figure(folder, "bpda", width=3.2 * len(norms), height=3.6) as drawn:
+    width, height = max(3.2, WIDTH * len(shown)) * len(norms), 3.2 + LETTER * max(map(len, labels))
+    with figure(folder, "bpda", width=width, height=height) as drawn:
         panels = np.ravel(drawn.subplots(1, len(norms), sharey=True))
         for axes, norm in zip(panels, norms, strict=True):
             for place, cell in enumerate(shown):

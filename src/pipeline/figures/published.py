@@ -21,12 +21,12 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
             targets = list(part.target.unique())
             for place, (quantity, (label, shade, shape)) in enumerate(QUANTITIES.items()):
                 rows = part[part.quantity == quantity]
-                x = rows.target.map(targets.index) + (place - 0.5) * 0.36
+                x = rows.target.map(targets.index) + (place - 0.5) * 0.4
                 axes.bar(
                     x,
                     rows.expected_high - rows.expected_low,
                     bottom=rows.expected_low,
-                    width=0.26,
+                    width=0.3,
                     color=shade,
                     alpha=0.2,
                     lw=0,
@@ -36,7 +36,7 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
                 axes.errorbar(
                     x, rows["mean"], reach, fmt=shape, color=shade, ms=5, capsize=4, label=f"{label}: ours, range"
                 )
-                axes.scatter(x, rows.published, 55, "black", marker="x", zorder=3, label="published" if place else None)
+                axes.scatter(x + 0.09, rows.published, 45, "black", marker="x", label="published" if place else None)
             axes.set_xticks(range(len(targets)), [of_target(target) for target in targets])
             axes.set_xlim(-0.6, len(targets) - 0.4)
             axes.set_ylim(bottom=0)
@@ -44,4 +44,4 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
             axes.set_title(f"{named(str(network))}, {norm}, {trainings}")
             axes.set_ylabel(f"mean over images,\n{norm} norm ([0,1] pixel units)")
         legend_above(drawn, axes)
-        note_below(drawn, "band: 95 % interval for the average of another training over as many images as published")
+        note_below(drawn, "band: 95 % interval for the average of another training, over as many images as published")
