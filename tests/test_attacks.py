@@ -251,7 +251,8 @@ def test_strength_is_checked_when_made(change) -> None:
 def test_carlini_and_wagner_alone_come_to_within_five_percent() -> None:
     network, images = affine(10, (3, 4, 4), 5), images_of((3, 4, 4))
     predicted, targets = classes_of(network, images)
-    strength = Strength(starts=9, steps=300, method=Method.CARLINI_WAGNER)
+    strength = Strength(starts=9, steps=300, method="carlini_wagner")  # as settings name it
+    assert strength == Strength(starts=9, steps=300, method=Method.CARLINI_WAGNER)
     found = smallest_distances(network, images, predicted, targets, Norm.L2, strength, seed=0)
     with torch.no_grad():
         check(network, images, targets, Norm.L2, found)

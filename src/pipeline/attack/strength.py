@@ -34,6 +34,7 @@ class Strength:
     def __post_init__(self) -> None:
         if self.method not in list(Method):
             raise InputError(f"attack.method={self.method}: it must be one of {', '.join(Method)}")
+        object.__setattr__(self, "method", Method(self.method))  # settings have its name alone
         for name, least in (("steps", 1), ("starts", 1), ("rounds", 0)):
             whole(f"attack.{name}", getattr(self, name), least)
 
