@@ -11,6 +11,8 @@ from pipeline.shared.statistics import LEVEL
 
 QUANTITIES = {"clever": "score", "cw": "distance"}
 """What is published, and our column of it: CLEVER, and the distance of an attack."""
+ATTACK = "carlini_wagner"
+"""The method of that attack: distances of another one do not stand beside it."""
 
 
 def read(path: str) -> pd.DataFrame:

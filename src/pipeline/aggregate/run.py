@@ -91,6 +91,8 @@ def run(config: DictConfig) -> None:
         written["exact.csv"] = truth.to_csv(index=False)
     if config.published is not None:
         ours = rows[rows.cell.isin(about.drop_duplicates("network").cell)]  # without a defense, by the first order
+        same = [name for name in names if _attack(config, name)["strength"]["method"] == published.ATTACK]
+        ours = ours.assign(distance=ours.distance.where(ours.cell.isin(same)))
         beside_theirs = published.compare(ours, published.read(str(config.published)))
         written["published.csv"] = beside_theirs.to_csv(index=False, float_format="%.6g")
     for name, text in written.items():
@@ -125,6 +127,10 @@ def _of_norms(sampling: dict[str, Any], norms: list[str]) -> dict[str, Any]:
     """Without the radii of norms that nothing was scored in, which may differ where nothing else does."""
     radius = sampling["radius"]
     return sampling | {"radius": {norm: float(radius[norm]) for norm in norms if norm in radius}}
+
+
+def _attack(config: DictConfig, name: str) -> dict[str, Any]:
+    return artifacts.told(artifacts.attacks_of(config, name), "attack", _how())
 
 
 def _gradient(run: dict[str, Any]) -> float:
