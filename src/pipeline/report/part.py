@@ -41,6 +41,7 @@ FIGURES = {
 }
 """The figures by name, with their captions, in the order of the page."""
 OF_ALL_NETWORKS = ("exact", "orders", "networks", "published", "draws")
+"""Of them, those of the experiment; the others are of one network."""
 
 
 @dataclass(frozen=True)
@@ -170,14 +171,13 @@ def table_html(table: pd.DataFrame) -> Markup:
 def _figures(folder: Path, cells: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
     """Those in the folder, and of each further network those in the folder of its name: name, caption, picture."""
     first, *others = cells.network.unique()
-    of_others = [network for network in others if (folder / network).is_dir()]
-    for network in (None, *of_others):
-        pictures = folder / network if network else folder
+    places = {first: folder} | {network: folder / network for network in others if (folder / network).is_dir()}
+    for network, place in places.items():
         for figure, caption in FIGURES.items():
-            if (pictures / f"{figure}.png").is_file():
-                of = f" ({named(network or first)})" if of_others and figure not in OF_ALL_NETWORKS else ""
-                name = f"{network}/{figure}" if network else figure
-                yield name, caption + of, _embedded(pictures / f"{figure}.png")
+            path = place / f"{figure}.png"
+            if path.is_file():
+                of = f" ({named(network)})" if len(places) > 1 and figure not in OF_ALL_NETWORKS else ""
+                yield path.relative_to(folder).with_suffix("").as_posix(), caption + of, _embedded(path)
 
 
 def _extras(tables: Path) -> dict[str, pd.DataFrame]:
