@@ -21,6 +21,8 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
             targets = list(part.target.unique())
             for place, (quantity, (label, shade, shape)) in enumerate(QUANTITIES.items()):
                 rows = part[part.quantity == quantity]
+                if rows.empty:
+                    continue
                 x = rows.target.map(targets.index) + (place - 0.5) * 0.4
                 axes.bar(
                     x,
@@ -36,7 +38,14 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
                 axes.errorbar(
                     x, rows["mean"], reach, fmt=shape, color=shade, ms=5, capsize=4, label=f"{label}: ours, range"
                 )
-                axes.scatter(x + 0.09, rows.published, 45, "black", marker="x", label="published" if place else None)
+                axes.scatter(
+                    x + 0.09,
+                    rows.published,
+                    45,
+                    "black",
+                    marker="x",
+                    label="published" if quantity == part.quantity.iloc[0] else None,
+                )
             axes.set_xticks(range(len(targets)), [of_target(target) for target in targets])
             axes.set_xlim(-0.6, len(targets) - 0.4)
             axes.set_ylim(bottom=0)
