@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help:
 	@echo "make repro                  the default experiments, from images to figures and report (dvc repro)"
-	@echo "make verify                 whether results/ holds the committed numbers, within the tolerances of README"
+	@echo "make verify                 whether results/ holds the committed numbers, within the limits of docs/same-numbers.md"
 	@echo "make test                   all tests"
 	@echo "make lint                   style, spelling, prose and types"
 	@echo "make docs                   the documentation, site/index.html"

@@ -23,6 +23,7 @@ from pipeline.figures import (
     masking,
     networks,
     published,
+    sandwich,
     scores,
     style,
 )
@@ -152,14 +153,21 @@ def test_a_logarithmic_axis_says_where_it_is(tmp_path: Path, low: float, high: f
     assert len(labels - {""}) < 10
 
 
-def test_each_distance_stands_above_the_score_it_is_an_upper_bound_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("distances", "places"), [((2, 3, 4), {(-0.03, 2), (0.13, 3), (0.97, 4)}), ((2, 2, 4), {(0.16, 2), (1.16, 4)})]
+)
+def test_each_distance_stands_beside_the_score_it_is_an_upper_bound_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distances: tuple[int, int, int], places: set[tuple[float, int]]
 ) -> None:
     kept: list[Figure] = []
     monkeypatch.setattr(plt, "close", kept.append)
+    plain, behind, other = distances
     rows = [
         {"network": network, "kind": kind, "norm": "L2", "target": "top2", "score": 1.0, "distance": distance}
-        for network, kind, distance in (("a", "identity", 2), ("a", "jpeg", 3), ("b", "identity", 4), ("b", "jpeg", 4))
+        for network, kind, distance in (
+            *(("a", "identity", plain), ("a", "jpeg", behind)),
+            *(("b", "identity", other), ("b", "jpeg", other)),
+        )
     ]
     table = pd.DataFrame(rows)
     for of in ("score", "distance"):
@@ -168,10 +176,23 @@ def test_each_distance_stands_above_the_score_it_is_an_upper_bound_of(
     networks.draw(tmp_path, table, pd.DataFrame(known))
     monkeypatch.undo()
     (axes,) = kept[0].axes
-    drawn = [tuple(point) for line in axes.lines if line.get_marker() == "_" for point in line.get_xydata()]
-    assert {(round(float(x), 2), float(y)) for x, y in drawn if y > 1.5} >= {(-0.08, 2), (0.08, 3), (0.92, 4)}
-    assert not [1 for x, y in drawn if round(float(x), 2) == 1.08 and y == 4]  # the attack that both kinds share
+    bars = [line for line in axes.lines if line.get_marker() == "_" and line.get_markersize() > 5]
+    drawn = [tuple(point) for line in bars for point in line.get_xydata()]
+    assert {(round(float(x), 2), float(y)) for x, y in drawn} >= places
+    assert len(drawn) == (2 if plain == behind else 4)  # an attack that both kinds share is drawn once
     assert "nan" not in axes.get_title()
+    plt.close("all")
+
+
+def test_a_score_is_judged_only_where_an_adversarial_image_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Figure] = []
+    monkeypatch.setattr(plt, "close", kept.append)
+    rows = pd.DataFrame({"cell": "identity", "norm": "L2", "score": [1.0, 1.0, 1.0], "distance": [0.5, 2.0, np.inf]})
+    sandwich.draw(tmp_path, rows.assign(exceeds=rows.score > rows.distance))
+    monkeypatch.undo()
+    assert kept[0].axes[0].get_title() == "identity, L2: 1 of 2 above"
     plt.close("all")
 
 

@@ -2,19 +2,27 @@
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from pipeline.figures.style import COLOURS, MARKERS, figure, legend_above, logarithmic
 from pipeline.shared.formats import named, of_target
 
 DISTANCE = "smallest adversarial distance found"
+APART = 0.16
+"""Between the marks of a network, on an axis where networks are 1 apart."""
+BAR: dict[str, Any] = {"marker": "_", "ms": 9, "mew": 2}
+"""The mark of a distance."""
 
 
 def draw(folder: Path, networks: pd.DataFrame, agreement: pd.DataFrame) -> None:
     """A panel a norm and target: of each network the geometric means of distances and of each kind of score.
+
+    A distance that all kinds share stands beside them, once; else to the right of the score it is an upper bound of.
 
     ``networks``, ``agreement``: tables of the stage aggregate; without any rows nothing is drawn.
     """
@@ -24,21 +32,19 @@ def draw(folder: Path, networks: pd.DataFrame, agreement: pd.DataFrame) -> None:
     names, kinds = list(networks.network.unique()), list(networks.kind.unique())
     with figure(folder, "networks", width=max(3.3 * len(panels), 5.4), height=3.8) as drawn:
         for axes, ((norm, target), part) in zip(np.ravel(drawn.subplots(1, len(panels))), panels, strict=True):
+            shared = (part.groupby("network").distance.nunique() <= 1).all()
+            first = -(len(kinds) + shared - 1) / 2 * APART
             for place, kind in enumerate(kinds):
                 rows = part[part.kind == kind]
-                x = rows.network.map(names.index) + (place - (len(kinds) - 1) / 2) * 0.16
-                shade = COLOURS[(1, 3, 4, 5)[place % 4]]
-                axes.errorbar(
-                    x, rows.score, _bars(rows, "score"), fmt=MARKERS[place % len(MARKERS)],
-                    color=shade, ms=5, lw=1, capsize=2, label=f"CLEVER, {named(kind)}",
-                )  # fmt: skip
-                # where kinds share an attack, once; else above the score that it is an upper bound of
-                first = ~part[["network", "distance"]].duplicated()[part.kind == kind]
-                axes.errorbar(
-                    x[first], rows.distance[first], _bars(rows[first], "distance"), fmt="_",
-                    color=COLOURS[2], ms=9, mew=2, lw=1, capsize=2,
-                )  # fmt: skip
-            axes.errorbar([], [], [], fmt="_", color=COLOURS[2], ms=9, mew=2, lw=1, capsize=2, label=DISTANCE)
+                x = rows.network.map(names.index) + first + place * APART
+                _scores(axes, x, rows, place, named(kind))
+                if not shared:
+                    _distances(axes, x + APART / 3, rows, _shade(place))
+            if shared:
+                rows = part[part.distance.notna()].drop_duplicates("network")
+                _distances(axes, rows.network.map(names.index) + first + len(kinds) * APART, rows, COLOURS[2])
+            note = "" if shared else ", in the colour of the score"
+            axes.plot([], [], color=COLOURS[2] if shared else "black", ls="", label=DISTANCE + note, **BAR)
             logarithmic(axes, part[["score", "distance"]].to_numpy())
             axes.set_xticks(range(len(names)), [named(name) for name in names], rotation=20, ha="right", fontsize=8)
             axes.set_ylabel(f"geometric mean over images,\n{norm} norm ([0,1] pixel units)")
@@ -48,6 +54,25 @@ def draw(folder: Path, networks: pd.DataFrame, agreement: pd.DataFrame) -> None:
             taus = textwrap.fill(f"tau, image by image: {taus}", 40)
             axes.set_title(f"{norm}, {of_target(target)}\n{taus}", fontsize=8)
         legend_above(drawn, axes)
+
+
+def _scores(axes: Axes, x: pd.Series, rows: pd.DataFrame, place: int, label: str) -> None:
+    shape, shade = MARKERS[place % len(MARKERS)], _shade(place)
+    axes.errorbar(
+        x, rows.score, _bars(rows, "score"), fmt=shape, color=shade, ms=5, lw=1, capsize=2, label=f"CLEVER, {label}"
+    )
+
+
+def _distances(axes: Axes, x: pd.Series, rows: pd.DataFrame, shade: str) -> None:
+    """With dotted intervals, told from those of scores."""
+    drawn = axes.errorbar(
+        x, rows.distance, _bars(rows, "distance"), color=shade, ls="", lw=1, capsize=2, capthick=1, **BAR
+    )
+    drawn[2][0].set_linestyle(":")
+
+
+def _shade(place: int) -> str:
+    return COLOURS[(1, 3, 4, 5)[place % 4]]
 
 
 def _bars(rows: pd.DataFrame, of: str) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from clever.radius import self_consistent
-from pipeline.figures.style import COLOURS, figure, plain_numbers
+from pipeline.figures.style import COLOURS, figure, note_below, plain_numbers
 
 EXAMPLES = 3
 """Images beside the mean of them all."""
@@ -16,8 +16,6 @@ EXAMPLES = 3
 
 def draw(folder: Path, over: pd.DataFrame) -> None:
     """A row of panels a norm and kind: example images by their distance, then the mean over images and target classes.
-
-    The small numbers: how many scores are above the distance.
 
     ``over``: the rows of tables/radius.csv, of one network and defense. Without any, nothing is drawn.
     """
@@ -43,13 +41,14 @@ def draw(folder: Path, over: pd.DataFrame) -> None:
             _panel(panels[-1], means.index, means, distance.mean(), best.mean())
             for radius, above in (part.score > part.distance).groupby(part.sampled).sum().items():
                 at = (radius, means[radius])
-                panels[-1].annotate(int(above), at, (0, 4), textcoords="offset points", ha="center", fontsize=7)
+                panels[-1].annotate(int(above), at, (5, -4), textcoords="offset points", va="top", fontsize=7)
             panels[-1].set_title(f"mean of {len(curves)}; self-consistent: {(best > distance).sum()} above", fontsize=8)
             panels[0].set_ylabel(f"{kind.replace('_', ' ')}, {norm} norm\n([0,1] pixel units)")
-            panels[0].set(xscale="log", yscale="log")
+            panels[0].set(xscale="log", yscale="log", ylim=(0.7 * part.score.min(), None))  # room for the numbers
             plain_numbers(panels[0].xaxis, panels[0].yaxis)
         for axes in grid[-1]:
             axes.set_xlabel("radius R of the ball")
+        note_below(drawn, "numbers below the mean: how many scores are above the smallest distance found")
         drawn.legend(*grid[0, -1].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
 
 

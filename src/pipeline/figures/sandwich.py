@@ -17,6 +17,7 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
         for (i, cell), (j, norm) in ((a, b) for a in enumerate(cells) for b in enumerate(norms)):
             axes, part = grid[i, j], rows[(rows.cell == cell) & (rows.norm == norm)].sort_values("distance")
             x, distance = np.arange(len(part)), part.distance.replace(np.inf, np.nan)
+            found = distance.notna().sum()  # of the others no adversarial image is known that a score could be above
             axes.vlines(x, part.score, distance, color="#B0B0B0", lw=0.8)
             axes.scatter(x, distance, 9, color=COLOURS[2], marker="s", label="smallest adversarial distance found")
             axes.scatter(x, part.score, 9, color=COLOURS[1], marker="o", label="CLEVER (estimate of a lower bound)")
@@ -25,7 +26,7 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             axes.scatter([], [], 45, "none", marker="o", edgecolors="black", label="CLEVER above the distance")
             logarithmic(axes, part[["score", "distance"]].to_numpy())
             axes.set_xticks([])
-            axes.set_title(f"{named(cell)}, {norm}: {above.sum()} of {len(part)} above", fontsize=8)
+            axes.set_title(f"{named(cell)}, {norm}: {above.sum()} of {found} above", fontsize=8)
         for norm, axes in zip(norms, grid[-1], strict=True):
             axes.set_xlabel("images and target classes, by distance", fontsize=8)
             grid[len(cells) // 2, norms.index(norm)].set_ylabel(f"{norm} norm ([0,1] pixel units)")

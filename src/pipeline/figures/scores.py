@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.patheffects import Normal, Stroke
 
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers, unbounded
 from pipeline.shared.formats import TARGETS, named
@@ -13,8 +12,9 @@ from pipeline.shared.formats import TARGETS, named
 def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
     """A panel a norm: means over images with their intervals; hollow where some scores are capped at the radius.
 
-    A bar of the cell's colour: the mean smallest adversarial distance, of the ``bounds`` that are given: those of cells
-    without BPDA are the distances of the same defense, over the fewer images that were scored without.
+    A bar of the cell's colour above or below its mark: the mean smallest adversarial distance, of the ``bounds`` that
+    are given: those of cells without BPDA are the distances of the same defense, over the fewer images that were scored
+    without.
     """
     norms, cells, targets = (list(summary[name].unique()) for name in ("norm", "cell", "target"))
     apart = min(0.12, 0.8 / len(cells))  # so that targets stay apart
@@ -32,8 +32,8 @@ def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
                 axes.scatter(x, rows["mean"], 28, face, marker=marker(index), edgecolors=colour(index), zorder=3)
                 unbounded(axes, x[~np.isfinite(rows["mean"])], colour(index))
                 found = [distances.get((norm, cell, target), np.nan) for target in rows.index]
-                bar = axes.scatter(x, found, 90, colour(index), marker="_", linewidths=2, zorder=4)
-                bar.set_path_effects([Stroke(linewidth=3.6, foreground="white"), Normal()])  # seen on its own marker
+                for style in ({"color": "white", "lw": 3.6}, {"color": colour(index), "lw": 2}):  # seen on its marker
+                    axes.hlines(found, x - apart * 0.45, x + apart * 0.45, zorder=4, **style)
                 axes.plot([], [], marker(index), color=colour(index), label=named(cell))
             axes.set_yscale("log")
             axes.set_xticks(range(len(targets)), [TARGETS.get(target, f"class {target}") for target in targets])
