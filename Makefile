@@ -22,7 +22,7 @@ help:
 	@echo "make cifar10                the same question on a DenseNet for CIFAR-10 (DATA=DIR WEIGHTS=FILE: both from here)"
 	@echo "make imagenet-sample DATA=DIR  and on photographs, two networks of 1000 classes (val/<wnid>/, squeezenet1_1-imagenet.pth)"
 	@echo "make mnist                  the published table of MNIST, on networks of its authors' recipe (DATA=DIR)"
-	@echo "make weights                trains the networks of data/weights anew"
+	@echo "make weights                trains the digits' networks of data/weights (from store/ where it has them)"
 	@echo "make clean                  removes the environment, caches and everything that repro can make again"
 
 # Compiled once here, since every stage is a process of its own that would otherwise compile what it imports.
@@ -135,10 +135,12 @@ mnist: $(BIN)/ready
 	$(MAKE) experiment EXPERIMENT=mnist_published OVERRIDES="$(MNIST) $(OVERRIDES)"
 	$(MAKE) experiment EXPERIMENT=mnist_published_cnn OVERRIDES="$(MNIST) $(OVERRIDES)"
 
+# Those of MNIST, hours, by the command in each one's JSON.
 weights: $(BIN)/ready
 	python -m pipeline.prepare data=digits
 	python -m pipeline.publish experiment=defenses weights=trained threads=1
 	python -m pipeline.publish experiment=orders weights=trained threads=1
+	python -m pipeline.publish experiment=orders weights=trained threads=1 hydra.sweeper.params.model=densenet_softplus
 	python -m pipeline.publish experiment=exact weights=curvature_penalty threads=1
 	python -m pipeline.publish experiment=trained weights=trained threads=1 'hydra.sweeper.params.model="small_densenet_noise,small_densenet_adversarial"'
 	python -m pipeline.publish experiment=seeds weights=trained threads=1 'hydra.sweeper.params.model="small_densenet_1,small_densenet_2,small_densenet_3,small_densenet_4"'

@@ -173,6 +173,9 @@ def test_the_configuration_chooses_it() -> None:
     both = clever.Chain([png, clever.JPEG()])
     assert backward_of("smooth_jpeg", png) is None
     assert backward_of("smooth_jpeg", both) == clever.Smooth(both, jpeg_only=True)
+    noisy = clever.Chain([clever.Noise(), clever.JPEG()])
+    assert backward_of("smooth_jpeg", clever.Expectation(noisy)) == clever.Smooth(noisy, jpeg_only=True)
+    assert backward_of("smooth_jpeg", clever.Expectation(clever.Noise())) is None
     with pytest.raises(clever.InputError, match="backward is 'sharp': it must be one of identity, smooth, smooth_jpeg"):
         backward_of("sharp", png)
 

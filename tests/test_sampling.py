@@ -113,6 +113,19 @@ def test_clipping_keeps_points_valid_and_measures_their_distance() -> None:
     assert torch.allclose(distance, (points - centre).abs().amax(1))
 
 
+@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("law", list(Law))
+def test_norm_and_law_may_be_given_by_name(norm: Norm, law: Law) -> None:
+    centre = torch.full((50,), 0.5)
+    by_name, by_choice = (
+        offsets(ball, 20, centre, torch.Generator().manual_seed(0))
+        for ball in (Ball(str(norm).lower(), 2.0, str(law)), Ball(norm, 2.0, law))  # type: ignore[arg-type]
+    )
+    assert torch.equal(by_name, by_choice)
+    with pytest.raises(InputError, match="it must be one of uniform"):
+        Ball(norm, 2.0, "normal")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("radius", [0, -1.0, math.inf, math.nan])
 def test_a_radius_that_is_none_is_refused(radius: float) -> None:
     with pytest.raises(InputError, match="radius of the L2 ball"):

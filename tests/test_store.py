@@ -1,9 +1,13 @@
 """The store: nothing computed twice, nothing damaged used, the same numbers as without it."""
 
+import importlib.util
+import linecache
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,14 +16,16 @@ from torch import nn
 
 from clever.bpda import Defended
 from clever.capacity import Measure
+from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.maxima import BatchMaxima, Site
+from clever.noise import Noise
 from clever.norms import Norm
 from clever.orders import FirstOrder
 from clever.samplers import sample_with
 from clever.sampling import Ball
 from clever.subjects import Subject
-from clever.transforms import JPEG, Identity, Quantize
+from clever.transforms import JPEG, Chain, Identity, Quantize
 from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
 from pipeline.shared import kept
@@ -313,6 +319,72 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, network: Def
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"key.json"}
     stored.maxima(4, [1])
     assert stored.found == 0
+
+
+CODE = """
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Darker:
+    share: float = 1.0
+
+    def __call__(self, images):
+        return images * {factor}
+
+
+class Net(nn.Module):
+    def forward(self, images):
+        return images.flatten(1) * {factor}
+"""
+
+
+def of_code(folder: Path, factor: float, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    (folder / "own.py").write_text(f"# {factor}" + CODE.format(factor=factor))
+    described = importlib.util.spec_from_file_location("own", folder / "own.py")
+    assert described is not None
+    assert described.loader is not None
+    own = importlib.util.module_from_spec(described)
+    monkeypatch.setitem(sys.modules, "own", own)
+    linecache.clearcache()
+    described.loader.exec_module(own)
+    return own
+
+
+def test_changed_code_of_a_network_or_a_defense_is_told_apart(
+    tmp_path: Path, network: Defended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its repr, its parameters and its settings are what they were."""
+    found = []
+    for name, factor in (("a", 0.9), ("b", 0.9), ("c", 0.7)):
+        (tmp_path / name).mkdir()
+        own = of_code(tmp_path / name, factor, monkeypatch)
+        chained = Chain([own.Darker(), Identity()])
+        given = [
+            Defended(network.network, own.Darker()),
+            Defended(network.network, chained),
+            Defended(network.network, Expectation(Chain([own.Darker(), Noise()]))),
+            Defended(network.network, Quantize(), backward=own.Darker()),
+            Defended(nn.Sequential(own.Net(), nn.Linear(48, 2)).requires_grad_(requires_grad=False), Identity()),
+        ]
+        for one in given[-1].network.parameters():
+            one.zero_()
+        found.append([identity_of(one, {}) for one in given])
+    assert found[0] == found[1]
+    assert not [at for at, (one, other) in enumerate(zip(found[0], found[2], strict=True)) if one == other]
+
+
+def test_weights_within_a_chain_are_told_apart(network: Defended) -> None:
+    keys = set()
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        chained = Chain([nn.Conv2d(3, 3, 1), Quantize()])
+        keys.add(str(identity_of(Defended(network.network, chained), {})))
+        keys.add(str(identity_of(Defended(network.network, Quantize(), backward=chained), {})))
+    assert len(keys) == 4
 
 
 def test_a_defense_without_a_name_of_its_own_is_refused(network: Defended) -> None:

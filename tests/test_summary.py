@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clever.norms import Norm
 from pipeline.aggregate.comparison import compare, pairs
 from pipeline.aggregate.run import _about
 from pipeline.aggregate.summary import summarise
@@ -138,23 +139,38 @@ def test_settings_alone_are_compared_with_the_first_cell() -> None:
     assert set(baselines(cells(**radii)).values()) == {"r0"}
 
 
-def test_the_radius_of_a_norm_without_scores_makes_no_other_kind() -> None:
-    def run(cell: str, defense: str, **radius: float) -> dict[str, Any]:
-        counts = dict.fromkeys(("scored", "left_out_misclassified", "left_out_not_finite"), 0)
-        told = {"network": "net", "order": "first_order", "defense": {"_target_": f"clever.{defense}"}, "bpda": True}
-        about = {"weights": {"model": {"name": "net"}}, "compute": {}, "sampling": {"path": cell, "radius": radius}}
-        return told | about | counts | {"accuracy": 1.0}
+def run(cell: str, defense: str, **radius: float) -> dict[str, Any]:
+    counts = dict.fromkeys(("scored", "left_out_misclassified", "left_out_not_finite"), 0)
+    told = {"network": "net", "order": "first_order", "defense": {"_target_": f"clever.{defense}"}, "bpda": True}
+    about = {"weights": {"model": {"name": "net"}}, "compute": {}, "sampling": {"path": cell, "radius": radius}}
+    return told | about | counts | {"accuracy": 1.0}
 
+
+def test_cells_that_differ_in_what_decides_their_numbers_are_all_kept() -> None:
+    plain = run("no", "Identity", L2=1) | {"backward": "identity", "order_settings": "FirstOrder()"}
+    told = {
+        "plain": plain,
+        "again": plain | {"bpda": False},  # nothing to go back through
+        "smooth": plain | {"backward": "Smooth(PNG())"},
+        "other": plain | {"order_settings": "FirstOrder(1)"},
+        "attacked": plain,
+    }
+    strengths = {cell: {"steps": 100 if cell == "attacked" else 50} for cell in told}
+    assert list(_about(told, strengths, [Norm.L2]).cell) == ["plain", "smooth", "other", "attacked"]
+
+
+def test_the_radius_of_a_norm_without_scores_makes_no_other_kind() -> None:
     told = {
         "plain": run("no", "Identity", L2=1, Linf=0.1),
         "plain_path": run("yes", "Identity", L2=1, Linf=0.1),
         "png_path": run("yes", "PNG", L2=1.0, Linf=0.2),
         "png_far": run("yes", "PNG", L2=2.0, Linf=0.1),
     }
-    baseline = _about(told, ["L2"]).set_index("cell").baseline
+    strengths: dict[str, dict[str, Any]] = {cell: {} for cell in told}
+    baseline = _about(told, strengths, [Norm.L2]).set_index("cell").baseline
     assert list(baseline[:3]) == ["plain", "plain", "plain_path"]
     assert pd.isna(baseline["png_far"])
-    assert pd.isna(_about(told, ["L2", "Linf"]).set_index("cell").baseline["png_path"])
+    assert pd.isna(_about(told, strengths, [Norm.L2, Norm.LINF]).set_index("cell").baseline["png_path"])
 
 
 def test_without_a_baseline_there_is_no_ratio() -> None:

@@ -38,7 +38,8 @@ class Law(Choice):
 class Ball:
     """The set of x with ||x - x0||_p <= radius, radius in [0,1]-pixel units, and the law of points in it.
 
-    `InputError` for a radius that is not positive and finite.
+    Norm and law may be given by their names. `InputError` for an unknown name, and for a radius that is not positive
+    and finite.
     """
 
     norm: Norm
@@ -46,6 +47,8 @@ class Ball:
     law: Law = Law.UNIFORM
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "norm", Norm.named(self.norm))
+        object.__setattr__(self, "law", Law.named(self.law))
         if not 0 < self.radius < float("inf"):
             raise InputError(f"the radius of the {self.norm} ball is {self.radius}: it must be positive and finite")
 

@@ -9,6 +9,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from clever.errors import InputError
+from clever.norms import Norm
 from pipeline.aggregate import peers, published
 from pipeline.aggregate.calibration import calibrate, values
 from pipeline.aggregate.comparison import compare, pairs
@@ -24,12 +25,13 @@ from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
 from pipeline.shared import artifacts, extras, printed
 from pipeline.shared.described import described
 from pipeline.shared.experiment import cells, experiment
+from pipeline.shared.listed import norms_of
 from pipeline.shared.pairing import baselines, families
 
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
 """What a cell's run tells of it."""
-DIFFERENT = ("network", "weights", "order", "defense", "bpda", "sampling", "compute")
-"""What makes two cells two."""
+DIFFERENT = ("network", "weights", "order", "order_settings", "defense", "bpda", "backward", "sampling", "compute")
+"""What makes two cells two, beside their attacks; runs from before orders told their settings lack them."""
 
 
 def run(config: DictConfig) -> None:
@@ -37,7 +39,8 @@ def run(config: DictConfig) -> None:
     if config.peers is not None and not config.attack.exact:
         raise InputError(f"peers={config.peers} stands beside exact distances: attack.exact=true, or peers=null")
     runs = {cell.name: _run(config, cell.name) for cell in cells()}
-    about = _about(runs, list(config.norms))
+    strengths = {name: _attack(config, name)["strength"] for name in runs}
+    about = _about(runs, strengths, norms_of(config.norms, "norms"))
     names = list(about.cell)
     scores = pd.concat([_read(artifacts.scores_of(config, name) / "scores.csv", "score") for name in names])
     distances = pd.concat([_read(artifacts.attacks_of(config, name) / "distances.csv", "attack") for name in names])
@@ -91,7 +94,7 @@ def run(config: DictConfig) -> None:
         written["exact.csv"] = truth.to_csv(index=False)
     if config.published is not None:
         ours = rows[rows.cell.isin(about.drop_duplicates("network").cell)]  # without a defense, by the first order
-        same = [name for name in names if _attack(config, name)["strength"]["method"] == published.ATTACK]
+        same = [name for name in names if strengths[name]["method"] == published.ATTACK]
         ours = ours.assign(distance=ours.distance.where(ours.cell.isin(same)))
         beside_theirs = published.compare(ours, published.read(str(config.published)))
         written["published.csv"] = beside_theirs.to_csv(index=False, float_format="%.6g")
@@ -101,15 +104,20 @@ def run(config: DictConfig) -> None:
     print(f"{experiment()}: {len(scores)} scores of {len(names)} cells; {artifacts.tables(config)}/tables.md")
 
 
-def _about(told: dict[str, dict[str, Any]], norms: list[str]) -> pd.DataFrame:
+def _about(told: dict[str, dict[str, Any]], strengths: dict[str, dict[str, Any]], norms: list[Norm]) -> pd.DataFrame:
     """A row for each cell: what its run tells, and the cell that it is compared with.
 
     A cell that repeats an earlier one is left out: without a transformation, BPDA or not is all the same.
     """
+
+    def same(one: str, other: str) -> bool:
+        alike = all(told[one].get(of) == told[other].get(of) for of in DIFFERENT)
+        return alike and strengths[one] == strengths[other]
+
     runs: dict[str, dict[str, Any]] = {}
     for name, run in told.items():
         run["bpda"] |= run["defense"]["_target_"].endswith(".Identity")
-        if not any(all(run[of] == other[of] for of in DIFFERENT) for other in runs.values()):
+        if not any(same(name, other) for other in runs):
             runs[name] = run
     columns = {column: [run[column] for run in runs.values()] for column in OF_RUN}
     about = pd.DataFrame({"cell": list(runs)} | columns)
@@ -123,10 +131,10 @@ def _about(told: dict[str, dict[str, Any]], norms: list[str]) -> pd.DataFrame:
     return about
 
 
-def _of_norms(sampling: dict[str, Any], norms: list[str]) -> dict[str, Any]:
+def _of_norms(sampling: dict[str, Any], norms: list[Norm]) -> dict[str, Any]:
     """Without the radii of norms that nothing was scored in, which may differ where nothing else does."""
     radius = sampling["radius"]
-    return sampling | {"radius": {norm: float(radius[norm]) for norm in norms if norm in radius}}
+    return sampling | {"radius": {str(norm): float(radius[norm]) for norm in norms if norm in radius}}
 
 
 def _attack(config: DictConfig, name: str) -> dict[str, Any]:

@@ -59,10 +59,11 @@ from pipeline.attack.taken import taken
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
 from pipeline.shared.fingerprint import code, identity_of, versions
+from pipeline.shared.listed import listed, norms_of
 from pipeline.shared.machine import machine
 from pipeline.shared.networks.two_layer import TwoLayer
 from pipeline.shared.progress import Progress, about_cell
-from pipeline.shared.selection import Selection, described, listed, settings_of
+from pipeline.shared.selection import Selection, described, settings_of
 
 Pair = tuple[Subject, int]
 """An image and a target class."""
@@ -297,8 +298,8 @@ def checked(config: DictConfig) -> tuple[Strength, Chance, int]:
     if config.attack.bpda not in (True, False, AUTO):
         raise InputError(f"attack.bpda is {config.attack.bpda!r}: it must be true, false or {AUTO}")
     hard = strength_of(config)
-    for norm in listed(config.attack.norms, "attack.norms"):
-        check_method(hard, Norm.named(str(norm)))
+    for norm in norms_of(config.attack.norms, "attack.norms"):
+        check_method(hard, norm)
     return hard, chance_of(config), config.attack.images
 
 

@@ -1,5 +1,6 @@
 """The figures of one network: its scores by defense, with BPDA and without, beside attacks; its fits; its images."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,15 +32,11 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Sources:
-    """What is drawn: the folder of an experiment's tables, and by a cell's name those of its scores and its attacks.
-
-    ``estimator``: the one of the scores.
-    """
+    """What is drawn: the folder of an experiment's tables, and by a cell's name those of its scores and its attacks."""
 
     tables: Path
     scores_of: Callable[[str], Path]
     attacks_of: Callable[[str], Path]
-    estimator: str
 
 
 def draw(of: Sources, about: pd.DataFrame, folder: Path, sheets: Path) -> None:
@@ -76,7 +73,8 @@ def draw(of: Sources, about: pd.DataFrame, folder: Path, sheets: Path) -> None:
     if maxima.is_file():
         of_baseline = every[every.cell == baseline]
         fits.draw(folder, of_baseline, np.load(maxima))
-        convergence.draw(folder, of_baseline, np.load(maxima), of.estimator)
+        estimator = json.loads(about.sampling.iloc[0])["estimator"]
+        convergence.draw(folder, of_baseline, np.load(maxima), estimator)
     with_distance = every[every.distance.notna()]
     sandwich.draw(folder, with_distance[with_distance.cell.isin(straight)])
     against.draw(folder, with_distance[with_distance.cell.isin(straight)])

@@ -33,7 +33,7 @@ def run(config: DictConfig) -> None:
     # Pictures of images that `dvc repro` cannot prepare anywhere, and that may be others', are no part of the results.
     sheets = folder if data_set() in config.experiments.data else artifacts.sheets(config)
     folders = partial(artifacts.scores_of, config), partial(artifacts.attacks_of, config)
-    sources = of_network.Sources(tables, *folders, config.sampling.estimator)
+    sources = of_network.Sources(tables, *folders)
     for place, network in enumerate(with_figures(about)):
         of_network.draw(
             sources,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clever import projection
 from clever.checks import whole
 from clever.choice import Choice
 from clever.compute import Compute, Computed
@@ -21,7 +22,7 @@ from pipeline.model.training import Recipe, probabilities, train
 from pipeline.shared import hardening as hardenings
 from pipeline.shared import kept
 from pipeline.shared.classifier import sha256_of
-from pipeline.shared.fingerprint import code, fingerprint
+from pipeline.shared.fingerprint import code, fingerprint, source
 from pipeline.shared.hardening import Hardened, Perturbation
 from pipeline.shared.networks import two_layer
 
@@ -115,10 +116,11 @@ class Course:
             "device": self.device.type,
             "code": code(training, optimisers, *([two_layer] if recipe.curvature else [])),
             "network": fingerprint(network),
+            "network_code": source(network),
             "images": sha256_of(self.training),
         }
         if self.hardening:
-            decided_by |= {"hardening": repr(self.hardening), "hardening_code": code(hardenings)}
+            decided_by |= {"hardening": repr(self.hardening), "hardening_code": code(hardenings, projection)}
         name = kept.name_of(decided_by)
         path = self.store / f"{name}.npz"
         arrays = kept.read(path, name) if path.exists() else None

@@ -16,7 +16,6 @@ from clever.capacity import Capacity, Measure
 from clever.compute import Compute
 from clever.maxima import KEPT
 from clever.models import frozen, logits_of
-from clever.norms import Norm
 from clever.orders import NORMS, FirstOrder, Order
 from clever.settings import Settings
 from clever.subjects import Subject, subject_of
@@ -25,7 +24,8 @@ from pipeline.attack.run import asked, chance_of, strength_of
 from pipeline.shared.classifier import backward_of, bare, defense_of, device
 from pipeline.shared.composed import each_cell
 from pipeline.shared.durations import told
-from pipeline.shared.selection import listed, settings_of
+from pipeline.shared.listed import listed, norms_of
+from pipeline.shared.selection import settings_of
 
 SECONDS = 2.0
 """Of each measurement, half of which only warms up."""
@@ -62,7 +62,7 @@ def run(config: DictConfig) -> None:
 
 
 def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: float) -> dict[str, object]:
-    settings, norms = settings_of(cell), [Norm.named(str(norm)) for norm in listed(cell.norms, "norms")]
+    settings, norms = settings_of(cell), norms_of(cell.norms, "norms")
     per_image, n_images = _targets(cell, classes), cell.score.n_images
     balls = {settings.ball(norm) for norm in norms}
     batches = n_images * per_image * len(balls) * settings.n_batches
@@ -71,7 +71,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
     defense = defense_of(cell)
     attacked, eight_bits = asked(cell), cell.attack.eight_bits
     attacks = n_images * _targets(attacked, classes) if cell.attack.taken_from is None else 0
-    of_norms = [Norm.named(str(norm)) for norm in listed(attacked.norms, "attack.norms")]
+    of_norms = norms_of(attacked.norms, "attack.norms")
     return {
         "cell": cell.cell,
         "network": cell.model.name,

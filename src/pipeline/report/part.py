@@ -151,10 +151,13 @@ class Part:
     @property
     def versions(self) -> str:
         """Of what computed the numbers, and on which devices."""
-        attack = next(iter(self.attacks.values()))
         runs = [*self.runs.values(), *self.attacks.values()]
         devices = sorted({_machine(run) for run in runs})
-        versions = ", ".join(f"{name} {version}" for name, version in attack["versions"].items())
+        told: dict[str, set[str]] = {}
+        for run in runs:
+            for name, version in run["versions"].items():
+                told.setdefault(name, set()).add(version)
+        versions = ", ".join(f"{name} {' and '.join(sorted(told[name]))}" for name in told)
         return f"{versions}; on {'; '.join(devices)}"
 
 

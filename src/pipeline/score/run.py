@@ -25,9 +25,10 @@ from pipeline.shared import artifacts
 from pipeline.shared.accuracy import accuracy
 from pipeline.shared.classifier import about_network, device
 from pipeline.shared.fingerprint import identity_of, of_order, versions
+from pipeline.shared.listed import listed
 from pipeline.shared.machine import machine
 from pipeline.shared.progress import Progress, about_cell
-from pipeline.shared.selection import Selection, described, listed, settings_of
+from pipeline.shared.selection import Selection, described, settings_of
 
 EXAMPLES = 5
 """Scored images that are kept as they are and behind the defense, for a figure."""
@@ -203,6 +204,7 @@ class Job:
             "network": config.model.name,
             "weights": named_alone(about_network(config)),
             "order": self.order.name,
+            "order_settings": repr(self.order),
             "defense": OmegaConf.to_container(config.defense, resolve=True),
             "bpda": config.bpda,
             "backward": str(selection.network.backward or "identity"),

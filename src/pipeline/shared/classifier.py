@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from clever.backward import Smooth
 from clever.bpda import Defended, Transformation
 from clever.checks import flag, whole
+from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.models import Normalize
 from clever.transforms import JPEG, parts
@@ -73,8 +74,11 @@ def defense_of(config: DictConfig) -> Transformation:
 def backward_of(chosen: str | DictConfig, defense: Transformation) -> Transformation | None:
     """What BPDA goes back through behind this defense: ``identity``, ``smooth``, ``smooth_jpeg``, or a ``_target_``.
 
-    None for the identity, and where there is nothing for which a smooth substitute could stand.
+    None for the identity, and where there is nothing for which a smooth substitute could stand. That of a mean over
+    draws is the one of the random transformation, which behind JPEG does not know how far a draw has moved its input.
     """
+    if isinstance(defense, Expectation):
+        return backward_of(chosen, defense.transformation)
     if isinstance(chosen, DictConfig) and callable(substitute := instantiate(chosen, _convert_="all")):
         return substitute  # type: ignore[no-any-return]
     smooth = {"identity": False, "smooth": bool(parts(defense))}

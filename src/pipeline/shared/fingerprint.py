@@ -5,11 +5,14 @@ import hashlib
 import inspect
 import platform
 import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
-from types import ModuleType
+from types import FunctionType, ModuleType
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from clever import (
     backward,
@@ -95,16 +98,71 @@ def fingerprint(network: nn.Module) -> str:
     """The sha256 of a module's structure and of every parameter and buffer."""
     digest = hashlib.sha256(repr(network).encode())
     for name, tensor in sorted([*network.named_parameters(), *network.named_buffers()]):
-        array = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
-        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(name.encode() + _bytes(tensor))
     return digest.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    array = tensor.detach().cpu().contiguous()
+    return f" {array.dtype} {tuple(array.shape)}".encode() + array.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def code(*modules: ModuleType) -> str:
     """The sha256 of the modules' code, comments and layout apart."""
-    texts = [ast.unparse(ast.parse(inspect.getsource(module))) for module in modules]
-    return hashlib.sha256("".join(texts).encode()).hexdigest()
+    return hashlib.sha256("".join(map(_text, modules)).encode()).hexdigest()
+
+
+@cache
+def _text(module: ModuleType) -> str:
+    try:
+        return ast.unparse(ast.parse(inspect.getsource(module)))
+    except (OSError, TypeError):  # compiled, or typed into an interpreter
+        return module.__name__
+
+
+def state(given: object) -> str:
+    """The sha256 of every tensor and array that the object holds, however deep."""
+    digest = hashlib.sha256()
+    for one in _held(given):
+        if isinstance(one, Tensor):
+            digest.update(_bytes(one))
+        elif isinstance(one, np.ndarray):
+            digest.update(f" {one.dtype} {one.shape}".encode() + one.tobytes())
+    return digest.hexdigest()
+
+
+def source(given: object) -> str:
+    """The sha256 of the code of the modules that the object, and all that it holds, is defined in.
+
+    Not of Python's, torch's and NumPy's own, which have a version, nor of what these modules import in their turn.
+    """
+    names = {_home(one) for one in _held(given)}
+    return code(*(sys.modules[name] for name in sorted(names) if not _versioned(name) and name in sys.modules))
+
+
+def _home(one: object) -> str:
+    return one.__module__ if isinstance(one, FunctionType) else type(one).__module__
+
+
+def _versioned(module: str) -> bool:
+    return module.partition(".")[0] in {*sys.stdlib_module_names, "torch", "numpy"}
+
+
+def _held(given: object) -> Iterator[object]:
+    """The object, and what its attributes, lists, tuples and mappings hold; each thing once."""
+    seen, left = set[int](), [given]
+    while left:
+        one = left.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType):
+            continue
+        seen.add(id(one))
+        yield one
+        if isinstance(one, Mapping):
+            left += one.values()
+        elif isinstance(one, list | tuple):
+            left += one
+        elif isinstance(one, nn.Module) or not (isinstance(one, FunctionType) or _versioned(_home(one))):
+            left += getattr(one, "__dict__", {}).values()
 
 
 def of_order(order: Order) -> dict[str, object]:
@@ -134,13 +192,16 @@ def identity_of(network: Defended, configuration: object) -> dict[str, object]:
             )
     return {
         "network": fingerprint(network.network),
+        "network_code": source(network.network),
         "transformation": repr(transformation),
-        "transformation_state": fingerprint(transformation) if isinstance(transformation, nn.Module) else "",
+        "transformation_state": state(transformation),
+        "transformation_code": source(transformation),
         "codec": libjpeg.BUILD if "JPEG" in repr(transformation) else "",
         # without a transformation there is nothing to approximate
         "bpda": isinstance(network.transformation, BPDA) or isinstance(transformation, Identity),
         "backward": repr(substitute),
-        "backward_state": fingerprint(substitute) if isinstance(substitute, nn.Module) else "",
+        "backward_state": state(substitute),
+        "backward_code": source(substitute),
         "configuration": configuration,
         "torch": torch.__version__,
     }

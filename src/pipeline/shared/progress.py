@@ -21,7 +21,7 @@ from clever.errors import InputError
 from pipeline.shared import artifacts, kept, sweep
 from pipeline.shared.artifacts import write_json
 from pipeline.shared.classifier import device, sha256_of
-from pipeline.shared.selection import listed
+from pipeline.shared.listed import listed
 from pipeline.shared.shard import Shard
 
 PAUSE = 10.0

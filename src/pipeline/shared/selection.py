@@ -4,13 +4,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -24,6 +23,7 @@ from clever.settings import Settings
 from clever.subjects import Subject, subject_of
 from pipeline.shared.classifier import defended, device
 from pipeline.shared.fits import check_fits
+from pipeline.shared.listed import listed, norms_of
 from pipeline.shared.prepared import Prepared
 from pipeline.shared.shard import Shard
 
@@ -125,7 +125,7 @@ class Selection:
 def check_selection(config: DictConfig) -> tuple[Settings, list[Norm], Prepared]:
     """What can be checked without the network: settings, norms, targets, shard, how many images; `InputError`."""
     settings, prepared, n_images = settings_of(config), Prepared.read(config), config.score.n_images
-    norms = [Norm.named(str(name)) for name in listed(config.norms, "norms")]
+    norms = norms_of(config.norms, "norms")
     for norm in norms:
         settings.ball(norm)  # refuses a norm without radius
     if isinstance(n_images, bool) or not isinstance(n_images, int) or not 1 <= n_images <= len(prepared.labels):
@@ -147,11 +147,3 @@ def settings_of(config: DictConfig) -> Settings:
 def described(config: DictConfig) -> dict[str, object]:
     """The configuration of the classifier, as plain containers."""
     return {name: OmegaConf.to_container(config[name], resolve=True) for name in ("model", "defense")}
-
-
-def listed(values: object, name: str) -> list[str | int]:
-    """A list from the configuration, or the one value given in its place."""
-    listed: list[Any] = list(values) if isinstance(values, ListConfig) else [values]
-    if not listed or any(isinstance(value, bool) or not isinstance(value, str | int) for value in listed):
-        raise InputError(f"{name} is {values!r}: it must be a list of names, as in {name}=[...]")
-    return listed

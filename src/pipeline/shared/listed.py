@@ -1,0 +1,21 @@
+"""Settings that are lists."""
+
+from typing import Any
+
+from omegaconf import ListConfig
+
+from clever.errors import InputError
+from clever.norms import Norm
+
+
+def listed(values: object, name: str) -> list[str | int]:
+    """A list from the configuration, or the one value given in its place."""
+    listed: list[Any] = list(values) if isinstance(values, ListConfig) else [values]
+    if not listed or any(isinstance(value, bool) or not isinstance(value, str | int) for value in listed):
+        raise InputError(f"{name} is {values!r}: it must be a list of names, as in {name}=[...]")
+    return listed
+
+
+def norms_of(values: object, name: str) -> list[Norm]:
+    """The norms of such a list, by their names in upper or lower case."""
+    return [Norm.named(str(value)) for value in listed(values, name)]
