@@ -262,7 +262,7 @@ def test_carlini_and_wagner_alone_come_to_within_five_percent() -> None:
     assert 0 < found.backwards <= passes(Norm.L2, strength, clever.Identity(), eight_bits=False) == 9 * 300
     with pytest.raises(clever.InputError, match=r"method=carlini_wagner with attack\.norms=L1"):
         smallest_distances(network, images, predicted, targets, Norm.L1, strength, seed=0)
-    with pytest.raises(clever.InputError, match="cw: it must be one of nearest, carlini_wagner"):
+    with pytest.raises(clever.InputError, match="unknown method 'cw': it must be one of nearest, carlini_wagner"):
         Strength(method="cw")
 
 

@@ -1,14 +1,14 @@
 """How hard an attack tries, and by which method."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from clever.checks import whole
+from clever.choice import Choice
 from clever.errors import InputError
 from clever.norms import Norm
 
 
-class Method(StrEnum):
+class Method(Choice):
     """``nearest``: every way to search, for the smallest distance. ``carlini_wagner``: theirs alone, as papers have."""
 
     NEAREST = "nearest"
@@ -32,9 +32,7 @@ class Strength:
     method: Method = Method.NEAREST
 
     def __post_init__(self) -> None:
-        if self.method not in list(Method):
-            raise InputError(f"attack.method={self.method}: it must be one of {', '.join(Method)}")
-        object.__setattr__(self, "method", Method(self.method))  # settings have its name alone
+        object.__setattr__(self, "method", Method.named(self.method))  # settings have its name alone
         for name, least in (("steps", 1), ("starts", 1), ("rounds", 0)):
             whole(f"attack.{name}", getattr(self, name), least)
 
