@@ -78,7 +78,13 @@ def _cached(url: str, what: str) -> Path:
 
 
 class Random:
-    """As the constructor leaves them: to measure speed and memory, not robustness."""
+    """As the constructor leaves them: to measure speed and memory, not robustness.
+
+    ``seed``: by which `pipeline.shared.classifier.bare` has it draw them.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
 
     def state(
         self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path, device: torch.device
