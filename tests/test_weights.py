@@ -350,3 +350,24 @@ def test_a_file_of_weights_is_the_same_wherever_it_lies(project: Project) -> Non
     assert f"weights.sha256 is {'1' * 64} here and {sha256_of(path)} there" in told.stderr
     told = project.stage("score", "weights=file", known, "weights.key=model", *few, code=2)
     assert "weights.key is model here and None there" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.network.activation=tanh"], "model.network.activation is tanh here and relu there"),
+        (["model=small_densenet_adversarial", "model.hardening.radius=9"], "hardening.radius is 9 here and 1.5 there"),
+        (["+model.recipe.seed=3"], "model.recipe is {'seed': 3} here and not set there"),
+    ],
+)
+def test_published_weights_are_of_the_network_that_they_were_published_for(
+    project: Project, overrides: list[str], message: str
+) -> None:
+    told = project.stage("model", *overrides, code=2).stderr
+    assert "data/weights/small_densenet" in told
+    assert message in told
+
+
+def test_published_weights_may_have_another_name(project: Project) -> None:
+    project.stage("model", "model.name=mine", "weights.path=data/weights/small_densenet.pt")
+    assert (project.folder / "models" / "ad_hoc" / "mine" / "weights.pt").is_file()
