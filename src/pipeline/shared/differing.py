@@ -7,8 +7,8 @@ from omegaconf import DictConfig, OmegaConf
 
 MISSING = "???"
 ABSENT = "not set"
-FEW = 5
-"""Differences that an error tells of."""
+FEW, LONG = 5, 80
+"""Differences that an error tells of, and letters of each value; a sha256 has fewer."""
 
 
 def plain(group: DictConfig, without: Collection[str] = ()) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def differences(name: str, here: Any, there: Any) -> list[str]:
     Of two groups that make different things (``_target_``) this alone is told.
     """
     if not (isinstance(here, Mapping) and isinstance(there, Mapping)):
-        return [] if here == there else [f"{name} is {here} here and {there} there"]
+        return [] if here == there else [f"{name} is {_short(here)} here and {_short(there)} there"]
     kinds = [group.get("_target_", ABSENT) for group in (here, there)]
     if kinds[0] != kinds[1]:
         return differences(f"{name}._target_", *kinds)
@@ -41,3 +41,8 @@ def differences(name: str, here: Any, there: Any) -> list[str]:
 def told(found: list[str]) -> str:
     """The first few of them, in one line."""
     return "; ".join(found[:FEW]) + (f"; and {len(found) - FEW} more" if len(found) > FEW else "")
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONG else f"{text[:LONG]}..."
