@@ -14,6 +14,7 @@ import pytest
 from clever.errors import InputError
 from conftest import TINY, Project
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
+from pipeline.attack.taken import images_taken, taken
 
 WEAK = ("attack.steps=10", "attack.starts=1", "attack.rounds=0", "norms=[L2,Linf]")
 
@@ -55,7 +56,7 @@ def test_what_is_finished_is_never_attacked_again_and_belongs_to_the_classifier_
     assert again[1]["attacks_computed"] == 0
     assert again[0].distance.equals(first[0].distance)
     decides = ("attack.steps=3", "attack.eight_bits=true", "attack.bpda=false", "attack.backward=smooth")
-    for change in (*decides, "defense.levels=8", "seed=3"):
+    for change in (*decides, "defense.levels=8", "sampling.seed=3"):
         assert attack(project, *few, change)[1]["attacks_computed"] > 0, change
 
 
@@ -167,7 +168,13 @@ def test_distances_are_taken_from_an_experiment_that_attacked_the_same_classifie
         project.stage("model", f"experiment={name}")
         project.stage("score", "-m", f"experiment={name}", *few)
     project.stage("attack", "-m", "experiment=one", *few)
-    shown = project.stage("attack", "-m", "experiment=other", *few, "attack.taken_from=one")
+    of_other = ("experiment=other", *few, "attack.taken_from=one")
+    assert "4 of 8 done, 0 in work, 4 missing" in project.stage("state", *of_other).stdout
+    shown = project.stage("attack", "-m", *of_other, "shards=2", "shard=range(2)")
+    assert "no shard attacks anything, the run without shards takes the distances from results/one" in shown.stdout
+    assert not (project.folder / "results" / "other" / "attack").exists()
+    shown = project.stage("attack", "-m", *of_other)
+    assert "8 of 8 done, 0 in work, 0 missing" in project.stage("state", *of_other).stdout
     assert "from results/one/attack/quantize-first_order" in shown.stdout + shown.stderr
     found = []
     for defense in ("identity", "quantize"):
@@ -181,7 +188,7 @@ def test_distances_are_taken_from_an_experiment_that_attacked_the_same_classifie
         assert told["strength"]["steps"] == 5
         found.append(int(np.isfinite(taken.distance).sum()))
     for stage in ("aggregate", "figures"):
-        project.stage(stage, "experiment=other", *few, "attack.taken_from=one")
+        project.stage(stage, *of_other)
     assert pd.read_csv(project.folder / "results/other/tables/evidence.csv").images.tolist() == found
 
 
@@ -207,3 +214,57 @@ def test_what_cannot_be_taken_is_said(project: Project, change: tuple[str, ...],
     project.stage("score", *[word for word in own if "taken" not in word])
     shown = project.stage("attack", "attack.taken_from=one", *own, code=2)
     assert message in shown.stderr
+
+
+def written(folder: Path, name: str, *, image: str = "aa", target_class: int = 5, scored: int = 1) -> Path:
+    """The results of an experiment of one cell and one image; its folder of scores."""
+    about = {"network": "net", "weights": {"sha256": "0"}, "defense": {}, "bpda": True, "backward": "identity"}
+    counts = {"scored": scored, "left_out_misclassified": 0, "left_out_not_finite": 0}
+    row = {"cell": name, "id": "i", "target": "random", "target_class": target_class, "norm": "L2"}
+    for stage, table, told in (
+        ("score", {"scores.csv": row | {"image": image, "score": 1.0}}, about | counts),
+        ("attack", {"distances.csv": row | {"distance": 2.0}}, {"cell": name, "strength": {}}),
+    ):
+        (folder / name / stage / "cell").mkdir(parents=True)
+        (folder / name / stage / "cell" / "run.json").write_text(json.dumps(told))
+        for file, line in table.items():
+            pd.DataFrame([line]).to_csv(folder / name / stage / "cell" / file, index=False)
+    return folder / name / "score" / "cell"
+
+
+@pytest.mark.parametrize(
+    ("own", "targets", "norms", "message"),
+    [
+        ({"image": "bb"}, ["random"], ["L2"], "one/attack/cell has other images under the names i: its data differs"),
+        ({"target_class": 6}, ["random"], ["L2"], "has other classes for the target random: its seed or"),
+        ({}, ["top2", "random"], ["L2"], "has no distance of the target top2: attack.targets can be random"),
+        ({}, ["random"], ["L1", "L2", "Linf"], "has no distance of the norm L1, Linf: attack.norms can be L2"),
+    ],
+)
+def test_distances_of_something_else_are_not_taken(
+    tmp_path: Path, own: dict, targets: list[str], norms: list[str], message: str
+) -> None:
+    written(tmp_path, "one")
+    assert len(taken(tmp_path / "one", written(tmp_path, "same"), "cell", ["random"], ["L2"])[0]) == 1
+    with pytest.raises(InputError, match=message):
+        taken(tmp_path / "one", written(tmp_path, "other", **own), "cell", targets, norms)
+
+
+def test_an_image_without_one_of_the_targets_asked_for_is_named(tmp_path: Path) -> None:
+    scores = written(tmp_path, "one")
+    path = tmp_path / "one" / "attack" / "cell" / "distances.csv"
+    row = pd.read_csv(path)
+    pd.concat([row, row.assign(id="j", target="top2")]).to_csv(path, index=False)
+    with pytest.raises(InputError, match=r"one/attack/cell has no distance of i$"):
+        taken(tmp_path / "one", scores, "cell", ["random", "top2"], ["L2"])
+
+
+def test_images_count_as_taken_where_the_distances_of_all_scores_are_there(tmp_path: Path) -> None:
+    scores = written(tmp_path, "other", scored=7)
+    attacks = tmp_path / "other" / "attack" / "cell"
+    assert images_taken("one", scores, attacks) == 0  # attacked here
+    (attacks / "run.json").write_text(json.dumps({"taken_from": "results/one/attack/cell"}))
+    assert images_taken("one", scores, attacks) == 7
+    assert images_taken("another", scores, attacks) == 0
+    pd.read_csv(scores / "scores.csv").assign(id="j").to_csv(scores / "scores.csv", index=False)
+    assert images_taken("one", scores, attacks) == 0

@@ -204,6 +204,8 @@ def test_broken_files_are_named_in_the_manifest_and_skipped(root: Path, tmp_path
     assert manifest.sha256.notna().sum() == 5
     assert set(manifest.index[manifest.skipped.notna()]) <= {"a/a1", "b/gone"}
     project.stage("prepare", *folder(root, "data.ids=[a1,b0]"), tiny="", code=2)
+    told = project.stage("model", *folder(root, "data.n_images=5"), tiny="", code=2).stderr  # it did not end
+    assert "about.json is not there: run `dvc repro prepare` or `python -m pipeline.prepare`" in told
 
 
 def cifar10_as_torchvision_has_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,8 +386,9 @@ def test_a_label_beyond_the_outputs_stops_the_stage_score_first(root: Path, tmp_
     tiny = " ".join(["model=mlp_tanh", "weights=random", *folder(root), "model.network.classes=3", "score.n_images=1"])
     project.stage("prepare", tiny=tiny)
     project.stage("model", tiny=tiny)
-    project.stage("prepare", "data.classes=[d,a,b,c]", tiny=tiny)
-    assert "has the label 3, but the network has 3 outputs" in project.stage("score", tiny=tiny, code=2).stderr
+    others = "data.classes=[d,a,b,c]"
+    project.stage("prepare", others, tiny=tiny)
+    assert "has the label 3, but the network has 3 outputs" in project.stage("score", others, tiny=tiny, code=2).stderr
     assert not (project.folder / "store" / "maxima").exists()
 
 
@@ -399,3 +402,29 @@ def test_training_labels_beyond_the_outputs_stop_it_first(tmp_path: Path) -> Non
     told = project.stage("model", "weights.batch=2", "model.network.classes=9", tiny=tiny, code=2).stderr
     assert "images to train on have labels up to 9, but the network 9 outputs" in told
     assert "right on" in project.stage("model", "weights.batch=2", tiny=tiny).stdout
+
+
+@pytest.mark.parametrize("stage", ["model", "score"])
+def test_images_prepared_with_other_settings_are_refused(project: Project, stage: str) -> None:
+    told = project.stage(stage, "data.n_images=50", code=2).stderr
+    assert "data.n_images is 50 here and 60 there" in told
+    told = project.stage(stage, "seed=3", code=2).stderr
+    assert "(seed is 3 here and 1215 there)" in told
+    assert "sampling.seed is that of the points alone" in told
+    assert not (project.folder / "store" / "maxima").exists()
+    project.stage("prepare", "data.n_images=50", "seed=3")
+    project.stage(stage, "data.n_images=50", "seed=3", "score.n_images=1", "norms=[L2]", "targets=[top2]")
+
+
+def test_a_set_that_moved_is_the_same(root: Path, tmp_path: Path) -> None:
+    """Its images in an order that leaves nothing to the seed."""
+    project = Project.copy(tmp_path / "project")
+    (root / "labels.csv").write_text("file,label\na/a0.png,0\nb/b0.png,1\n")
+    network = ["model=mlp_tanh", "weights=random", "model.network.size=8", "data=folder", "data.size=8"]
+    tiny = " ".join([*network, "data.n_images=2", "data.ids=[a0,b0]"])
+    project.stage("prepare", f"data.root={root}", f"data.labels={root}/labels.csv", tiny=tiny)
+    moved = root.rename(tmp_path / "moved")
+    for where in ([f"data.root={moved}"], [], ["seed=3"]):
+        project.stage("model", *where, f"data.labels={moved}/labels.csv", tiny=tiny)
+    told = project.stage("model", f"data.labels={moved}/others.csv", tiny=tiny, code=2).stderr
+    assert "data.labels is others.csv here and labels.csv there" in told

@@ -114,4 +114,4 @@ def test_orders_and_conventions_share_what_they_can(project: Project) -> None:
 def test_weights_of_another_network_of_that_name_are_refused(project: Project) -> None:
     project.stage("model", "model=mlp_tanh")
     shown = project.stage("score", "model=mlp_tanh", "model.network.activation=softplus", "model.name=mlp_tanh", code=2)
-    assert "was made for another network of this name" in shown.stderr
+    assert "was made with other settings (model.network.activation is softplus here and tanh there)" in shown.stderr

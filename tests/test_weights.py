@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import pickle
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -320,3 +321,53 @@ def test_the_stage_model_takes_a_checkpoint_from_an_address(served: Served, tmp_
     told = project.stage("model", *url, f"weights.sha256={'1' * 64}", code=2).stderr
     assert "the download was deleted" in told
     assert not (tmp_path / "ran").exists()
+
+
+def test_scores_are_of_the_weights_that_the_run_asks_for(project: Project) -> None:
+    few = ("score.n_images=1", "norms=[L2]", "targets=[top2]", "results_dir=run")
+    told = project.stage("score", "weights=random", *few, code=2).stderr
+    assert "weights._target_ is pipeline.model.weights.Random here and pipeline.model.weights.Published there" in told
+    assert not (project.folder / "store" / "maxima").exists()
+    project.stage("model", "weights=random")
+    assert (
+        "weights.seed is 3 here and 1215 there"
+        in project.stage("score", "weights=random", "weights.seed=3", *few, code=2).stderr
+    )
+
+
+def test_a_file_of_weights_is_the_same_wherever_it_lies(project: Project) -> None:
+    few = ("score.n_images=1", "norms=[L2]", "targets=[top2]", "results_dir=run")
+    path = shutil.copy(project.folder / "data" / "weights" / "small_densenet.pt", project.folder / "given.pt")
+    known = f"weights.sha256={sha256_of(path)}"
+    project.stage("model", "weights=file", f"weights.path={path}", known)
+    for whence in (
+        ["weights=file", "weights.path=elsewhere.pt"],
+        ["weights=file"],
+        ["weights=url", "weights.url=http://a/b"],
+    ):
+        project.stage("score", *whence, known, *few)
+    told = project.stage("score", "weights=file", "weights.path=given.pt", f"weights.sha256={'1' * 64}", *few, code=2)
+    assert f"weights.sha256 is {'1' * 64} here and {sha256_of(path)} there" in told.stderr
+    told = project.stage("score", "weights=file", known, "weights.key=model", *few, code=2)
+    assert "weights.key is model here and None there" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.network.activation=tanh"], "model.network.activation is tanh here and relu there"),
+        (["model=small_densenet_adversarial", "model.hardening.radius=9"], "hardening.radius is 9 here and 1.5 there"),
+        (["+model.recipe.seed=3"], "model.recipe is {'seed': 3} here and not set there"),
+    ],
+)
+def test_published_weights_are_of_the_network_that_they_were_published_for(
+    project: Project, overrides: list[str], message: str
+) -> None:
+    told = project.stage("model", *overrides, code=2).stderr
+    assert "data/weights/small_densenet" in told
+    assert message in told
+
+
+def test_published_weights_may_have_another_name(project: Project) -> None:
+    project.stage("model", "model.name=mine", "weights.path=data/weights/small_densenet.pt")
+    assert (project.folder / "models" / "ad_hoc" / "mine" / "weights.pt").is_file()

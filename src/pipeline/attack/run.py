@@ -64,6 +64,7 @@ from pipeline.shared.machine import machine
 from pipeline.shared.networks.two_layer import TwoLayer
 from pipeline.shared.progress import Progress, about_cell
 from pipeline.shared.selection import Selection, described, settings_of
+from pipeline.shared.shard import Shard
 
 Pair = tuple[Subject, int]
 """An image and a target class."""
@@ -123,9 +124,13 @@ def run(config: DictConfig) -> None:
 
 
 def _take(config: DictConfig) -> None:
-    other = Path(config.experiment_dir).with_name(str(config.attack.taken_from))
-    asked = ([str(one) for one in listed(config.attack[name], f"attack.{name}")] for name in ("targets", "norms"))
-    table, told = taken(other, artifacts.scores_of(config, config.cell), config.cell, *asked)
+    other = Path(config.experiment_dir).parent / str(config.attack.taken_from)
+    if Shard(config.shard, config.shards).count > 1:
+        print(f"{config.cell}: no shard attacks anything, the run without shards takes the distances from {other}")
+        return
+    targets = [str(target) for target in listed(config.attack.targets, "attack.targets")]
+    norms = [str(norm) for norm in norms_of(config.attack.norms, "attack.norms")]
+    table, told = taken(other, artifacts.scores_of(config, config.cell), config.cell, targets, norms)
     folder = artifacts.results_dir(config)
     artifacts.write_text(folder / "distances.csv", table.to_csv(index=False))
     artifacts.write_json(folder / "run.json", told)

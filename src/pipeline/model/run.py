@@ -9,11 +9,12 @@ from torch import nn
 
 from clever.errors import InputError
 from clever.models import Normalize, frozen
-from pipeline.model.weights import State
+from pipeline.model.weights import Published, State
 from pipeline.shared import artifacts
 from pipeline.shared.accuracy import accuracy
 from pipeline.shared.classifier import bare, device, fill, sha256_of
 from pipeline.shared.composed import each_cell
+from pipeline.shared.differing import plain
 from pipeline.shared.fits import check_fits
 from pipeline.shared.prepared import Prepared
 
@@ -41,7 +42,10 @@ def loaded(config: DictConfig) -> tuple[nn.Module, Normalize]:
     network, normalize = bare(config)
     # before a download or a training; the weights change nothing of it
     check_fits(nn.Sequential(normalize, network), Prepared.read(config))
-    state: State = instantiate(config.weights).state(
+    weights = instantiate(config.weights)
+    if isinstance(weights, Published):
+        weights.check(plain(config.model))
+    state: State = weights.state(
         network,
         normalize,
         training=artifacts.training(config),

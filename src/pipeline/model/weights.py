@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -12,6 +13,7 @@ from clever.models import Normalize
 from pipeline.model.given import File
 from pipeline.shared.checkpoint import load_state
 from pipeline.shared.classifier import sha256_of
+from pipeline.shared.differing import differences, told
 
 State = dict[str, Tensor]
 
@@ -22,20 +24,36 @@ class Published:
     def __init__(self, path: str) -> None:
         self.path = Path(path)
 
+    def check(self, model: dict[str, Any]) -> None:
+        """`InputError` where the weights were published for another network than these settings of ``model`` make.
+
+        Its name may be another one.
+        """
+        here, there = ({**settings, "name": ""} for settings in (model, self._about().get("model", {})))
+        if found := differences("model", here, there):
+            raise InputError(
+                f"{self.path} was published for another network ({told(found)}): leave these settings as they are "
+                "there, or choose weights=trained, or weights=file weights.path=... weights.sha256=..."
+            )
+
     def state(
         self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path, device: torch.device
     ) -> State:
         """The weights; `InputError` where there are none for this network, or the file is not the one described."""
-        about = self.path.with_suffix(".json")
-        if not (self.path.is_file() and about.is_file()):
-            there = ", ".join(sorted(path.stem for path in self.path.parent.glob("*.pt"))) or "none"
-            raise InputError(
-                f"weights=published, but there is no {self.path} with {about.name} beside it; published are {there}. "
-                "Others: weights=trained, weights=torchvision, weights=file weights.path=... weights.sha256=..."
-            )
-        return File(str(self.path), json.loads(about.read_text())["sha256"]).state(
+        return File(str(self.path), self._about()["sha256"]).state(
             network, normalize, training=training, store=store, device=device
         )
+
+    def _about(self) -> dict[str, Any]:
+        path = self.path.with_suffix(".json")
+        if not (self.path.is_file() and path.is_file()):
+            there = ", ".join(sorted(path.stem for path in self.path.parent.glob("*.pt"))) or "none"
+            raise InputError(
+                f"weights=published, but there is no {self.path} with {path.name} beside it; published are {there}. "
+                "Others: weights=trained, weights=torchvision, weights=file weights.path=... weights.sha256=..."
+            )
+        about: dict[str, Any] = json.loads(path.read_text())
+        return about
 
 
 class Torchvision:
@@ -78,7 +96,13 @@ def _cached(url: str, what: str) -> Path:
 
 
 class Random:
-    """As the constructor leaves them: to measure speed and memory, not robustness."""
+    """As the constructor leaves them: to measure speed and memory, not robustness.
+
+    ``seed``: by which `pipeline.shared.classifier.bare` has it draw them.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
 
     def state(
         self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path, device: torch.device

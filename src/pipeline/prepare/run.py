@@ -13,10 +13,12 @@ from clever.errors import InputError
 from pipeline.prepare.preprocess import BrokenImage
 from pipeline.prepare.source import Candidate, Pixels, Source
 from pipeline.shared import artifacts
+from pipeline.shared.prepared import about, deciding
 
 
 def run(config: DictConfig) -> None:
-    """Writes images.npy (image, channel, height, width), manifest.csv, and training.npz where there is one to train on.
+    """Writes images.npy (image, channel, height, width), manifest.csv, about.json (the settings that decided them), and
+    training.npz where there is one to train on.
 
     A broken image is named in the manifest with the reason and skipped; the next one takes its place.
     """
@@ -24,6 +26,7 @@ def run(config: DictConfig) -> None:
     if source.n_images < 1:
         raise InputError(f"data.n_images is {source.n_images}: prepare at least one image")
     rows: list[dict[str, object]] = []
+    about(config).unlink(missing_ok=True)  # what is interrupted is not taken for what these settings prepare
     artifacts.write_atomically(artifacts.images(config), lambda file: _write(file, source, config.seed, rows))
     artifacts.write_text(artifacts.manifest(config), pd.DataFrame(rows).to_csv(index=False))
     training = source.training(config.seed)
@@ -32,6 +35,7 @@ def run(config: DictConfig) -> None:
     else:
         x, y = training
         artifacts.write_atomically(artifacts.training(config), lambda file: np.savez(file, images=x, labels=y))
+    artifacts.write_json(about(config), deciding(config))
 
 
 def _write(file: IO[bytes], source: Source, seed: int, rows: list[dict[str, object]]) -> None:

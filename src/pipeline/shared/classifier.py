@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from clever.backward import Smooth
@@ -20,6 +20,10 @@ from clever.models import Normalize
 from clever.transforms import JPEG, parts
 from pipeline.shared import artifacts
 from pipeline.shared.checkpoint import check_same, load_state
+from pipeline.shared.differing import differences, plain, told
+
+WHENCE = ("_target_", "path", "url")
+"""What weights whose sha256 is known are taken from, which does not decide them."""
 
 
 def device(config: DictConfig) -> torch.device:
@@ -97,12 +101,7 @@ def defended(config: DictConfig) -> Defended:
     folder = artifacts.model_of(config, config.model.name)
     path = artifacts.needed(folder / "weights.pt", "model", how=" with the experiment or model of this run")
     about = about_network(config)
-    made_for = about["model"]
-    if made_for != OmegaConf.to_container(config.model, resolve=True):
-        raise InputError(
-            f"{path} was made for another network of this name, {made_for['network']}: run the stage model with the "
-            "settings of this run, or give one of the two another model.name"
-        )
+    _check_made_for(config, path, about)
     if sha256_of(path) != about["sha256"]:
         raise InputError(
             f"{path} is not the file that {folder / 'about.json'} describes by its sha256: it was changed, run `dvc "
@@ -115,3 +114,18 @@ def defended(config: DictConfig) -> Defended:
     backward = backward_of(config.backward, defense) if config.bpda else None
     complete = nn.Sequential(normalize, network)
     return Defended(complete, defense, bpda=config.bpda, backward=backward).eval().to(device(config))
+
+
+def _check_made_for(config: DictConfig, path: Path, about: dict[str, Any]) -> None:
+    """`InputError` for another network, or weights of another origin, than this run asks for."""
+    differing = differences("model", plain(config.model), about["model"])
+    there = about["weights"]
+    # a file is the same file wherever it lies
+    without = WHENCE if "sha256" in config.weights and "sha256" in there else ()
+    there = {name: value for name, value in there.items() if name not in without}
+    differing += differences("weights", plain(config.weights, without), there)
+    if differing:
+        raise InputError(
+            f"{path} was made with other settings ({told(differing)}): run the stage model with the settings of this "
+            "run, or this stage with those of the stage model, or give one of the two another model.name"
+        )

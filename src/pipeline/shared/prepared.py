@@ -1,9 +1,11 @@
 """What the stage prepare left, as the later stages read it."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,10 @@ from torch import Tensor
 
 from clever.errors import InputError
 from pipeline.shared import artifacts
+from pipeline.shared.differing import differences, plain, told
+
+ELSEWHERE = ("root", "download")
+"""Settings of ``data`` that say where a data set lies: it may move."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,10 @@ class Prepared:
 
     @classmethod
     def read(cls, config: DictConfig) -> "Prepared":
-        """As the stage left them; `InputError` where it has not run."""
+        """As the stage left them; `InputError` where it has not run, or not with the settings of this run."""
         of_data = " with the data of this run"
         path = artifacts.needed(artifacts.images(config), "prepare", how=of_data)
+        _check_settings(config, artifacts.needed(about(config), "prepare", how=of_data))
         manifest = pd.read_csv(artifacts.needed(artifacts.manifest(config), "prepare", how=of_data), dtype={"id": str})
         kept = manifest[manifest.sha256.notna()].reset_index(drop=True)
         pixels = np.load(path, mmap_mode="r")
@@ -57,3 +64,31 @@ class Prepared:
                     "pipeline.prepare` again"
                 )
         return torch.from_numpy(pixels).float().div_(255)
+
+
+def about(config: DictConfig) -> Path:
+    """The file that says with which settings the images were prepared."""
+    return artifacts.manifest(config).with_name("about.json")
+
+
+def deciding(config: DictConfig) -> dict[str, Any]:
+    """The settings that decide the prepared images, those to train on among them; of files that these name, the names.
+
+    A list of ids leaves nothing to the seed.
+    """
+    data = {
+        name: PurePath(value).name if isinstance(value, str) else value
+        for name, value in plain(config.data, ELSEWHERE).items()
+    }
+    return {"data": data, "seed": config.seed if data.get("ids") is None else None}
+
+
+def _check_settings(config: DictConfig, path: Path) -> None:
+    there = json.loads(path.read_text())
+    found = [one for name, here in deciding(config).items() for one in differences(name, here, there.get(name))]
+    if found:
+        seed = "; sampling.seed is that of the points alone" if found[-1].startswith("seed ") else ""
+        raise InputError(
+            f"the images beside {path} were prepared with other settings ({told(found)}): run the stage prepare again "
+            f"with those of this run, or this stage with those of prepare{seed}"
+        )

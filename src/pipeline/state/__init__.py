@@ -1,1 +1,5 @@
-"""How far an experiment is. Files in: reports on progress in the store. Files out: none, it prints."""
+"""How far an experiment is.
+
+Files in: reports on progress in the store; tables of distances taken from another experiment. Files out: none, it
+prints.
+"""

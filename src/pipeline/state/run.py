@@ -6,7 +6,9 @@ from omegaconf import DictConfig
 from tqdm.auto import tqdm
 
 from pipeline.attack import run as attack
+from pipeline.attack.taken import images_taken
 from pipeline.score import run as score
+from pipeline.shared import artifacts
 from pipeline.shared.classifier import defended
 from pipeline.shared.composed import each_cell
 from pipeline.shared.durations import told
@@ -21,6 +23,9 @@ def run(config: DictConfig) -> None:
     for cell in tqdm(list(each_cell(config)), desc="reading", unit="cell", leave=False):
         network, name = defended(cell), cell.cell
         for stage, (classifier, told_by) in STAGES.items():
+            if stage == "attack" and cell.attack.taken_from is not None:
+                rows.append({"stage": stage, "cell": name} | _taken(cell))
+                continue
             of_stage = attack.asked(cell) if stage == "attack" else cell
             heard = reports(about_cell(of_stage, told_by(of_stage, classifier(of_stage, network))))
             row, unfinished = _row(heard, cell.score.n_images)
@@ -57,6 +62,14 @@ def _row(heard: list[Report], images: int) -> tuple[dict[str, float], list[Repor
     }
     undone = set(range(images)) - done - alive
     return row, [report for report in heard if undone and not report.alive and undone & set(report.rows)]
+
+
+def _taken(cell: DictConfig) -> dict[str, float]:
+    """As `_row`, of attacks that are those of another experiment: no process reports on them, and they take no time."""
+    folders = artifacts.scores_of(cell, cell.cell), artifacts.attacks_of(cell, cell.cell)
+    images = cell.score.n_images
+    done = min(images, images_taken(str(cell.attack.taken_from), *folders))
+    return {"images": images, "done": done, "in_work": 0, "missing": images - done, "seconds": 0.0}
 
 
 def _who(report: Report) -> str:
