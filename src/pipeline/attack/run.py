@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -122,7 +121,7 @@ def run(config: DictConfig) -> None:
 
 
 def _take(config: DictConfig) -> None:
-    other = Path(config.experiment_dir).with_name(str(config.attack.taken_from))
+    other = artifacts.of_experiment(config, str(config.attack.taken_from))
     asked = ([str(one) for one in listed(config.attack[name], f"attack.{name}")] for name in ("targets", "norms"))
     table, told = taken(other, artifacts.scores_of(config, config.cell), config.cell, *asked)
     folder = artifacts.results_dir(config)
