@@ -48,7 +48,7 @@ class Project:
         params.experiments.reported = COMPUTED
         OmegaConf.save(params, folder / "params.yaml")
         lines = (ROOT / "dvc.yaml").read_text().splitlines(keepends=True)
-        lines = [line for line in lines if not any(f"results/{name}/" in line for name in elsewhere)]
+        lines = [line for line in lines if not any(f"results/{name}/" in f"{line.rstrip()}/" for name in elsewhere)]
         (folder / "dvc.yaml").write_text("".join(lines))
         return cls(folder)
 

@@ -96,6 +96,7 @@ def test_dvc_runs_all_after_a_sweep_and_a_changed_sweep_changes_all(project: Pro
     stale = project.run("dvc", "status").stdout
     for stage in ("attack", "aggregate", "figures"):
         assert f"{stage}@defenses:" in stale
+    assert "report:" in stale  # which shows the records of the runs
     for stage in (("attack", "-m"), ("aggregate",)):
         project.stage(*stage, "experiment=defenses", tiny="")
     tables = folder / "defenses" / "tables"

@@ -49,6 +49,10 @@ def table(project: Project, name: str, experiment: str = "few") -> pd.DataFrame:
     return pd.read_csv(project.folder / "results" / experiment / "tables" / f"{name}.csv")
 
 
+def committed(name: str) -> Part:
+    return Part.read(name, ROOT / "results" / name, None, alone=True)
+
+
 def test_the_report_says_what_was_run_and_what_came_out(reported: Project) -> None:
     page = (reported.folder / "results" / "report.html").read_text()
     for name in [*CELLS, "mlp_tanh-first_order", "mlp_tanh-second_order"]:
@@ -327,7 +331,7 @@ def test_a_published_number_is_judged_by_what_another_training_would_give(
 
 
 def test_each_network_with_defenses_has_its_figures_on_the_page() -> None:
-    figures = Part.read(ROOT / "results" / "imagenet_sample", None, alone=True).figures
+    figures = committed("imagenet_sample").figures
     captions = {name: caption for name, caption, _ in figures}
     assert captions["scores"].endswith("(squeezenet1 1)")
     assert captions["efficientnet_lite0/scores"].endswith("(efficientnet lite0)")
@@ -373,10 +377,10 @@ def test_the_order_of_targets_is_judged_image_by_image() -> None:
 
 
 def test_the_table_of_costs_says_in_which_arithmetic_and_on_what_machines() -> None:
-    cost = Part.read(ROOT / "results" / "cifar10_staircases", None, alone=True).cost
+    cost = committed("cifar10_staircases").cost
     changes = r"bfloat16: norms change by \d\.\d\d% in the median, \d+\.\d\d% at most"
     assert cost["arithmetic of the gradients"].str.fullmatch(changes).all()
-    cost = Part.read(ROOT / "results" / "cifar10_densenet", None, alone=True).cost
+    cost = committed("cifar10_densenet").cost
     assert set(cost["arithmetic of the gradients"]) == {"float32"}
     assert cost.machine.str.contains(r"Intel|AMD|NVIDIA").all()
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -124,7 +123,7 @@ def run(config: DictConfig) -> None:
 
 
 def _take(config: DictConfig) -> None:
-    other = Path(config.experiment_dir).parent / str(config.attack.taken_from)
+    other = artifacts.of_experiment(config, str(config.attack.taken_from))
     if Shard(config.shard, config.shards).count > 1:
         print(f"{config.cell}: no shard attacks anything, the run without shards takes the distances from {other}")
         return

@@ -61,9 +61,9 @@ class Part:
     radii: pd.DataFrame | None
 
     @classmethod
-    def read(cls, folder: Path, paper_numbers: str | None, *, alone: bool) -> "Part":
-        """From results/<experiment>, which is reported ``alone`` or not; `InputError` where a stage has not run."""
-        name, text = folder.name, {"id": str, "target": str, "cell": str}
+    def read(cls, name: str, folder: Path, paper_numbers: str | None, *, alone: bool) -> "Part":
+        """From the experiment's folder, reported ``alone`` or not; `InputError` where a stage has not run."""
+        text = {"id": str, "target": str, "cell": str}
         tables = artifacts.needed(folder / "tables", "aggregate", f" experiment={name}")
         read = {table: pd.read_csv(tables / f"{table}.csv", dtype=text) for table in TABLES}
         cells = read["cells"]

@@ -1,7 +1,5 @@
 """Stage report: one page that says what the papers claim, what each experiment shows of it, and what was run."""
 
-from pathlib import Path
-
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -19,13 +17,14 @@ def run(config: DictConfig) -> None:
     A part for each experiment of params.yaml's ``experiments.reported``, in results/; or for the experiment that is
     chosen alone, in its own folder.
     """
-    folder = Path(config.experiment_dir) if experiment() else artifacts.RESULTS
-    names, numbers = [experiment()] if experiment() else _reported(config), config.paper_numbers
+    own, numbers = experiment(), config.paper_numbers
+    folder = artifacts.of_experiment(config, own) if own else artifacts.RESULTS
+    names = [own] if own else _reported(config)
     if numbers is not None and not isinstance(numbers, str):
         raise InputError(f"paper_numbers is {numbers!r}: it must be the name of a file, or null")
-    parts = [Part.read(artifacts.RESULTS / str(name), numbers, alone=len(names) == 1) for name in names]
+    parts = [Part.read(name, artifacts.of_experiment(config, name), numbers, alone=len(names) == 1) for name in names]
     if numbers and all(part.paper is None for part in parts):
-        raise InputError(f"{numbers}: no cell of {', '.join(map(str, names))} is named in it")
+        raise InputError(f"{numbers}: no cell of {', '.join(names)} is named in it")
     judged = {part.name: claims(part.scores, part.cells, part.published, config.seed) for part in parts}
     templates = Environment(loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined)
     page = templates.get_template("report.html").render(

@@ -27,16 +27,22 @@ def place(config: DictConfig, stage: str, cell: str | None = None) -> None:
     name = experiment()
     cell = cell or config.cell or (cell_of_job() if stage in CELL_STAGES else "all")
     whole = name and config.shards == 1  # a shard fills the store; its part of the table is no result
+    folder = f"{RESULTS}/{name or 'ad_hoc'}" if config.experiment_dir is None else config.experiment_dir
     places = {
         "cell": cell,
         "prepared_dir": f"data/prepared/{data_set()}",
         "models_dir": f"models/{name or 'ad_hoc'}",
-        "experiment_dir": f"{RESULTS}/{name or 'ad_hoc'}",
-        "results_dir": f"{RESULTS}/{name}/{stage}/{cell}" if whole else output_dir(),
+        "experiment_dir": folder,
+        "results_dir": f"{folder}/{stage}/{cell}" if whole else output_dir(),
     }
     for key, value in places.items():
         if config[key] is None:
             config[key] = value
+
+
+def of_experiment(config: DictConfig, name: str) -> Path:
+    """The folder of an experiment's results: of this run's own the one that it names, of another ``results/<name>``."""
+    return Path(config.experiment_dir) if name == experiment() else RESULTS / name
 
 
 def images(config: DictConfig) -> Path:

@@ -23,30 +23,31 @@ def run(config: DictConfig) -> None:
     """Prints the largest difference of each column of each table; exits with 1 if one is beyond its limit.
 
     Of the experiments of params.yaml's ``experiments.reported``, or of the one that is chosen; and of the verdicts on
-    the claims. What is committed is what git has at HEAD.
+    the claims. What is committed is what git has at HEAD in results/, wherever the run's own ``experiment_dir`` is.
     """
     names = [str(experiment())] if experiment() else [str(name) for name in config.experiments.reported]
     wrong: list[str] = []
     for name in names:
         for table, (key, limits) in TABLES.items():
-            path = artifacts.RESULTS / name / "tables" / f"{table}.csv"
-            wrong += _checked(path, *compare(*_both(path), key, limits))
+            place = Path("tables") / f"{table}.csv"
+            path = artifacts.of_experiment(config, name) / place
+            wrong += _checked(path, *compare(*_both(path, artifacts.RESULTS / name / place), key, limits))
     if not experiment():
         verdicts = artifacts.RESULTS / "claims.csv"
-        wrong += _checked(verdicts, *compare(*_both(verdicts), ["experiment", "claim"], {"verdict": EQUAL}))
+        wrong += _checked(verdicts, *compare(*_both(verdicts, verdicts), ["experiment", "claim"], {"verdict": EQUAL}))
     if wrong:
         print(f"\nbeyond the limits: {len(wrong)}", *wrong, sep="\n  ")
         sys.exit(DIFFERENT)
     print(f"\n{', '.join(names)}: the committed numbers, within the limits")
 
 
-def _both(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The file of this run, and git's."""
+def _both(path: Path, place: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The file of this run, and that which git has in its ``place``."""
     if not path.is_file():
         raise InputError(f"{path} is not there: run `make repro` first")
-    shown = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, check=False)
+    shown = subprocess.run(["git", "show", f"HEAD:./{place}"], capture_output=True, check=False)
     if shown.returncode:
-        raise InputError(f"git has no {path} to compare with: {shown.stderr.decode().strip()}")
+        raise InputError(f"git has no {place} to compare with: {shown.stderr.decode().strip()}")
     return pd.read_csv(path, dtype=TEXT), pd.read_csv(io.BytesIO(shown.stdout), dtype=TEXT)
 
 
