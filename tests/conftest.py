@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pipeline.shared.app import launch
 
@@ -139,6 +140,25 @@ def composed(*overrides: str) -> DictConfig:
     """The configuration that these overrides make of the project's own files."""
     with contextlib.chdir(ROOT), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return compose("config", overrides=[*PLACES, *overrides])
+
+
+@contextlib.contextmanager
+def started(*overrides: str, swept: dict[str, str] | None = None) -> Iterator[DictConfig]:
+    """As a stage sees it that is started with these overrides; ``swept``: another sweep of its experiment."""
+    with contextlib.chdir(ROOT), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("config", overrides=list(overrides), return_hydra_config=True)
+        if swept is not None:
+            config.hydra.sweeper.params = swept
+        with open_dict(config):
+            config.hydra.runtime.output_dir = "outputs"
+        before = HydraConfig.instance().cfg
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        try:
+            yield config
+        finally:
+            HydraConfig.instance().cfg = before
 
 
 @pytest.fixture(autouse=True)

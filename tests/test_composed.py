@@ -1,40 +1,18 @@
 """The configurations of an experiment's cells are those that the cells' own jobs get."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from clever.errors import InputError
-from conftest import ROOT, Project
+from conftest import Project, started
 from pipeline.shared import artifacts
 from pipeline.shared.composed import each_cell
 from pipeline.shared.experiment import cells
 from test_configs import choices
 from test_plan import number, rows
-
-
-@contextlib.contextmanager
-def started(*overrides: str, swept: dict[str, str] | None = None) -> Iterator[DictConfig]:
-    """As a stage sees it that is started with these overrides; ``swept``: another sweep of its experiment."""
-    with contextlib.chdir(ROOT), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("config", overrides=list(overrides), return_hydra_config=True)
-        if swept is not None:
-            config.hydra.sweeper.params = swept
-        with open_dict(config):
-            config.hydra.runtime.output_dir = "outputs"
-        before = HydraConfig.instance().cfg
-        HydraConfig.instance().set_config(config)
-        with open_dict(config):
-            del config["hydra"]
-        try:
-            yield config
-        finally:
-            HydraConfig.instance().cfg = before
 
 
 def settings(config: DictConfig) -> Any:

@@ -1,21 +1,17 @@
 """Every configuration composes and makes what it says; presets are those of the library."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
 import clever
-from conftest import ROOT, composed
+from conftest import ROOT, composed, started
 from pipeline.shared.classifier import bare
 from pipeline.shared.experiment import cells, name_of
 from pipeline.shared.selection import settings_of
@@ -24,20 +20,6 @@ from test_zoo import ZOO
 
 def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
-
-
-@contextlib.contextmanager
-def in_hydra(*overrides: str, swept: dict[str, str] | None = None) -> Iterator[None]:
-    """As a stage started with these overrides sees Hydra's own part of the configuration; ``swept``: another sweep."""
-    with contextlib.chdir(ROOT), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("config", overrides=list(overrides), return_hydra_config=True)
-        if swept is not None:
-            config.hydra.sweeper.params = swept
-    HydraConfig.instance().set_config(config)
-    try:
-        yield
-    finally:
-        HydraConfig.instance().cfg = None
 
 
 @pytest.mark.parametrize("name", choices("defense"))
@@ -115,12 +97,12 @@ def test_the_command_line_has_the_last_word() -> None:
 def test_every_cell_of_every_experiment_composes(name: str, tmp_path: Path) -> None:
     """As the stages find them, each under a name of its own; published weights are there."""
     np.savez(tmp_path / "training.npz", images=np.zeros((1, 3, 8, 8), np.uint8))
-    with in_hydra(f"experiment={name}"):
+    with started(f"experiment={name}"):
         found = cells()
     assert len({cell.name for cell in found}) == len(found) >= 1
     for cell in found:
         config = composed(f"experiment={name}", *cell.overrides, f"prepared_dir={tmp_path}")
-        with in_hydra(f"experiment={name}", *cell.overrides):  # some settings depend on what is chosen
+        with started(f"experiment={name}", *cell.overrides):  # some settings depend on what is chosen
             assert settings_of(config).seed == config.seed
         assert " at 0x" not in repr(instantiate(config.defense))
         if config.weights._target_.endswith("Published"):
@@ -161,7 +143,7 @@ def test_a_cell_is_named_by_what_its_sweep_varies(overrides: list[str], name: st
     ],
 )
 def test_cells_are_those_that_hydras_own_sweeper_makes(swept: dict[str, str], names: list[str]) -> None:
-    with in_hydra("experiment=defenses", swept=swept):
+    with started("experiment=defenses", swept=swept):
         found = cells()
     assert [cell.name for cell in found] == names
     parsed = OverridesParser.create().parse_overrides([f"{name}={values}" for name, values in swept.items()])
@@ -172,7 +154,7 @@ def test_cells_are_those_that_hydras_own_sweeper_makes(swept: dict[str, str], na
 
 def test_two_cells_of_one_name_are_refused() -> None:
     with (
-        in_hydra("experiment=defenses", swept={"defense": "jpeg,png,jpeg"}),
+        started("experiment=defenses", swept={"defense": "jpeg,png,jpeg"}),
         pytest.raises(clever.InputError, match="experiment=defenses has two cells called jpeg: change its sweep"),
     ):
         cells()
