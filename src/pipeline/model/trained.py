@@ -22,7 +22,7 @@ from pipeline.model.training import Recipe, probabilities, train
 from pipeline.shared import hardening as hardenings
 from pipeline.shared import kept
 from pipeline.shared.classifier import sha256_of
-from pipeline.shared.fingerprint import code, fingerprint, source
+from pipeline.shared.fingerprint import code, fingerprint
 from pipeline.shared.hardening import Hardened, Perturbation
 from pipeline.shared.networks import two_layer
 
@@ -116,7 +116,6 @@ class Course:
             "device": self.device.type,
             "code": code(training, optimisers, *([two_layer] if recipe.curvature else [])),
             "network": fingerprint(network),
-            "network_code": source(network),
             "images": sha256_of(self.training),
         }
         if self.hardening:

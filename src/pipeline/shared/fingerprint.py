@@ -94,12 +94,9 @@ OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
 """Those of one order alone: work on the one does not make what was sampled for the other useless."""
 
 
-def fingerprint(network: nn.Module) -> str:
-    """The sha256 of a module's structure and of every parameter and buffer."""
-    digest = hashlib.sha256(repr(network).encode())
-    for name, tensor in sorted([*network.named_parameters(), *network.named_buffers()]):
-        digest.update(name.encode() + _bytes(tensor))
-    return digest.hexdigest()
+def fingerprint(given: object) -> str:
+    """The sha256 of all that makes the object: its repr, the tensors and arrays it holds, the code of its modules."""
+    return hashlib.sha256(f"{given!r} {_state(given)} {_source(given)}".encode()).hexdigest()
 
 
 def _bytes(tensor: Tensor) -> bytes:
@@ -120,7 +117,7 @@ def _text(module: ModuleType) -> str:
         return module.__name__
 
 
-def state(given: object) -> str:
+def _state(given: object) -> str:
     """The sha256 of every tensor and array that the object holds, however deep."""
     digest = hashlib.sha256()
     for one in _held(given):
@@ -131,7 +128,7 @@ def state(given: object) -> str:
     return digest.hexdigest()
 
 
-def source(given: object) -> str:
+def _source(given: object) -> str:
     """The sha256 of the code of the modules that the object, and all that it holds, is defined in.
 
     Not of Python's, torch's and NumPy's own, which have a version, nor of what these modules import in their turn.
@@ -192,16 +189,11 @@ def identity_of(network: Defended, configuration: object) -> dict[str, object]:
             )
     return {
         "network": fingerprint(network.network),
-        "network_code": source(network.network),
-        "transformation": repr(transformation),
-        "transformation_state": state(transformation),
-        "transformation_code": source(transformation),
+        "transformation": fingerprint(transformation),
         "codec": libjpeg.BUILD if "JPEG" in repr(transformation) else "",
         # without a transformation there is nothing to approximate
         "bpda": isinstance(network.transformation, BPDA) or isinstance(transformation, Identity),
-        "backward": repr(substitute),
-        "backward_state": state(substitute),
-        "backward_code": source(substitute),
+        "backward": fingerprint(substitute),
         "configuration": configuration,
         "torch": torch.__version__,
     }
