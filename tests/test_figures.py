@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 import clever
+from conftest import ROOT
 from pipeline.figures import (
     adversaries,
     bpda,
@@ -22,6 +23,7 @@ from pipeline.figures import (
     images,
     masking,
     networks,
+    of_network,
     published,
     sandwich,
     scores,
@@ -247,3 +249,18 @@ def test_a_note_below_is_whole_at_any_width(tmp_path: Path, width: float) -> Non
         (note,) = drawn.texts
         assert note.get_text().replace("\n", " ") == text
         assert 0 < note.get_window_extent().x0 < note.get_window_extent().x1 < drawn.bbox.x1
+
+
+def test_convergence_is_by_the_estimator_of_the_cell_that_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = ROOT / "results" / "mnist_published"
+    cells = pd.read_csv(results / "tables" / "cells.csv", keep_default_na=False)
+    cell = cells[cells.cell == "mnist_mlp_0"].assign(sampling='{"estimator": "profile"}')
+    for module in (curves, of_network.evidence, scores, bpda, fits, sandwich, of_network.against, masking):
+        monkeypatch.setattr(module, "draw", lambda *_: None)
+    drawn = []
+    monkeypatch.setattr(convergence, "draw", lambda folder, rows, maxima, estimator: drawn.append(estimator))
+    sources = of_network.Sources(results / "tables", (results / "score").joinpath, (results / "attack").joinpath)
+    of_network.draw(sources, cell, tmp_path, tmp_path)
+    assert drawn == ["profile"]
