@@ -6,8 +6,8 @@ needs the checkpoint and the images of benchmarks/cifar10.py, and hours: the fil
 command goes on from it; ``--minutes`` ends it earlier. ``--precision bfloat16 --compilation default`` takes a third of
 the time, and gives the norms of the network so computed; ``--device cuda --at-once 1024`` draws others, in minutes.
 ``--begin`` divides the work: parts of a pool are joined by `numpy.concatenate`. benchmarks/pools/densenet_bc.npy is in
-single precision: its first 303,104 norms were made on a GPU with ``--at-once 1024``, the others on a CPU at the points of
-``--begin 303104 --at-once 64``, by kernels written for this one network at twice the speed, which give this script's
+single precision. Its first 303,104 norms were made on a GPU with ``--at-once 1024``, the others on a CPU at the points
+of ``--begin 303104 --at-once 64``, by kernels written for this one network at twice the speed, which give this script's
 norms to rounding (tests/test_benchmarks.py).
 Example: python benchmarks/gradient_pool.py --network small_densenet --points 1000000 --out small_densenet.npy
 """
