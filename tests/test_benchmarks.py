@@ -39,7 +39,7 @@ def run(tmp_path: Path, name: str, *options: str) -> pd.DataFrame:
 
 
 def test_no_bound_with_the_true_constants_exceeds_the_true_distance(tmp_path: Path) -> None:
-    table = run(tmp_path, "grid_truth", "--images", "1", "--n-batches", "8", "--n-samples", "16")
+    table = run(tmp_path, "grid_truth", "--images", "2", "--n-batches", "8", "--n-samples", "16")
     assert len(table) == 2 * 3 * 3 * 2
     assert set(table["theorem exceeds"]) == {"0%"}
     assert table["theorem / truth, median"].between(0.05, 1).all()
@@ -117,22 +117,28 @@ def test_the_smallest_of_many_scores_is_biased_and_corrected(tmp_path: Path) -> 
     assert equal["plain, over the truth"] < equal["corrected, over the truth"]
 
 
+def gradient_pool(out: Path, points: int, begin: int, *options: str) -> np.ndarray:
+    command = [sys.executable, str(ROOT / "benchmarks" / "gradient_pool.py"), "--points", str(points), *options]
+    command += ["--begin", str(begin), "--out", str(out)]
+    subprocess.run(command, check=True, timeout=120, env={**os.environ, "CIFAR10_SAMPLE": str(CIFAR10)})
+    return np.load(out)
+
+
 def test_a_pool_of_gradient_norms_is_made_and_goes_on_from_what_is_there(tmp_path: Path) -> None:
     """In passes of 256 points."""
 
     def pool(name: str, points: int, begin: int = 0) -> np.ndarray:
-        command = [sys.executable, str(ROOT / "benchmarks" / "gradient_pool.py"), "--points", str(points)]
-        command += ["--begin", str(begin), "--out", str(tmp_path / name)]
-        subprocess.run(command, check=True, timeout=120)
-        return np.load(tmp_path / name)
+        return gradient_pool(tmp_path / name, points, begin)
 
     norms = pool("pool.npy", 600)
     assert norms.shape == (3 * 256,)
     assert norms.dtype == np.float32
     assert (norms > 0).all()
     assert np.array_equal(pool("rest.npy", 256, begin=512), norms[512:])
+    first = pool("parts.npy", 300)
+    assert np.array_equal(first, norms[:512])
     marked = -np.arange(256, dtype=np.float32)  # a whole pass, which is kept, and 44 points of the next, which are not
-    np.save(tmp_path / "parts.npy", np.concatenate([marked, norms[256:300]]))
+    np.save(tmp_path / "parts.npy", np.concatenate([marked, first[256:300]]))
     assert np.array_equal(pool("parts.npy", 600), np.concatenate([marked, norms[256:]]))
 
 
@@ -140,10 +146,7 @@ def test_a_pool_of_gradient_norms_is_made_and_goes_on_from_what_is_there(tmp_pat
 def test_the_pool_that_is_there_holds_the_norms_that_the_script_makes(tmp_path: Path) -> None:
     """Of the passes made on a CPU the last one; the norm of a point at a kink depends on rounding."""
     begin = 999_936
-    command = [sys.executable, str(ROOT / "benchmarks" / "gradient_pool.py"), "--network", "densenet_bc"]
-    command += ["--begin", str(begin), "--points", "64", "--at-once", "64", "--out", str(tmp_path / "pool.npy")]
-    subprocess.run(command, check=True, timeout=300, env={**os.environ, "CIFAR10_SAMPLE": str(CIFAR10)})
-    made = np.load(tmp_path / "pool.npy")
+    made = gradient_pool(tmp_path / "pool.npy", 64, begin, "--network", "densenet_bc", "--at-once", "64")
     there = np.load(ROOT / "benchmarks" / "pools" / "densenet_bc.npy")[begin : begin + 64]
     assert np.median(np.abs(there / made - 1)) < 1e-5
     assert np.allclose(there, made, rtol=0.01)

@@ -16,9 +16,11 @@ import clever
 from conftest import ROOT
 from pipeline.figures import (
     adversaries,
+    against,
     bpda,
     convergence,
     curves,
+    evidence,
     fits,
     images,
     masking,
@@ -257,7 +259,7 @@ def test_convergence_is_by_the_estimator_of_the_cell_that_it_shows(
     results = ROOT / "results" / "mnist_published"
     cells = pd.read_csv(results / "tables" / "cells.csv", keep_default_na=False)
     cell = cells[cells.cell == "mnist_mlp_0"].assign(sampling='{"estimator": "profile"}')
-    for module in (curves, of_network.evidence, scores, bpda, fits, sandwich, of_network.against, masking):
+    for module in (curves, evidence, scores, bpda, fits, sandwich, against, masking):
         monkeypatch.setattr(module, "draw", lambda *_: None)
     drawn = []
     monkeypatch.setattr(convergence, "draw", lambda folder, rows, maxima, estimator: drawn.append(estimator))
