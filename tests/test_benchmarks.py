@@ -102,12 +102,6 @@ def test_coverage_is_measured_for_every_law(tmp_path: Path) -> None:
     assert table.loc["profile", "Gumbel", 1024]["unbounded"] == table.loc["profile", "Gumbel", 1024]["holds it"]
 
 
-def test_a_tolerance_is_measured_beside_the_rule_it_replaced(tmp_path: Path) -> None:
-    table = run(tmp_path, "tolerance", "--samples", "8", "--tolerances", "0.2").groupby("rule")
-    assert set(table.groups) == {"profile likelihood", "standard errors"}
-    assert table.saved.mean()["profile likelihood"] < table.saved.mean()["standard errors"]
-
-
 def test_the_smallest_of_many_scores_is_biased_and_corrected(tmp_path: Path) -> None:
     options = ("--samples", "3", "--classes", "5", "20", "--batches", "16")
     table = run(tmp_path, "untargeted", *options).set_index(["classes", "spread"])
@@ -151,13 +145,6 @@ def test_the_pool_that_is_there_holds_the_norms_that_the_script_makes(tmp_path: 
     assert np.median(np.abs(there / made - 1)) < 1e-5
     assert np.allclose(there, made, rtol=0.01)
     assert not np.allclose(there, np.roll(made, 1), rtol=0.01)  # other points have other norms
-
-
-def test_a_tolerance_saves_batches(tmp_path: Path) -> None:
-    options = ("--images", "1", "--n-batches", "150", "--n-samples", "8", "--tolerances", "0.9", "0.01")
-    table = run(tmp_path, "adaptive", *options)
-    assert list(table.tolerance) == [0.9, 0.01]
-    assert table["mean N_b"][0] < table["mean N_b"][1] <= 150
 
 
 def test_bfloat16_changes_more_than_the_layout(tmp_path: Path) -> None:

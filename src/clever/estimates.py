@@ -1,4 +1,4 @@
-"""What the maxima around one image say: batches until the budget or the tolerance, end points, bounds."""
+"""What the maxima around one image say: end points, bounds."""
 
 import math
 import sys
@@ -54,12 +54,6 @@ class Estimate:
     largest: NDArray[np.float32]
     score_of: Callable[[float], float]
 
-    def narrower(self, tolerance: float) -> bool:
-        """Whether the interval reaches no further than ``tolerance`` of the score to either side; NaN does not."""
-        if self.high == self.low:  # infinite ones too
-            return True
-        return max(self.high - self.score, self.score - self.low) <= tolerance * self.score
-
 
 class Beside(NamedTuple):
     """The largest value measured elsewhere than at the sampled points, 0 where nothing was, and what that has cost."""
@@ -90,7 +84,7 @@ def estimates(
     order: Order,
     sampler: Sampler,
 ) -> dict[tuple[Norm, int], Estimate]:
-    """Batch after batch at the points of one ball, for each target class until the settings' budget or tolerance."""
+    """The estimate of each norm and target class from the points of one ball."""
     measured, seen = on_segments(network) if settings.segments or order.segments else (network, None)
     site = Site(image, subject.name, ball, settings.n_samples, settings.seed, settings.clip, seen)
 
@@ -116,35 +110,18 @@ def estimates(
             known = known._replace(path=on_path, gradients=known.gradients + path.gradients_of(norm, label))
         return known
 
+    labels = subject.classes
+    found = sampler(measure_of, site, subject.predicted, labels, range(settings.n_batches))
+    maxima = [found.of_target(at) for at in range(len(labels))]
     made: dict[tuple[Norm, int], Estimate] = {}
-
-    def fit(norm: Norm, labels: Sequence[int], maxima: Sequence[BatchMaxima], known: Sequence[Beside]) -> None:
+    for norm in norms:
+        known = [beside(norm, label) for label in labels]
+        if settings.ascent:
+            for at, label in enumerate(labels):
+                top = peak(measured, site, subject, label, order, norm, settings, maxima[at])
+                known[at] = known[at]._replace(ascent=top.value, gradients=known[at].gradients + top.gradients)
         of_norm = _made(subject, settings, ball, norm, order, labels, maxima, known)
         made.update(((norm, label), estimate) for label, estimate in zip(labels, of_norm, strict=True))
-
-    held: dict[int, list[BatchMaxima]] = {label: [] for label in subject.classes}
-    unsettled = subject.classes
-    for batches in settings.stages():
-        more = sampler(measure_of, site, subject.predicted, unsettled, batches)
-        for at, label in enumerate(unsettled):
-            held[label].append(more.of_target(at))
-        maxima = [BatchMaxima.joined(held[label]) for label in unsettled]
-        for norm in norms:
-            fit(norm, unsettled, maxima, [beside(norm, label) for label in unsettled])
-        if settings.tolerance is not None:
-            narrow = settings.tolerance
-            unsettled = [j for j in unsettled if not all(made[norm, j].narrower(narrow) for norm in norms)]
-        if not unsettled:
-            break
-    if settings.ascent:
-        labels = subject.classes
-        maxima = [BatchMaxima.joined(held[label]) for label in labels]
-        for norm in norms:
-            known = []
-            for label, of_label in zip(labels, maxima, strict=True):
-                top, other = peak(measured, site, subject, label, order, norm, settings, of_label), beside(norm, label)
-                known.append(other._replace(ascent=top.value, gradients=other.gradients + top.gradients))
-            fit(norm, labels, maxima, known)
     return made
 
 

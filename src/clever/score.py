@@ -147,15 +147,13 @@ def scores_of(
         found = list(subjects(network, images, targets, settings, labels))
         balls = {settings.ball(Norm.named(norm)) for norm in norms}
         per_class = len(balls) * settings.n_batches * settings.n_samples
-        left = per_class * sum(len(subject.classes) for subject in found)
-        with tqdm(total=left, unit="point", unit_scale=True, disable=not progress or not left, smoothing=0) as bar:
+        work = per_class * sum(len(subject.classes) for subject in found)
+        with tqdm(total=work, unit="point", unit_scale=True, disable=not progress or not work, smoothing=0) as bar:
             sampler = sample_with(bar.update)
             for subject in found:
                 results += score_subject(
                     network, images[subject.index], subject, settings, norms=norms, order=order, sampler=sampler
                 )
-                left -= per_class * len(subject.classes)
-                bar.total = bar.n + left  # a tolerance may have saved some
     if masked := sum(found.vanishing for found in results):
         warnings.warn(
             f"{masked} of {len(results)} scores say nothing: their gradients are zero, or nearly so, at every sampled "

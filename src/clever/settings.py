@@ -1,6 +1,6 @@
 """Everything that decides a score apart from network, image, target and order; the two published presets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +35,6 @@ CHOICES: dict[str, type[Choice]] = {
 """The settings that are names."""
 
 
-FIRST_STAGE = 50
-"""Batches before a tolerance is first looked at: fewer seldom give an interval that is narrow."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How points are drawn and what is made of them. Checked when made: `InputError` says what would be valid.
@@ -58,9 +54,7 @@ class Settings:
     `clever.Gauge` its own. ``ascent``: nor less than what so many steps of projected gradient ascent reach from each
     of the largest sampled points (`clever.ascent`), for networks with second derivatives (third ones, of second order);
     0 for none. ``estimator``: how the end point is found; of batches of fewer than 256 points ``r_largest`` is
-    ``profile``. ``curvature``: what an eigenvalue counts, for the second order. ``tolerance``: with a
-    number, batches are added in stages and only until the nominal 95 % interval of the score (`Score.low`,
-    `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
+    ``profile``. ``curvature``: what an eigenvalue counts, for the second order.
     """
 
     n_batches: int
@@ -78,7 +72,6 @@ class Settings:
     random_target: RandomTarget = RandomTarget.ANY
     estimator: Estimator = Estimator.R_LARGEST
     curvature: Convention = Convention.NEGATIVE_PART
-    tolerance: float | None = None
     seed: int = 1215
 
     def __post_init__(self) -> None:
@@ -101,15 +94,6 @@ class Settings:
                 raise InputError(f"the radius of the {name} ball is {value!r}: it must be a number")
             Ball(Norm.named(name), float(value))  # refuses radius <= 0
         object.__setattr__(self, "radius", {name: float(value) for name, value in radius.items()})
-        if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < 1):
-            raise InputError(f"tolerance is {self.tolerance!r}: it must be a share between 0 and 1, or null")
-
-    def stages(self) -> Iterator[range]:
-        """The batches, one stage after the other: all at once, or with a tolerance half as many again each time."""
-        done, most = 0, self.n_batches if self.tolerance is None else min(FIRST_STAGE, self.n_batches)
-        while done < self.n_batches:
-            yield range(done, most)
-            done, most = most, min(most * 3 // 2, self.n_batches)
 
     def ball(self, norm: Norm) -> Ball:
         """The ball whose points serve the scores of this norm."""

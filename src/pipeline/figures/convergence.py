@@ -18,8 +18,7 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
     """
     if Estimator.named(estimator) in (Estimator.R_LARGEST, Estimator.THRESHOLD):
         estimator = Estimator.PROFILE
-    total = int(scores.n_batches.min())
-    maxima = maxima[:, :total]
+    total = maxima.shape[1]
     sizes = np.unique(np.geomspace(min(FEWEST_BATCHES, total), total, 10).round().astype(int))
     norms = list(scores.norm.unique())
     with figure(folder, "convergence", width=3.0 * len(norms), height=3.0) as drawn:
