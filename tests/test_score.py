@@ -261,7 +261,7 @@ def test_what_cannot_be_scored_says_why(bent: nn.Sequential, images: torch.Tenso
         ({"radius": 3.0}, "must name a radius for each norm"),
         ({"cap": "no"}, "cap is 'no': it must be true or false"),
         ({"seed": -1}, "seed is -1: it must be a whole number from 0 to"),
-        ({"law": "normal"}, "unknown law 'normal': it must be one of uniform, reference_code, uniform_in_box"),
+        ({"law": "normal"}, "unknown law 'normal': it must be one of uniform, reference_code"),
         ({"reference": "both"}, "unknown reference 'both'"),
         ({"random_target": "no"}, "unknown random target 'no'"),
         ({"estimator": "best"}, "unknown estimator 'best': it must be one of mle_reg, mle, maximum"),

@@ -21,7 +21,7 @@ from clever.norms import Norm
 from clever.orders import Order
 from clever.path import Path, path_maxima
 from clever.samplers import Sampler
-from clever.sampling import Ball, Law
+from clever.sampling import Ball
 from clever.settings import Settings
 from clever.subjects import Subject
 
@@ -136,13 +136,13 @@ def _made(
     beside: Sequence[Beside],
 ) -> Iterator[Estimate]:
     """The estimate of each label in one norm, all their laws fitted at once; none below what is known beside it."""
-    in_box = settings.clip or ball.law is Law.UNIFORM_IN_BOX
     kept = settings.estimator.values_of(settings.n_samples)
     largest = np.stack([of_label.value[:, 0, order.column(norm, settings), :kept] for of_label in maxima])
     points = end_points(largest, settings.estimator)
     for label, of_label, row, point, other in zip(labels, maxima, largest, points, beside, strict=True):
         reach = max(float(of_label.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
-        radius = replace(ball, radius=min(ball.radius, reach) if in_box else ball.radius).holds(norm, subject.dimension)
+        farthest = min(ball.radius, reach) if settings.clip else ball.radius
+        radius = replace(ball, radius=farthest).holds(norm, subject.dimension)
         limit = radius if settings.cap else math.inf
         score_of = partial(_score_of, order, subject, label, norm, other.largest, limit)
         # An end point that may be anywhere leaves a score down to 0.

@@ -36,7 +36,7 @@ class Score:
     does not even estimate a lower bound: it speaks of the distance on the output's side of the defense (`Defended`);
     `clever.Gauge` estimates one. ``score``, ``radius``, ``reach`` and the distance are in [0,1]-pixel units and in the
     ``norm``. ``radius``: how far the cap lets a score go, min(R, what the box leaves): where points are clipped to
-    [0,1] or drawn within it, no further than the farthest of them, with shared points that of the largest ball of the
+    [0,1], no further than the farthest of them, with shared points that of the largest ball of the
     norm that the L2 ball holds. ``reach``: the distance of the farthest point sampled, in the norm of the ball sampled.
     ``segments``: whether the points lay on the segments from t(x0) to t(x), z0 + u (t(x) - z0), and not only at t(x).
     ``capped`` says that the score is ``radius`` because the bound reached beyond what was sampled; ``floored``, that

@@ -43,8 +43,8 @@ class Settings:
 
     ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: of the
     points in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the
-    valid pixel range first, after which a law that is uniform on the ball is not uniform on the images in it
-    (`Law.UNIFORM_IN_BOX` is). ``segments``: what is measured is f at z = z0 + u (t(x) - z0), z0 = t(x0), u uniform
+    valid pixel range first, after which a law that is uniform on the ball is not uniform on the images in it.
+    ``segments``: what is measured is f at z = z0 + u (t(x) - z0), z0 = t(x0), u uniform
     in [0,1], for each point x drawn, as the mean value theorem behind the bound needs, and not only at the images
     t(x); without BPDA, t is part of f and the segments are those from x0 to x. ``cap``: a score is at most the
     radius that was sampled, min(R, what the box leaves) (`Score.radius`). ``floor``: the estimate of L or M is at
