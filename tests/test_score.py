@@ -93,6 +93,8 @@ def test_untargeted_is_the_minimum_over_all_classes(bent: nn.Sequential, images:
             smallest = group.loc[group.score.idxmin()]
             assert row.score == pytest.approx(smallest.score, rel=1e-6)
             assert row.target_class == smallest.target_class
+            for end in ("low", "high"):  # those of the class chosen
+                assert row[end] == pytest.approx(smallest[end], rel=1e-6, nan_ok=True)
 
 
 def test_named_targets_are_the_classes_they_say(bent: nn.Sequential, images: torch.Tensor) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -34,8 +34,7 @@ all the way from one corner to the opposite one they would not change the class.
 class Estimate:
     """What the maxima of one target class say in one norm; the fields are those of `clever.score.Score`.
 
-    ``largest``: the values of each batch that the estimator was given, largest first, (N_b, values). ``score_of``: the
-    score for any other end point, with the same floor, path and cap.
+    ``largest``: the values of each batch that the estimator was given, largest first, (N_b, values).
     """
 
     score: float
@@ -52,7 +51,6 @@ class Estimate:
     vanishing: bool
     diagnostics: dict[str, float]
     largest: NDArray[np.float32]
-    score_of: Callable[[float], float]
 
 
 class Beside(NamedTuple):
@@ -166,7 +164,6 @@ def _made(
             vanishing=masked,
             diagnostics=told,
             largest=row,
-            score_of=score_of,
         )
 
 

@@ -14,7 +14,6 @@ from clever import ascent
 from clever.errors import GradientMasking, InputError
 from clever.estimates import Estimate, estimates
 from clever.extreme_value import EndPoint
-from clever.generators import numpy_generator_of
 from clever.models import frozen
 from clever.norms import Norm
 from clever.orders import FirstOrder, Order
@@ -22,7 +21,6 @@ from clever.samplers import Sampler, sample_with
 from clever.sampling import Ball
 from clever.settings import Settings
 from clever.subjects import Subject, subjects
-from clever.untargeted import Candidate, Smallest, smallest
 
 TARGETS: tuple[str | int, ...] = ("top2", "random", "least")
 NORMS: tuple[str, ...] = ("L1", "L2", "Linf")
@@ -54,9 +52,9 @@ class Score:
     curvatures in Hessian-vector products. ``low`` and ``high``: nominal 95 % interval, the scores for the ends of the
     end point's interval by profile likelihood (`EndPoint.high`, `EndPoint.low`). Where nothing excludes that there is
     no end point (`EndPoint.unbounded`), ``low`` is 0: what remains is the one-sided statement, of 97.5 %, that the
-    score for the true end point is at most ``high``. NaN where no law was fitted. An untargeted score is the smallest
-    of several estimates and so biased low: ``corrected`` is free of that, and ``low`` and ``high`` know of the choice
-    (`clever.untargeted`); of one target class, ``corrected`` is the score.
+    score for the true end point is at most ``high``. NaN where no law was fitted. An untargeted score, the smallest
+    of several estimates, is biased low where the true ones are about equal; ``low`` and ``high`` are the interval of
+    the class chosen, which ignores the choice (docs/method.md has what it then covers).
 
     ``image_index``: which of the images given; ``image``: the sha256 of its values; ``label``: its true class, None
     where that was not told; ``predicted``: the class that is defended.
@@ -73,7 +71,6 @@ class Score:
     score: float
     low: float
     high: float
-    corrected: float
     capped: bool
     floored: bool
     on_path: bool
@@ -188,13 +185,6 @@ def score_subject(
         for target, candidates in subject.targets.items():
             label = min(candidates, key=lambda j, norm=norm: made[norm, j].score)  # type: ignore[misc]
             chosen = made[norm, label]
-            spread = Smallest(chosen.score, chosen.low, chosen.high)
-            if len(candidates) > 1:
-                of_classes = [made[norm, j] for j in candidates]
-                spread = smallest(
-                    [Candidate(of_class.largest, of_class.end_point, of_class.score_of) for of_class in of_classes],
-                    numpy_generator_of(f"{settings.seed}/{subject.name}/{norm}/untargeted"),
-                )
             results.append(
                 Score(
                     image_index=subject.index,
@@ -206,9 +196,8 @@ def score_subject(
                     norm=norm,
                     order=order.name,
                     score=chosen.score,
-                    low=spread.low,
-                    high=spread.high,
-                    corrected=spread.corrected,
+                    low=chosen.low,
+                    high=chosen.high,
                     capped=settings.cap and chosen.score == chosen.radius,
                     floored=chosen.floored,
                     on_path=chosen.on_path,
