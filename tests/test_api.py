@@ -300,37 +300,3 @@ def test_the_run_tells_one_network_from_another(scores: clever.Scores, network, 
     other = clever.score(network, images[:1], SETTINGS, **ONE).run["network"]
     assert told["parameters"] == other["parameters"] == 109 * 32 + 33 * 7
     assert told["weights_sha256"] != other["weights_sha256"]
-
-
-def test_a_network_of_foolbox(network, images: torch.Tensor) -> None:
-    foolbox = pytest.importorskip("foolbox")
-    shift, scale = [100.0, 120.0, 130.0], [50.0, 60.0, 70.0]
-    preprocessing = {"mean": shift, "std": scale, "axis": -3}
-    model = foolbox.PyTorchModel(network.eval(), bounds=(0, 255), device="cpu", preprocessing=preprocessing)
-    normal = nn.Sequential(clever.Normalize([m / 255 for m in shift], [s / 255 for s in scale]), network)
-    found = clever.score(clever.from_foolbox(model), images, SETTINGS, **ONE)
-    expected = clever.score(normal, images, SETTINGS, **ONE)
-    assert [score.score for score in found] == pytest.approx([score.score for score in expected], rel=1e-4)
-    assert found.run["network"]["parameters"] == expected.run["network"]["parameters"]
-    with pytest.raises(clever.InputError, match=r"Sequential is no foolbox\.PyTorchModel"):
-        clever.from_foolbox(network)
-
-
-@pytest.mark.filterwarnings("ignore")  # ART's own
-def test_a_network_of_art(network, images: torch.Tensor) -> None:
-    art = pytest.importorskip(
-        "art.estimators.classification", reason="no ART: pip install adversarial-robustness-toolbox"
-    )
-    numpy_defences = pytest.importorskip("art.defences.preprocessor")
-    shape, shift, scale = (3, 1, 1), np.float32([100, 120, 130]), np.float32([50, 60, 70])
-    given = {"loss": nn.CrossEntropyLoss(), "input_shape": (3, 6, 6), "nb_classes": 7, "clip_values": (0, 255)}
-    given |= {"preprocessing": (shift.reshape(shape), scale.reshape(shape)), "device_type": "cpu"}
-    normal = nn.Sequential(clever.Normalize(*((part / 255).tolist() for part in (shift, scale))), network)
-    found = clever.score(clever.from_art(art.PyTorchClassifier(model=network, **given)), images, SETTINGS, **ONE)
-    expected = clever.score(normal, images, SETTINGS, **ONE)
-    assert [score.score for score in found] == pytest.approx([score.score for score in expected], rel=1e-4)
-    jpeg = numpy_defences.JpegCompression(clip_values=(0, 255), channels_first=True)
-    with pytest.raises(clever.InputError, match=r"JpegCompression computes by NumPy.*clever\.Defended"):
-        clever.from_art(art.PyTorchClassifier(model=network, preprocessing_defences=jpeg, **given))
-    with pytest.raises(clever.InputError, match="Sequential is no PyTorchClassifier"):
-        clever.from_art(network)

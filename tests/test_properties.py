@@ -423,7 +423,7 @@ def test_bpda_is_exact_forward_and_the_identity_backward(
 
 # End points
 
-ESTIMATORS = st.sampled_from([estimator for estimator in Estimator if estimator is not Estimator.THRESHOLD])
+ESTIMATORS = st.sampled_from(list(Estimator))
 
 
 @st.composite
@@ -472,7 +472,6 @@ def test_any_sample_has_an_end_point_at_its_maximum_or_above(maxima: list[float]
         assert point.shape > 0
         assert point.scale > 0
         assert 0 <= point.ks_pvalue <= 1
-        assert not point.standard_error < 0
 
 
 @examples(60)
@@ -482,7 +481,7 @@ def test_end_points_scale_with_powers_of_two_to_the_last_bit(
 ) -> None:
     factor = 2.0**power
     for one, scaled in zip(end_points(maxima, estimator), end_points(maxima * factor, estimator), strict=True):
-        for name in ("value", "scale", "sample_maximum", "standard_error"):
+        for name in ("value", "scale", "sample_maximum"):
             assert getattr(scaled, name) == pytest.approx(getattr(one, name) * factor, rel=1e-15, abs=0, nan_ok=True)
         for name in ("shape", "ks_statistic", "ks_pvalue", "start", "fell_back", "tied"):
             assert getattr(scaled, name) == pytest.approx(getattr(one, name), rel=0, abs=0, nan_ok=True)

@@ -93,6 +93,8 @@ def test_untargeted_is_the_minimum_over_all_classes(bent: nn.Sequential, images:
             smallest = group.loc[group.score.idxmin()]
             assert row.score == pytest.approx(smallest.score, rel=1e-6)
             assert row.target_class == smallest.target_class
+            for end in ("low", "high"):  # those of the class chosen
+                assert row[end] == pytest.approx(smallest[end], rel=1e-6, nan_ok=True)
 
 
 def test_named_targets_are_the_classes_they_say(bent: nn.Sequential, images: torch.Tensor) -> None:
@@ -261,7 +263,7 @@ def test_what_cannot_be_scored_says_why(bent: nn.Sequential, images: torch.Tenso
         ({"radius": 3.0}, "must name a radius for each norm"),
         ({"cap": "no"}, "cap is 'no': it must be true or false"),
         ({"seed": -1}, "seed is -1: it must be a whole number from 0 to"),
-        ({"law": "normal"}, "unknown law 'normal': it must be one of uniform, reference_code, uniform_in_box"),
+        ({"law": "normal"}, "unknown law 'normal': it must be one of uniform, reference_code"),
         ({"reference": "both"}, "unknown reference 'both'"),
         ({"random_target": "no"}, "unknown random target 'no'"),
         ({"estimator": "best"}, "unknown estimator 'best': it must be one of mle_reg, mle, maximum"),

@@ -12,7 +12,6 @@ Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a n
 score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee.
 """
 
-from clever.adapters import from_art, from_foolbox
 from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
@@ -96,8 +95,6 @@ __all__ = [
     "TVMinimization",
     "descend",
     "end_points",
-    "from_art",
-    "from_foolbox",
     "goodness_of_fit",
     "minimiser",
     "paper",

@@ -18,7 +18,6 @@ from clever.maxima import BatchMaxima, Site
 from clever.norms import Norm
 from clever.orders import FirstOrder, Order
 from clever.projection import projected
-from clever.sampling import Law
 from clever.second_order import SecondOrder
 from clever.settings import Settings
 from clever.smoothness import require_twice_differentiable
@@ -81,14 +80,12 @@ def peak(
     ``network``: what the points go through; frozen and twice differentiable (`check`). Deterministic.
     """
     column, ball = order.column(norm, settings), site.ball
-    in_box = site.clip or ball.law is Law.UNIFORM_IN_BOX
 
     def within(points: Points) -> Points:
         radius = points.new_full((len(points),), ball.radius)
         nearest = site.centre + projected(points - site.centre, ball.norm, radius)
-        return (
-            nearest.clamp(0, 1) if in_box else nearest
-        )  # x0 is in the box, so that this leads nowhere out of the ball
+        # x0 is in the box, so that this leads nowhere out of the ball
+        return nearest.clamp(0, 1) if site.clip else nearest
 
     def margin(points: Points) -> Tensor:
         return margins(network(points), subject.predicted, [label])[:, 0]

@@ -1,8 +1,8 @@
-"""What the maxima around one image say: batches until the budget or the tolerance, end points, bounds."""
+"""What the maxima around one image say: end points, bounds."""
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from clever.norms import Norm
 from clever.orders import Order
 from clever.path import Path, path_maxima
 from clever.samplers import Sampler
-from clever.sampling import Ball, Law
+from clever.sampling import Ball
 from clever.settings import Settings
 from clever.subjects import Subject
 
@@ -34,8 +34,7 @@ all the way from one corner to the opposite one they would not change the class.
 class Estimate:
     """What the maxima of one target class say in one norm; the fields are those of `clever.score.Score`.
 
-    ``largest``: the values of each batch that the estimator was given, largest first, (N_b, values). ``score_of``: the
-    score for any other end point, with the same floor, path and cap.
+    ``largest``: the values of each batch that the estimator was given, largest first, (N_b, values).
     """
 
     score: float
@@ -52,13 +51,6 @@ class Estimate:
     vanishing: bool
     diagnostics: dict[str, float]
     largest: NDArray[np.float32]
-    score_of: Callable[[float], float]
-
-    def narrower(self, tolerance: float) -> bool:
-        """Whether the interval reaches no further than ``tolerance`` of the score to either side; NaN does not."""
-        if self.high == self.low:  # infinite ones too
-            return True
-        return max(self.high - self.score, self.score - self.low) <= tolerance * self.score
 
 
 class Beside(NamedTuple):
@@ -90,7 +82,7 @@ def estimates(
     order: Order,
     sampler: Sampler,
 ) -> dict[tuple[Norm, int], Estimate]:
-    """Batch after batch at the points of one ball, for each target class until the settings' budget or tolerance."""
+    """The estimate of each norm and target class from the points of one ball."""
     measured, seen = on_segments(network) if settings.segments or order.segments else (network, None)
     site = Site(image, subject.name, ball, settings.n_samples, settings.seed, settings.clip, seen)
 
@@ -116,35 +108,18 @@ def estimates(
             known = known._replace(path=on_path, gradients=known.gradients + path.gradients_of(norm, label))
         return known
 
+    labels = subject.classes
+    found = sampler(measure_of, site, subject.predicted, labels, range(settings.n_batches))
+    maxima = [found.of_target(at) for at in range(len(labels))]
     made: dict[tuple[Norm, int], Estimate] = {}
-
-    def fit(norm: Norm, labels: Sequence[int], maxima: Sequence[BatchMaxima], known: Sequence[Beside]) -> None:
+    for norm in norms:
+        known = [beside(norm, label) for label in labels]
+        if settings.ascent:
+            for at, label in enumerate(labels):
+                top = peak(measured, site, subject, label, order, norm, settings, maxima[at])
+                known[at] = known[at]._replace(ascent=top.value, gradients=known[at].gradients + top.gradients)
         of_norm = _made(subject, settings, ball, norm, order, labels, maxima, known)
         made.update(((norm, label), estimate) for label, estimate in zip(labels, of_norm, strict=True))
-
-    held: dict[int, list[BatchMaxima]] = {label: [] for label in subject.classes}
-    unsettled = subject.classes
-    for batches in settings.stages():
-        more = sampler(measure_of, site, subject.predicted, unsettled, batches)
-        for at, label in enumerate(unsettled):
-            held[label].append(more.of_target(at))
-        maxima = [BatchMaxima.joined(held[label]) for label in unsettled]
-        for norm in norms:
-            fit(norm, unsettled, maxima, [beside(norm, label) for label in unsettled])
-        if settings.tolerance is not None:
-            narrow = settings.tolerance
-            unsettled = [j for j in unsettled if not all(made[norm, j].narrower(narrow) for norm in norms)]
-        if not unsettled:
-            break
-    if settings.ascent:
-        labels = subject.classes
-        maxima = [BatchMaxima.joined(held[label]) for label in labels]
-        for norm in norms:
-            known = []
-            for label, of_label in zip(labels, maxima, strict=True):
-                top, other = peak(measured, site, subject, label, order, norm, settings, of_label), beside(norm, label)
-                known.append(other._replace(ascent=top.value, gradients=other.gradients + top.gradients))
-            fit(norm, labels, maxima, known)
     return made
 
 
@@ -159,13 +134,13 @@ def _made(
     beside: Sequence[Beside],
 ) -> Iterator[Estimate]:
     """The estimate of each label in one norm, all their laws fitted at once; none below what is known beside it."""
-    in_box = settings.clip or ball.law is Law.UNIFORM_IN_BOX
     kept = settings.estimator.values_of(settings.n_samples)
     largest = np.stack([of_label.value[:, 0, order.column(norm, settings), :kept] for of_label in maxima])
     points = end_points(largest, settings.estimator)
     for label, of_label, row, point, other in zip(labels, maxima, largest, points, beside, strict=True):
         reach = max(float(of_label.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
-        radius = replace(ball, radius=min(ball.radius, reach) if in_box else ball.radius).holds(norm, subject.dimension)
+        farthest = min(ball.radius, reach) if settings.clip else ball.radius
+        radius = replace(ball, radius=farthest).holds(norm, subject.dimension)
         limit = radius if settings.cap else math.inf
         score_of = partial(_score_of, order, subject, label, norm, other.largest, limit)
         # An end point that may be anywhere leaves a score down to 0.
@@ -189,7 +164,6 @@ def _made(
             vanishing=masked,
             diagnostics=told,
             largest=row,
-            score_of=score_of,
         )
 
 

@@ -32,8 +32,6 @@ LONGEST = 1.0
 """Ranges of the maxima that an end point is above the sample maximum at the most where the data set it no limit."""
 TAIL = 128
 """One in so many points of a batch belongs to its tail (benchmarks/estimators.py)."""
-EXCEEDANCES = 2
-"""Values for each batch that exceed the threshold: 1 in 4000 batches holds more of them than the eight it keeps."""
 
 
 class Estimator(Choice):
@@ -50,8 +48,6 @@ class Estimator(Choice):
     the interval has no upper end; the sample maximum where the K-S p-value is below 0.001.
     ``r_largest``: like ``profile``, by the likelihood of the r largest values of each batch (`Profile`), in a score of
     the largest 128th of its points (`Estimator.values_of`): more of a batch does not follow the law of its maximum.
-    ``threshold``: like ``profile``, by peaks over threshold: the generalised Pareto likelihood of the 2 N_b largest of
-    all points, as far as their batches kept them.
 
     One range beyond N_b maxima of the Gumbel law is about what one of N_b^2 maxima exceeds. All but ``maximum`` take
     the sample maximum where more than 5 % of the maxima repeat another one: such a sample has no continuous law.
@@ -62,12 +58,9 @@ class Estimator(Choice):
     MAXIMUM = "maximum"
     PROFILE = "profile"
     R_LARGEST = "r_largest"
-    THRESHOLD = "threshold"
 
-    def values_of(self, n_samples: int) -> int | None:
-        """How many of the largest values of a batch of N_s points it is to have; None: all that are kept."""
-        if self is Estimator.THRESHOLD:
-            return None
+    def values_of(self, n_samples: int) -> int:
+        """How many of the largest values of a batch of N_s points it is to have."""
         return max(1, n_samples // TAIL) if self is Estimator.R_LARGEST else 1
 
 
@@ -87,11 +80,9 @@ class EndPoint:
     best end point exceeds that of none; 0 where it grows all the way. ``unbounded``: ``high`` is infinite, a law
     without an end point is not rejected. That holds for 97.5 % of samples from such a law, and for those of shape 5 it
     holds for 74 % with 32 maxima, 25 % with 100, none with 500. ``limited``: the value is one range above the sample
-    maximum, beyond which the likelihood is larger yet. ``r_largest`` and ``threshold`` have the interval of their own
+    maximum, beyond which the likelihood is larger yet. ``r_largest`` has the interval of its own
     likelihood; the law, and the K-S numbers, are those of the maxima. ``tied`` counts maxima, ``discrete`` tells of all
-    values. ``standard_error``: of ``value``, by the observed information, for comparison only; 0 for equal maxima, NaN
-    without a fit and where the information does not say it (`clever.weibull.Fit`). It is too small for few maxima: of
-    nominal 95 % intervals, about 90 % hold the true end point for 500 maxima, 77 % for 50.
+    values.
     """
 
     value: float
@@ -105,7 +96,6 @@ class EndPoint:
     fell_back: bool = False
     degenerate: bool = False
     tied: int = 0
-    standard_error: float = float("nan")
     low: float = float("nan")
     high: float = float("nan")
     flatness: float = float("nan")
@@ -118,9 +108,8 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
     """The end point of each sample by `Estimator` (Weng et al. 2018, section 4.1).
 
     ``largest``: the batch maxima, (samples, N_b), or the largest values of each batch, largest first,
-    (samples, N_b, kept), of which all estimators but ``r_largest`` and ``threshold`` use the maxima.
-    `InputError` for NaN, infinite or negative values, for fewer batches than `FEWEST_BATCHES` where a law is fitted,
-    and for maxima alone where the threshold needs more.
+    (samples, N_b, kept), of which all estimators but ``r_largest`` use the maxima.
+    `InputError` for NaN, infinite or negative values, for fewer batches than `FEWEST_BATCHES` where a law is fitted.
     """
     estimator = Estimator.named(estimator)
     largest = np.atleast_2d(largest).astype(np.float64)
@@ -146,7 +135,7 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
     ]
     for row in np.flatnonzero(equal):
         value = points[row].value
-        points[row] = replace(points[row], degenerate=True, low=value, high=value, standard_error=0.0)
+        points[row] = replace(points[row], degenerate=True, low=value, high=value)
     rows = np.flatnonzero(fitted & ~discrete)
     if rows.size:
         z = (top[rows, None] - maxima[rows]) / span[rows, None]
@@ -159,12 +148,7 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
 
 def _used(largest: Array, estimator: Estimator) -> Array:
     """The values that the likelihood is of, (samples, batches, values), largest first."""
-    if estimator is Estimator.R_LARGEST:
-        return largest
-    if estimator is Estimator.THRESHOLD:
-        pool = largest.reshape(len(largest), -1)
-        return -np.sort(-pool, axis=1)[:, None, : EXCEEDANCES * largest.shape[1]]
-    return largest[:, :, :1]
+    return largest if estimator is Estimator.R_LARGEST else largest[:, :, :1]
 
 
 @dataclass(frozen=True)
@@ -174,7 +158,6 @@ class _Laws:
     gap: Array
     shape: Array
     scale: Array
-    gap_error: Array
     ks_statistic: Array
     ks_pvalue: Array
     start: Array
@@ -214,7 +197,6 @@ def _fitted(points: Sequence[EndPoint], z: Array, used: Array, span: Array, esti
             value=float(point.value + gap * unit),
             shape=float(laws.shape[k]),
             scale=float(laws.scale[k] * unit),
-            standard_error=float(laws.gap_error[k] * unit),
             low=float(point.value + min(low[k], gap) * unit),
             high=float(point.value + max(high[k], gap) * unit),
             flatness=float(spread.flatness[k]),
@@ -236,19 +218,18 @@ def _winners(z: Array, estimator: Estimator) -> _Laws:
     else:
         proper = np.where(fit.interior & (fit.shape > 1), fit.loss, np.inf)
         best, good = proper.argmin(1), np.isfinite(proper.min(1))
-    found = (fit.gap, fit.shape, fit.scale, fit.gap_error, statistic, pvalue, np.tile(SHAPES, (len(z), 1)))
-    gap, shape, scale, error, statistic, pvalue, start = (of_start[np.arange(len(z)), best] for of_start in found)
-    return _Laws(gap, shape, scale, error, statistic, pvalue, start, good)
+    found = (fit.gap, fit.shape, fit.scale, statistic, pvalue, np.tile(SHAPES, (len(z), 1)))
+    gap, shape, scale, statistic, pvalue, start = (of_start[np.arange(len(z)), best] for of_start in found)
+    return _Laws(gap, shape, scale, statistic, pvalue, start, good)
 
 
 def _likeliest(z: Array, used: Array, gap: Array) -> _Laws:
     """The likeliest law of the maxima z with each gap, given the values used; good where the K-S test lets it pass."""
     reach = used.max((1, 2))
     shape, scale = likeliest(used / reach[:, None, None], gap / reach)
-    scale *= reach * (z.shape[1] / used.shape[1]) ** (1 / shape)  # from the maximum of all to that of a batch
+    scale *= reach
     statistic, pvalue = (of_law[:, 0] for of_law in kolmogorov_smirnov(z, gap[:, None], shape[:, None], scale[:, None]))
-    unknown = np.full(len(z), np.nan)
-    return _Laws(gap, shape, scale, unknown, statistic, pvalue, unknown.copy(), pvalue >= LEAST_PVALUE)
+    return _Laws(gap, shape, scale, statistic, pvalue, np.full(len(z), np.nan), pvalue >= LEAST_PVALUE)
 
 
 def _check(largest: Array, estimator: Estimator) -> None:
@@ -262,5 +243,3 @@ def _check(largest: Array, estimator: Estimator) -> None:
     fewest = 1 if estimator is Estimator.MAXIMUM else FEWEST_BATCHES
     if largest.shape[1] < fewest:
         raise InputError(f"{largest.shape[1]} batch maxima (N_b): the estimator {estimator} needs at least {fewest}")
-    if estimator is Estimator.THRESHOLD and largest.shape[2] < EXCEEDANCES:
-        raise InputError(f"one value a batch: the estimator {estimator} needs several, (samples, N_b, kept)")

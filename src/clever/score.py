@@ -14,7 +14,6 @@ from clever import ascent
 from clever.errors import GradientMasking, InputError
 from clever.estimates import Estimate, estimates
 from clever.extreme_value import EndPoint
-from clever.generators import numpy_generator_of
 from clever.models import frozen
 from clever.norms import Norm
 from clever.orders import FirstOrder, Order
@@ -22,7 +21,6 @@ from clever.samplers import Sampler, sample_with
 from clever.sampling import Ball
 from clever.settings import Settings
 from clever.subjects import Subject, subjects
-from clever.untargeted import Candidate, Smallest, smallest
 
 TARGETS: tuple[str | int, ...] = ("top2", "random", "least")
 NORMS: tuple[str, ...] = ("L1", "L2", "Linf")
@@ -36,7 +34,7 @@ class Score:
     does not even estimate a lower bound: it speaks of the distance on the output's side of the defense (`Defended`);
     `clever.Gauge` estimates one. ``score``, ``radius``, ``reach`` and the distance are in [0,1]-pixel units and in the
     ``norm``. ``radius``: how far the cap lets a score go, min(R, what the box leaves): where points are clipped to
-    [0,1] or drawn within it, no further than the farthest of them, with shared points that of the largest ball of the
+    [0,1], no further than the farthest of them, with shared points that of the largest ball of the
     norm that the L2 ball holds. ``reach``: the distance of the farthest point sampled, in the norm of the ball sampled.
     ``segments``: whether the points lay on the segments from t(x0) to t(x), z0 + u (t(x) - z0), and not only at t(x).
     ``capped`` says that the score is ``radius`` because the bound reached beyond what was sampled; ``floored``, that
@@ -54,9 +52,9 @@ class Score:
     curvatures in Hessian-vector products. ``low`` and ``high``: nominal 95 % interval, the scores for the ends of the
     end point's interval by profile likelihood (`EndPoint.high`, `EndPoint.low`). Where nothing excludes that there is
     no end point (`EndPoint.unbounded`), ``low`` is 0: what remains is the one-sided statement, of 97.5 %, that the
-    score for the true end point is at most ``high``. NaN where no law was fitted. An untargeted score is the smallest
-    of several estimates and so biased low: ``corrected`` is free of that, and ``low`` and ``high`` know of the choice
-    (`clever.untargeted`); of one target class, ``corrected`` is the score.
+    score for the true end point is at most ``high``. NaN where no law was fitted. An untargeted score, the smallest
+    of several estimates, is biased low where the true ones are about equal; ``low`` and ``high`` are the interval of
+    the class chosen, which ignores the choice (docs/method.md has what it then covers).
 
     ``image_index``: which of the images given; ``image``: the sha256 of its values; ``label``: its true class, None
     where that was not told; ``predicted``: the class that is defended.
@@ -73,7 +71,6 @@ class Score:
     score: float
     low: float
     high: float
-    corrected: float
     capped: bool
     floored: bool
     on_path: bool
@@ -147,15 +144,13 @@ def scores_of(
         found = list(subjects(network, images, targets, settings, labels))
         balls = {settings.ball(Norm.named(norm)) for norm in norms}
         per_class = len(balls) * settings.n_batches * settings.n_samples
-        left = per_class * sum(len(subject.classes) for subject in found)
-        with tqdm(total=left, unit="point", unit_scale=True, disable=not progress or not left, smoothing=0) as bar:
+        work = per_class * sum(len(subject.classes) for subject in found)
+        with tqdm(total=work, unit="point", unit_scale=True, disable=not progress or not work, smoothing=0) as bar:
             sampler = sample_with(bar.update)
             for subject in found:
                 results += score_subject(
                     network, images[subject.index], subject, settings, norms=norms, order=order, sampler=sampler
                 )
-                left -= per_class * len(subject.classes)
-                bar.total = bar.n + left  # a tolerance may have saved some
     if masked := sum(found.vanishing for found in results):
         warnings.warn(
             f"{masked} of {len(results)} scores say nothing: their gradients are zero, or nearly so, at every sampled "
@@ -190,13 +185,6 @@ def score_subject(
         for target, candidates in subject.targets.items():
             label = min(candidates, key=lambda j, norm=norm: made[norm, j].score)  # type: ignore[misc]
             chosen = made[norm, label]
-            spread = Smallest(chosen.score, chosen.low, chosen.high)
-            if len(candidates) > 1:
-                of_classes = [made[norm, j] for j in candidates]
-                spread = smallest(
-                    [Candidate(of_class.largest, of_class.end_point, of_class.score_of) for of_class in of_classes],
-                    numpy_generator_of(f"{settings.seed}/{subject.name}/{norm}/untargeted"),
-                )
             results.append(
                 Score(
                     image_index=subject.index,
@@ -208,9 +196,8 @@ def score_subject(
                     norm=norm,
                     order=order.name,
                     score=chosen.score,
-                    low=spread.low,
-                    high=spread.high,
-                    corrected=spread.corrected,
+                    low=chosen.low,
+                    high=chosen.high,
                     capped=settings.cap and chosen.score == chosen.radius,
                     floored=chosen.floored,
                     on_path=chosen.on_path,

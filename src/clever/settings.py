@@ -1,6 +1,6 @@
 """Everything that decides a score apart from network, image, target and order; the two published presets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +35,6 @@ CHOICES: dict[str, type[Choice]] = {
 """The settings that are names."""
 
 
-FIRST_STAGE = 50
-"""Batches before a tolerance is first looked at: fewer seldom give an interval that is narrow."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How points are drawn and what is made of them. Checked when made: `InputError` says what would be valid.
@@ -47,8 +43,8 @@ class Settings:
 
     ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: of the
     points in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the
-    valid pixel range first, after which a law that is uniform on the ball is not uniform on the images in it
-    (`Law.UNIFORM_IN_BOX` is). ``segments``: what is measured is f at z = z0 + u (t(x) - z0), z0 = t(x0), u uniform
+    valid pixel range first, after which a law that is uniform on the ball is not uniform on the images in it.
+    ``segments``: what is measured is f at z = z0 + u (t(x) - z0), z0 = t(x0), u uniform
     in [0,1], for each point x drawn, as the mean value theorem behind the bound needs, and not only at the images
     t(x); without BPDA, t is part of f and the segments are those from x0 to x. ``cap``: a score is at most the
     radius that was sampled, min(R, what the box leaves) (`Score.radius`). ``floor``: the estimate of L or M is at
@@ -58,9 +54,7 @@ class Settings:
     `clever.Gauge` its own. ``ascent``: nor less than what so many steps of projected gradient ascent reach from each
     of the largest sampled points (`clever.ascent`), for networks with second derivatives (third ones, of second order);
     0 for none. ``estimator``: how the end point is found; of batches of fewer than 256 points ``r_largest`` is
-    ``profile``. ``curvature``: what an eigenvalue counts, for the second order. ``tolerance``: with a
-    number, batches are added in stages and only until the nominal 95 % interval of the score (`Score.low`,
-    `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
+    ``profile``. ``curvature``: what an eigenvalue counts, for the second order.
     """
 
     n_batches: int
@@ -78,7 +72,6 @@ class Settings:
     random_target: RandomTarget = RandomTarget.ANY
     estimator: Estimator = Estimator.R_LARGEST
     curvature: Convention = Convention.NEGATIVE_PART
-    tolerance: float | None = None
     seed: int = 1215
 
     def __post_init__(self) -> None:
@@ -101,15 +94,6 @@ class Settings:
                 raise InputError(f"the radius of the {name} ball is {value!r}: it must be a number")
             Ball(Norm.named(name), float(value))  # refuses radius <= 0
         object.__setattr__(self, "radius", {name: float(value) for name, value in radius.items()})
-        if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < 1):
-            raise InputError(f"tolerance is {self.tolerance!r}: it must be a share between 0 and 1, or null")
-
-    def stages(self) -> Iterator[range]:
-        """The batches, one stage after the other: all at once, or with a tolerance half as many again each time."""
-        done, most = 0, self.n_batches if self.tolerance is None else min(FIRST_STAGE, self.n_batches)
-        while done < self.n_batches:
-            yield range(done, most)
-            done, most = most, min(most * 3 // 2, self.n_batches)
 
     def ball(self, norm: Norm) -> Ball:
         """The ball whose points serve the scores of this norm."""

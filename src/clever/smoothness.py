@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.modules import pooling
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clever.bpda import BPDA, Clamped
@@ -20,29 +19,6 @@ from clever.models import frozen
 from clever.norms import Norm
 from clever.sampling import Ball, offsets
 from clever.transforms import Identity
-
-KINKED_MODULES: tuple[type[nn.Module], ...] = (
-    nn.ReLU,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.RReLU,
-    nn.Hardtanh,  # and ReLU6, which is one
-    nn.Hardsigmoid,
-    nn.Hardswish,
-    nn.Hardshrink,
-    nn.Softshrink,
-    nn.Threshold,
-    # A continuous first derivative for ELU with alpha = 1, CELU and Softsign, but a second one that jumps at 0.
-    nn.ELU,
-    nn.CELU,
-    nn.SELU,
-    nn.Softsign,
-    pooling._MaxPoolNd,
-    pooling._AdaptiveMaxPoolNd,
-    nn.FractionalMaxPool2d,
-    nn.FractionalMaxPool3d,
-)
-"""Classes refused without running them."""
 
 KINKED_OPERATIONS = frozenset(
     """
@@ -81,14 +57,14 @@ def require_twice_differentiable(
 ) -> None:
     """Returns when nothing is found that makes ``network`` less than twice differentiable; `InputError` names what is.
 
-    Three passes. The first goes through ``network.modules()`` for the classes of `KINKED_MODULES`, used or not. The
-    second runs the network once, in its present mode (train or eval), on ``example`` (a batch of inputs; one will do),
-    and looks at each ATen operation whose arguments depend on the input. One of `KINKED_OPERATIONS` is refused, whoever
-    calls it (``torch.relu`` in a ``forward``, say), and so is one that turns the input into booleans or integers (a
-    comparison, an arg max, a cast), which can only serve to choose between pieces. Constants, and weights computed by
-    ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class, and the operation.
+    Two passes. The first runs the network once, in its present mode (train or eval), on ``example`` (a batch of inputs;
+    one will do), and looks at each ATen operation whose arguments depend on the input. One of `KINKED_OPERATIONS` is
+    refused, whoever calls it (``nn.ReLU``, or ``torch.relu`` in a ``forward``), and so is one that turns the input into
+    booleans or integers (a comparison, an arg max, a cast), which can only serve to choose between pieces. Constants,
+    and weights computed by ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class,
+    and the operation.
 
-    The third knows no list: along `LINES` lines through the first example and random points of the ``balls``, changes
+    The second knows no list: along `LINES` lines through the first example and random points of the ``balls``, changes
     of the gradient are compared with Hessian-vector products (`clever.kinks`), in evaluation mode, in double precision
     where the network runs in it. It finds kinks of any origin (``hypot(z, 0)``, ``sqrt(z * z)``, a ReLU in an
     ``autograd.Function`` or outside torch) where a line meets them, and a backward pass that is not the derivative. It
@@ -105,8 +81,6 @@ def require_twice_differentiable(
     The network, its parameters and its gradients are left as they were.
     """
     for name, module in network.named_modules():
-        if isinstance(module, KINKED_MODULES):
-            raise InputError(_refusal(name, module, None))
         if isinstance(module, Computed) and module.compute.compilation is not Compilation.NONE:
             raise InputError(
                 f"a compiled network ({module.compute.compilation}) has first derivatives only: second order needs "
@@ -187,12 +161,11 @@ def _watched(network: nn.Module, tensors: dict[str, Tensor], example: Float[Tens
     return float(watch.precision)
 
 
-def _refusal(name: str, module: nn.Module, operation: str | None) -> str:
-    what = f"{name or 'the network itself'} ({type(module).__name__})"
-    how = f" calls {operation}, which" if operation else ""
+def _refusal(name: str, module: nn.Module, operation: str) -> str:
     return (
-        f"second order is not defined for this network: {what}{how} is not twice differentiable. Smooth activations "
-        "(Tanh, Sigmoid, Softplus, GELU, SiLU) and average pooling are; first order needs none of this"
+        f"second order is not defined for this network: {name or 'the network itself'} ({type(module).__name__}) calls "
+        f"{operation}, which is not twice differentiable. Smooth activations (Tanh, Sigmoid, Softplus, GELU, SiLU) and "
+        "average pooling are; first order needs none of this"
     )
 
 

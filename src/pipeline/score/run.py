@@ -37,7 +37,7 @@ EXAMPLES = 5
 def run(config: DictConfig) -> None:
     """Writes scores.csv (a row an image, target and norm), scores.json, maxima.npy, examples.npz and run.json.
 
-    A row of maxima.npy are the N_b maxima of a score, NaN at the end where a tolerance made do with fewer.
+    A row of maxima.npy are the N_b maxima of a score.
     """
     started = time.perf_counter()
     artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
@@ -102,7 +102,7 @@ class Job:
 
     @property
     def _per_class(self) -> int:
-        """The most points that a target class of an image takes."""
+        """The points of a target class of an image."""
         settings = self.selection.settings
         return len({settings.ball(norm) for norm in self.selection.norms}) * settings.n_batches * settings.n_samples
 
@@ -159,10 +159,7 @@ class Job:
         folder, selection = artifacts.results_dir(self.config), self.selection
         rows = [selection.known(self.config, subject) | score.row() for subject, score in scores]
         artifacts.write_text(folder / "scores.csv", pd.DataFrame(rows).to_csv(index=False))
-        most = max((score.n_batches for _, score in scores), default=0)
-        maxima = np.full((len(scores), most), np.nan, np.float32)
-        for row, (_, score) in zip(maxima, scores, strict=True):
-            row[: score.n_batches] = score.maxima
+        maxima = np.array([score.maxima for _, score in scores], np.float32).reshape(-1, selection.settings.n_batches)
         artifacts.write_atomically(folder / "maxima.npy", lambda file: np.save(file, maxima))
         named = [self._told_of(subject) | record.of_score(score) for subject, score in scores]
         artifacts.write_json(folder / "scores.json", record.document(named, self._run(len(selection.subjects))))

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from clever import (
     backward,
     bisection,
-    box,
     bpda,
     compute,
     curvature,
@@ -61,7 +60,6 @@ from clever.transforms import Identity
 
 SHARED: tuple[ModuleType, ...] = (
     backward,
-    box,
     bpda,
     compute,
     draws,
