@@ -166,21 +166,6 @@ def test_margin_gradient_and_curvature_are_those_of_one_function(smooth, images:
     assert undefended.score.equals(scored(smooth, images, clever.Settings(**of_images)).score)
 
 
-@pytest.mark.filterwarnings("ignore::clever.GradientMasking")
-def test_a_kink_that_no_name_gives_away_is_refused_within_the_sampled_balls(images: Tensor) -> None:
-    class Far(nn.Module):
-        """Its kink lies at an L2 distance of 2 from the image, in any direction."""
-
-        def forward(self, x: Tensor) -> Tensor:
-            away = (x.flatten(1) - images[0].flatten()).square().sum(1, keepdim=True)
-            return torch.cat([10 - away, ((away - 4).square() + 0.0).sqrt()], dim=1)
-
-    near, wide = (clever.paper(n_batches=5, n_samples=4, radius={"L2": radius}) for radius in (1.5, 3.0))
-    assert (scored(Far(), images[:1], near, norms=["L2"], targets=[1]).score > 0).all()
-    with pytest.raises(clever.InputError, match=r"its slope along a line .* jumps from .* at distance 2,"):
-        scored(Far(), images[:1], wide, norms=["L2"], targets=[1])
-
-
 class Counting(nn.Module):
     """Counts the images that pass."""
 

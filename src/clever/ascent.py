@@ -52,9 +52,8 @@ def check(order: Order, network: nn.Module, example: Float[Tensor, "1 ..."], set
         return
     if not isinstance(order, FirstOrder | SecondOrder):
         raise InputError(f"ascent is {settings.ascent}: {order.name} has none, first and second order have; 0 samples")
-    balls = dict.fromkeys(settings.ball(Norm.named(norm)) for norm in settings.radius)
     try:
-        require_twice_differentiable(network, example, tuple(balls))
+        require_twice_differentiable(network, example)
     except InputError as error:
         raise InputError(
             f"ascent is {settings.ascent}: it climbs by second derivatives, and this network has none to climb by "

@@ -26,7 +26,9 @@ def transformed(images: Tensor, transformation: Transformation) -> Tensor:
     return result
 
 
-class _Straight(torch.autograd.Function):
+class Straight(torch.autograd.Function):
+    """The transformation, and the identity on the way back."""
+
     @staticmethod
     def forward(ctx: Any, images: Tensor, transformation: Transformation) -> Tensor:
         # A tensor of its own even for the identity: autograd would otherwise take the input itself for a view.
@@ -71,7 +73,7 @@ class BPDA(nn.Module):
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch ..."]:
         """t(images), exactly; shapes and pixel range as in `Transformation`."""
         if self.substitute is None:
-            return _Straight.apply(images, self.transformation)  # type: ignore[no-any-return]
+            return Straight.apply(images, self.transformation)  # type: ignore[no-any-return]
         return _Substituted.apply(images, self.transformation, self.substitute)  # type: ignore[no-any-return]
 
 
@@ -80,7 +82,7 @@ class Clamped(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """Shape and dtype of the input."""
-        return _Straight.apply(images, _clamped)  # type: ignore[no-any-return]
+        return Straight.apply(images, _clamped)  # type: ignore[no-any-return]
 
 
 def _clamped(images: Tensor) -> Tensor:

@@ -76,8 +76,7 @@ class SecondOrder:
     def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
         """`InputError` for a network that is not twice differentiable, with the module's name where there is one, and
         for a reference that takes g and its gradient from another function than the curvature."""
-        balls = dict.fromkeys(settings.ball(Norm.named(norm)) for norm in settings.radius)
-        require_twice_differentiable(network, example, tuple(balls))
+        require_twice_differentiable(network, example)
         mixed = isinstance(network, Defended) and not isinstance(network.defense, Identity)
         if mixed and judge(network, settings) is not network:
             raise InputError(
