@@ -29,7 +29,7 @@ from clever.transforms import JPEG, Chain, Identity, Quantize
 from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
 from pipeline.shared import kept
-from pipeline.shared.fingerprint import identity_of, of_order
+from pipeline.shared.fingerprint import classifier_key, order_key
 
 N_SAMPLES = 10
 
@@ -65,8 +65,8 @@ class Counted:
 
     def __init__(self, path: Path, network: Defended, chunk_points: int = 4 * N_SAMPLES) -> None:
         self.network, self.computed, self.found = network, 0, 0
-        identity = identity_of(network, {}) | of_order(FirstOrder())
-        self.store = Store(path, identity, chunk_points, compute=self.add_computed, find=self.add_found)
+        key = classifier_key(network, {}) | order_key(FirstOrder())
+        self.store = Store(path, key, chunk_points, compute=self.add_computed, find=self.add_found)
 
     def add_computed(self, gradients: int) -> None:
         self.computed += gradients
@@ -196,7 +196,7 @@ def test_what_another_process_finishes_meanwhile_is_not_computed(tmp_path: Path,
 
 def test_a_file_that_is_joined_to_others_while_it_is_read_is_found_there(tmp_path, network, monkeypatch) -> None:
     interrupted(tmp_path, network, 13, [1], 3)
-    read, joined = kept.read, []
+    read, joined = kept.load_verified, []
 
     def late(path: Path, belongs_to: str) -> dict | None:
         if not joined:
@@ -204,7 +204,7 @@ def test_a_file_that_is_joined_to_others_while_it_is_read_is_found_there(tmp_pat
             Counted(tmp_path, network).maxima(13, [1])
         return read(path, belongs_to)
 
-    monkeypatch.setattr(kept, "read", late)
+    monkeypatch.setattr(kept, "load_verified", late)
     stored = Counted(tmp_path, network)
     stored.maxima(13, [1])
     assert (stored.computed, stored.found) == (0, 13 * N_SAMPLES)
@@ -372,7 +372,7 @@ def test_changed_code_of_a_network_or_a_defense_is_told_apart(
         ]
         for one in given[-1].network.parameters():
             one.zero_()
-        found.append([identity_of(one, {}) for one in given])
+        found.append([classifier_key(one, {}) for one in given])
     assert found[0] == found[1]
     assert not [at for at, (one, other) in enumerate(zip(found[0], found[2], strict=True)) if one == other]
 
@@ -382,8 +382,8 @@ def test_weights_within_a_chain_are_told_apart(network: Defended) -> None:
     for seed in (0, 1):
         torch.manual_seed(seed)
         chained = Chain([nn.Conv2d(3, 3, 1), Quantize()])
-        keys.add(str(identity_of(Defended(network.network, chained), {})))
-        keys.add(str(identity_of(Defended(network.network, Quantize(), backward=chained), {})))
+        keys.add(str(classifier_key(Defended(network.network, chained), {})))
+        keys.add(str(classifier_key(Defended(network.network, Quantize(), backward=chained), {})))
     assert len(keys) == 4
 
 
@@ -393,4 +393,4 @@ def test_a_defense_without_a_name_of_its_own_is_refused(network: Defended) -> No
             return images
 
     with pytest.raises(InputError, match="Nameless needs a repr"):
-        identity_of(Defended(network.network, Nameless()), {})
+        classifier_key(Defended(network.network, Nameless()), {})
