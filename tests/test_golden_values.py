@@ -1,6 +1,6 @@
 """Golden values: the numbers that the store keeps, on a tiny network. They may change only with their version.
 
-``python tests/test_golden_values.py`` writes them anew.
+``python tests/test_golden_values.py`` writes them anew; it refuses other numbers of the same version.
 """
 
 import json
@@ -203,6 +203,10 @@ def advice(kind: str) -> str:
     )
 
 
+def expected(kind: str, numbers: object) -> object:
+    return pytest.approx(numbers, rel=CLOSE[kind], abs=1e-5)
+
+
 @pytest.mark.parametrize("kind", VERSIONS)
 def test_the_values_are_of_this_version_and_of_these_cases(kind: str, kept: dict[str, dict[str, object]]) -> None:
     version = getattr(number_versions, VERSIONS[kind])
@@ -212,14 +216,22 @@ def test_the_values_are_of_this_version_and_of_these_cases(kind: str, kept: dict
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in CASES for name in CASES[kind]])
 def test_the_numbers_are_those_of_their_version(kind: str, name: str, kept: dict[str, dict[str, object]]) -> None:
-    expected = pytest.approx(kept[kind][name], rel=CLOSE[kind], abs=1e-5)
-    assert CASES[kind][name]() == expected, f"{kind}: other numbers for {name!r}. {advice(kind)}"
+    assert CASES[kind][name]() == expected(kind, kept[kind][name]), (
+        f"{kind}: other numbers for {name!r}. {advice(kind)}"
+    )
 
 
 def write() -> None:
+    """Refused where a number changed without its version."""
     found: dict[str, object] = {"versions": {name: getattr(number_versions, name) for name in VERSIONS.values()}}
     for kind, cases in CASES.items():
         found[kind] = {name: [float(f"{number:.6g}") for number in make()] for name, make in cases.items()}
+    old = json.loads(VALUES.read_text()) if VALUES.exists() else {}
+    for kind, version in VERSIONS.items():
+        if old and old["versions"][version] == found["versions"][version]:
+            for name in old[kind].keys() & found[kind].keys():
+                if found[kind][name] != expected(kind, old[kind][name]):
+                    raise SystemExit(f"{kind}: other numbers for {name!r}. {advice(kind)}")
     lines = [f" {json.dumps(kind)}: {_lines(numbers)}" for kind, numbers in found.items()]
     VALUES.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

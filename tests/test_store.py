@@ -5,7 +5,8 @@ import linecache
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -29,7 +30,7 @@ from clever.transforms import JPEG, Chain, Identity, Quantize
 from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
 from pipeline.shared import kept
-from pipeline.shared.fingerprint import classifier_key, order_key
+from pipeline.shared.fingerprint import classifier_key, fingerprint, order_key, source_of
 
 N_SAMPLES = 10
 
@@ -385,6 +386,63 @@ def test_weights_within_a_chain_are_told_apart(network: Defended) -> None:
         keys.add(str(classifier_key(Defended(network.network, chained), {})))
         keys.add(str(classifier_key(Defended(network.network, Quantize(), backward=chained), {})))
     assert len(keys) == 4
+
+
+class Activated(nn.Module):
+    """Holds a function in a way that its repr does not say."""
+
+    def __init__(self, function: object) -> None:
+        super().__init__()
+        self.function = function
+
+
+class Slotted:
+    __slots__ = ("values",)
+
+    def __init__(self, factor: float) -> None:
+        self.values = torch.tensor(factor)
+
+
+def scaling(factor: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    values = torch.tensor(factor)
+    return lambda images: images * values
+
+
+def test_what_a_network_holds_is_told_apart_however_it_holds_it() -> None:
+    pairs = [
+        (torch.tanh, torch.relu),
+        (nn.functional.relu, nn.functional.gelu),
+        (scaling(1.0), scaling(2.0)),
+        (partial(torch.mul, other=torch.tensor(1.0)), partial(torch.mul, other=torch.tensor(2.0))),
+        ([{"deep": Slotted(1.0)}], [{"deep": Slotted(2.0)}]),
+        (Slotted(1.0).__init__, Slotted(2.0).__init__),
+    ]
+    for one, other in pairs:
+        assert fingerprint(Activated(one)) == fingerprint(Activated(one))
+        assert fingerprint(Activated(one)) != fingerprint(Activated(other)), one
+
+
+def test_a_base_class_of_a_users_own_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for name, factor in (("a", 0.9), ("b", 0.7)):
+        (tmp_path / name).mkdir()
+        base = of_code(tmp_path / name, factor, monkeypatch).Net
+        found.append(fingerprint(type("Derived", (base,), {"__module__": __name__})()))
+    assert found[0] != found[1]
+
+
+def test_docstrings_and_comments_of_a_users_own_code_do_not_count(tmp_path: Path) -> None:
+    texts = []
+    for name, text in (
+        ("a", '"""One."""\nx = "kept"'),
+        ("b", '# Two.\n"""Two."""\n\nx  =  "kept"'),
+        ("c", "x = 'else'"),
+    ):
+        (tmp_path / f"{name}.py").write_text(f'{text}\ndef f():\n    """{name}"""\n')
+        module = ModuleType("own")
+        module.__file__ = str(tmp_path / f"{name}.py")
+        texts.append(source_of(module))
+    assert texts[0] == texts[1] != texts[2]
 
 
 def test_a_defense_without_a_name_of_its_own_is_refused(network: Defended) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 CLASS = "class"
-"""Takes the place of ``_target_``; a word of Python's, so that no argument can have this name."""
+"""Takes the place of `TARGET`; a word of Python's, so that no argument can have this name."""
+TARGET = "_target_"
 PROJECT = ("clever.", "pipeline.")
 MISSING = "???"
 
@@ -16,16 +17,8 @@ def recorded(settings: Any) -> Any:
     if OmegaConf.is_config(settings):
         settings = OmegaConf.to_container(settings, resolve=True)
     if isinstance(settings, Mapping):
-        return {
-            CLASS if key == "_target_" else key: class_name(value) if key == "_target_" else recorded(value)
-            for key, value in settings.items()
-        }
+        return {_key(key): class_name(value) if key == TARGET else recorded(value) for key, value in settings.items()}
     return [recorded(one) for one in settings] if isinstance(settings, list) else settings
-
-
-def class_name(path: str) -> str:
-    """Of the project's own class or function its name alone, of another its full path."""
-    return path.rpartition(".")[2] if path.startswith(PROJECT) else path
 
 
 def recorded_group(group: DictConfig, without: Collection[str] = ()) -> dict[str, Any]:
@@ -33,6 +26,15 @@ def recorded_group(group: DictConfig, without: Collection[str] = ()) -> dict[str
     values = {
         str(name): MISSING if OmegaConf.is_missing(group, name) else group[name]
         for name in group
-        if name not in without
+        if _key(name) not in without
     }
     return recorded(values)  # type: ignore[no-any-return]
+
+
+def class_name(path: str) -> str:
+    """Of the project's own class or function its name alone, of another its full path."""
+    return path.rpartition(".")[2] if path.startswith(PROJECT) else path
+
+
+def _key(name: Any) -> Any:
+    return CLASS if name == TARGET else name
