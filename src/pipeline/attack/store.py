@@ -19,6 +19,8 @@ def load_or_attack(store: Path, key: dict[str, object], attack: Callable[[], Fou
         tensors = {of: torch.from_numpy(arrays[of]) for of in ("distance", "images", "rate", "unseen")}
         return Found(**tensors, forwards=int(arrays["forwards"]), backwards=int(arrays["backwards"])), True
     found = attack()
-    arrays: dict[str, Any] = {of: value.cpu() if torch.is_tensor(value) else value for of, value in vars(found).items()}
-    kept.save_verified(path, name, arrays)
+    written: dict[str, Any] = {
+        of: value.cpu() if torch.is_tensor(value) else value for of, value in vars(found).items()
+    }
+    kept.save_verified(path, name, written)
     return found, False
