@@ -18,7 +18,7 @@ from clever.margin import gradient_norms
 from clever.norms import Norm
 from conftest import Project, composed
 from pipeline.shared.classifier import defense_of
-from pipeline.shared.fingerprint import identity_of
+from pipeline.shared.fingerprint import classifier_key
 
 BANK = clever.PatchBank.of(torch.rand(3, 3, 12, 12, generator=torch.Generator().manual_seed(9)), 4, 60, seed=0)
 RANDOM: list[Random] = [
@@ -187,7 +187,7 @@ def test_what_decides_the_numbers_names_seed_draws_and_bank(network: nn.Module) 
         clever.Quilting(BANK),
         clever.Quilting(other),
     ]
-    assert len({repr(identity_of(clever.Defended(network, kind), None)) for kind in kinds}) == len(kinds)
+    assert len({repr(classifier_key(clever.Defended(network, kind), None)) for kind in kinds}) == len(kinds)
 
 
 @dataclass(frozen=True)

@@ -12,34 +12,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from clever import (
-    backward,
-    bisection,
-    bpda,
-    compute,
-    descent,
-    draws,
-    ensemble,
-    gauge,
-    generators,
-    hyperplane,
-    jpeg_blocks,
-    jpeg_linear,
-    jumps,
-    knapsack,
-    libjpeg,
-    median,
-    models,
-    noise,
-    norms,
-    projection,
-    quilting,
-    seams,
-    separable,
-    staircase,
-    total_variation,
-    transforms,
-)
 from clever.bpda import Defended
 from clever.checks import flag
 from clever.errors import InputError
@@ -47,35 +19,26 @@ from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import Subject
 from clever.transforms import Identity
-from pipeline.attack import attacks, chance, codec, library, refine, regions, strength
 from pipeline.attack.attacks import Found, smallest_distances
 from pipeline.attack.chance import Chance, randomness
 from pipeline.attack.derivable import derivable
 from pipeline.attack.exact import check_order, exact_distances
-from pipeline.attack.store import found_by
+from pipeline.attack.store import load_or_attack
 from pipeline.attack.strength import Strength, check_method
 from pipeline.attack.taken import taken
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
-from pipeline.shared.fingerprint import code, identity_of, versions
+from pipeline.shared.fingerprint import classifier_key, versions
 from pipeline.shared.listed import listed, norms_of
 from pipeline.shared.machine import machine
 from pipeline.shared.networks.two_layer import TwoLayer
+from pipeline.shared.number_versions import ATTACK_VERSION
 from pipeline.shared.progress import Progress, about_cell
-from pipeline.shared.selection import Selection, described, settings_of
+from pipeline.shared.selection import Selection, classifier_settings, settings_of
 from pipeline.shared.shard import Shard
 
 Pair = tuple[Subject, int]
 """An image and a target class."""
-
-DECIDING = (
-    *(attacks, chance, codec, library, refine, regions, strength),
-    *(backward, bisection, bpda, compute, descent, draws, ensemble, gauge, generators, hyperplane, jpeg_blocks),
-    *(jpeg_linear, jumps, knapsack, libjpeg, median, models, noise, norms, projection, quilting, seams, separable),
-    *(staircase, total_variation, transforms),
-)
-"""The modules that decide a distance, given the network."""
-
 
 AUTO = "auto"
 """Of ``attack.bpda``: BPDA for all defenses that are not `derivable`."""
@@ -169,7 +132,7 @@ class Job:
         classes = [len(subject.classes) for subject in self.selection.subjects]
         return Progress(
             self.config,
-            about_cell(self.config, told_by(self.config, self.network)),
+            about_cell(self.config, cell_key(self.config, self.network)),
             shard=self.selection.shard,
             together=self.together,
             per_image=max(classes, default=0) * len(self.selection.norms),
@@ -191,7 +154,7 @@ class Job:
 
     def _found(self, pairs: list[Pair], images: Tensor, norm: Norm) -> tuple[Found, bool]:
         named = [[subject.name, subject.predicted, target] for subject, target in pairs]
-        decided = decided_by(self.config, self.network) | {"pairs": named, "norm": str(norm)}
+        key = distances_key(self.config, self.network) | {"pairs": named, "norm": str(norm)}
 
         def attack() -> Found:
             return smallest_distances(
@@ -206,7 +169,7 @@ class Job:
                 chance=self.chance,
             )
 
-        return found_by(artifacts.store(self.config), decided, attack)
+        return load_or_attack(artifacts.store(self.config), key, attack)
 
     def _keep(self, pairs: list[Pair], norm: Norm, found: Found) -> None:
         self.passes += found.forwards + found.backwards
@@ -274,25 +237,25 @@ def attacked_of(config: DictConfig, network: Defended) -> Defended:
     return Defended(network.network, network.defense, bpda=bpda, backward=substitute)
 
 
-def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
+def distances_key(config: DictConfig, network: Defended) -> dict[str, object]:
     """All that decides the distances of a cell, given images, target classes and norm."""
     strength, chance, _ = checked(config)
-    return identity_of(network, described(config)) | {
+    return classifier_key(network, classifier_settings(config)) | {
         "strength": repr(strength),
         "chance": repr(chance) if randomness(network) else "",
         "eight_bits": config.attack.eight_bits,
         "seed": settings_of(config).seed,
         "device": device(config).type,
-        "code": code(*DECIDING),
+        "attack_version": ATTACK_VERSION,
         "foolbox": version("foolbox"),
     }
 
 
-def told_by(config: DictConfig, network: Defended) -> dict[str, object]:
+def cell_key(config: DictConfig, network: Defended) -> dict[str, object]:
     """All that decides the distances of a cell, given images, targets and norms."""
     settings = settings_of(config)
     classes = [settings.reference, settings.random_target, settings.seed]
-    return decided_by(config, network) | {"stage": "attack", "settings": repr(classes)}
+    return distances_key(config, network) | {"stage": "attack", "settings": repr(classes)}
 
 
 def checked(config: DictConfig) -> tuple[Strength, Chance, int]:

@@ -24,11 +24,12 @@ from pipeline.score.store import Store
 from pipeline.shared import artifacts
 from pipeline.shared.accuracy import accuracy
 from pipeline.shared.classifier import about_network, device
-from pipeline.shared.fingerprint import identity_of, of_order, versions
+from pipeline.shared.fingerprint import classifier_key, order_key, versions
 from pipeline.shared.listed import listed
 from pipeline.shared.machine import machine
 from pipeline.shared.progress import Progress, about_cell
-from pipeline.shared.selection import Selection, described, settings_of
+from pipeline.shared.recorded import recorded
+from pipeline.shared.selection import Selection, classifier_settings, settings_of
 
 EXAMPLES = 5
 """Scored images that are kept as they are and behind the defense, for a figure."""
@@ -111,7 +112,7 @@ class Job:
         classes = [len(subject.classes) for subject in self.selection.subjects]
         return Progress(
             self.config,
-            about_cell(self.config, told_by(self.config, self.sampled)),
+            about_cell(self.config, cell_key(self.config, self.sampled)),
             shard=self.selection.shard,
             together=1,
             per_image=self._per_class * max(classes, default=0),
@@ -131,7 +132,7 @@ class Job:
         selection, found = self.selection, []
         store = Store(
             artifacts.store(self.config),
-            decided_by(self.config, self.sampled),
+            maxima_key(self.config, self.sampled),
             self.config.chunk_points,
             compute=progress.compute,
             find=progress.find,
@@ -202,7 +203,7 @@ class Job:
             "weights": named_alone(about_network(config)),
             "order": self.order.name,
             "order_settings": repr(self.order),
-            "defense": OmegaConf.to_container(config.defense, resolve=True),
+            "defense": recorded(config.defense),
             "bpda": config.bpda,
             "backward": str(selection.network.backward or "identity"),
             "scored": len({score.image for _, score in scores}),
@@ -230,11 +231,11 @@ def sampled_of(config: DictConfig, network: Defended) -> Defended:
     return Defended(compute.applied(network.network), network.defense, bpda=config.bpda, backward=network.backward)
 
 
-def decided_by(config: DictConfig, sampled: Defended) -> dict[str, object]:
+def maxima_key(config: DictConfig, sampled: Defended) -> dict[str, object]:
     """All that decides the maxima of a cell, given image, ball, target classes and batch."""
-    return identity_of(sampled, described(config)) | of_order(instantiate(config.order))
+    return classifier_key(sampled, classifier_settings(config)) | order_key(instantiate(config.order))
 
 
-def told_by(config: DictConfig, sampled: Defended) -> dict[str, object]:
+def cell_key(config: DictConfig, sampled: Defended) -> dict[str, object]:
     """All that decides the scores of a cell, given images, targets and norms."""
-    return decided_by(config, sampled) | {"stage": "score", "settings": repr(settings_of(config))}
+    return maxima_key(config, sampled) | {"stage": "score", "settings": repr(settings_of(config))}

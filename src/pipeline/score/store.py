@@ -18,9 +18,9 @@ class Store:
     """A sampler that computes only what no other run has finished, before this one or at the same time.
 
     A folder (`Shelf`) stands for all that decides the numbers but target and batch: image, network, transformation,
-    BPDA, order, code, predicted class, ball, N_s, seed, clipping, segments, precision, kind of device. Each chunk of
-    batches is written as soon as it is computed: a kill loses the chunk under way, and any number of processes share a
-    store.
+    BPDA, order, version of the numbers, predicted class, ball, N_s, seed, clipping, segments, precision, kind of
+    device. Each chunk of batches is written as soon as it is computed: a kill loses the chunk under way, and any number
+    of processes share a store.
 
     ``compute`` and ``find`` hear of points (each counted once a target) as they are computed or read, ``spend`` of the
     seconds that computing took.
@@ -29,7 +29,7 @@ class Store:
     def __init__(
         self,
         path: Path,
-        decided_by: dict[str, object],
+        key: dict[str, object],
         chunk_points: int,
         *,
         compute: Callable[[int], object],
@@ -37,7 +37,7 @@ class Store:
         spend: Callable[[float], object] = float,
     ) -> None:
         whole("chunk_points", chunk_points, 1)
-        self.path, self.decided_by, self.chunk_points = path, decided_by, chunk_points
+        self.path, self.key, self.chunk_points = path, key, chunk_points
         self.compute, self.find, self.spend = compute, find, spend
         self.capacity: Capacity | None = None
         self.shelf = Shelf(path)
@@ -62,7 +62,7 @@ class Store:
 
     def _shelf(self, site: Site, predicted: int) -> Shelf:
         """The one of the last call where that was about the same, so that nothing is read twice."""
-        key = self.decided_by | {
+        key = self.key | {
             "image": site.image,
             "predicted": predicted,
             "norm": str(site.ball.norm),

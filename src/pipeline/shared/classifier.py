@@ -20,9 +20,10 @@ from clever.models import Normalize
 from clever.transforms import JPEG, parts
 from pipeline.shared import artifacts
 from pipeline.shared.checkpoint import check_same, load_state
-from pipeline.shared.differing import differences, plain, told
+from pipeline.shared.differing import differences, told
+from pipeline.shared.recorded import CLASS, recorded_group
 
-WHENCE = ("_target_", "path", "url")
+WHENCE = (CLASS, "path", "url")
 """What weights whose sha256 is known are taken from, which does not decide them."""
 
 
@@ -118,12 +119,12 @@ def defended(config: DictConfig) -> Defended:
 
 def _check_made_for(config: DictConfig, path: Path, about: dict[str, Any]) -> None:
     """`InputError` for another network, or weights of another origin, than this run asks for."""
-    differing = differences("model", plain(config.model), about["model"])
+    differing = differences("model", recorded_group(config.model), about["model"])
     there = about["weights"]
     # a file is the same file wherever it lies
     without = WHENCE if "sha256" in config.weights and "sha256" in there else ()
     there = {name: value for name, value in there.items() if name not in without}
-    differing += differences("weights", plain(config.weights, without), there)
+    differing += differences("weights", recorded_group(config.weights, without), there)
     if differing:
         raise InputError(
             f"{path} was made with other settings ({told(differing)}): run the stage model with the settings of this "

@@ -25,6 +25,7 @@ from pipeline.shared.classifier import defended, device
 from pipeline.shared.fits import check_fits
 from pipeline.shared.listed import listed, norms_of
 from pipeline.shared.prepared import Prepared
+from pipeline.shared.recorded import recorded
 from pipeline.shared.shard import Shard
 
 MANY = 1000
@@ -144,6 +145,6 @@ def settings_of(config: DictConfig) -> Settings:
         raise InputError(f"sampling: {error}") from error
 
 
-def described(config: DictConfig) -> dict[str, object]:
-    """The configuration of the classifier, as plain containers."""
-    return {name: OmegaConf.to_container(config[name], resolve=True) for name in ("model", "defense")}
+def classifier_settings(config: DictConfig) -> dict[str, object]:
+    """What the network and its defense are made from, whatever they are called."""
+    return {"network": recorded(config.model.network), "defense": recorded(config.defense)}
