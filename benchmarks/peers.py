@@ -90,7 +90,7 @@ def main() -> None:
     options = described.parse_args()
     torch.set_num_threads(1)
     images = Images.of(options.images)
-    norms = [clever.Norm.named(name) for name in options.norms]
+    norms = [clever.Norm.parse(name) for name in options.norms]
     per_norm = (options.n_batches, options.n_samples, options.steps)
     report([row for norm in tqdm(norms, unit="norm") for row in _rows(images, norm, *per_norm)], options.out)
 

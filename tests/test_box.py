@@ -8,7 +8,7 @@ from scipy.stats import ks_2samp
 from torch import Tensor, nn
 
 import clever
-from clever.maxima import Site
+from clever.maxima import BallSampler
 from clever.norms import Norm
 from clever.sampling import Ball, Law, offsets
 
@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_points_and_a_longer_batch_begins_with_the_
     image = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(3))
     ball = Ball(Norm.L2, 1.0, Law.UNIFORM_IN_BOX)
     many, few = (
-        torch.cat([points.clone() for points, _ in Site(image, "a", ball, n, 5, clip=False).points(range(1), 7)])
+        torch.cat([points.clone() for points, _ in BallSampler(image, "a", ball, n, 5, clip=False).points(range(1), 7)])
         for n in (70, 33)
     )
     assert torch.equal(many[:33], few)

@@ -13,7 +13,7 @@ from clever.capacity import MOST, Capacity
 from clever.compute import Computed, deviation
 from clever.models import frozen
 from clever.orders import FirstOrder
-from clever.subjects import Subject
+from clever.subjects import ImageContext
 from conftest import Project
 
 
@@ -73,8 +73,8 @@ def test_a_compiled_network_goes_through_in_batches_of_the_size_that_fits_it_unc
     wide = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 64 * 64, 2)).eval()
 
     def size(network: nn.Module) -> int:
-        subject = Subject(0, "image", 3 * 64 * 64, 0, {}, {}, {})
-        return Capacity.of(FirstOrder().measure(network, torch.empty(0), subject, [1]), torch.rand(3, 64, 64)).size
+        context = ImageContext(0, "image", 3 * 64 * 64, 0, {}, {}, {})
+        return Capacity.of(FirstOrder().measure(network, torch.empty(0), context, [1]), torch.rand(3, 64, 64)).size
 
     with frozen(wide):
         assert 1 <= size(wide) == size(clever.Compute(compilation="default").applied(wide)) < MOST["cpu"]

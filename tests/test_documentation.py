@@ -18,7 +18,7 @@ import pytest
 import clever
 from conftest import ROOT
 
-CHECKS = re.compile(r"raise InputError|raise NotFinite|\b(?:whole|flag|_?check|check_\w+)\(|\.named\(")
+CHECKS = re.compile(r"raise InputError|raise NotFinite|\b(?:require_int|require_bool|_?check|check_\w+)\(|\.parse\(")
 """What refuses input."""
 TAKES_IMAGES = re.compile(r"images: |\bImages\b|\bradius: |channel height width|Settings\(")
 """Whoever takes images or a radius says in which units."""

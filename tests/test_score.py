@@ -13,7 +13,7 @@ from clever.capacity import Capacity
 from clever.orders import FirstOrder
 from clever.samplers import sample_with
 from clever.score import score_subject
-from clever.subjects import Subject, subjects
+from clever.subjects import ImageContext, image_contexts
 
 RADII = {"L1": 30.0, "L2": 3.0, "Linf": 0.1}
 DUAL = {"L1": math.inf, "L2": 2.0, "Linf": 1.0}
@@ -164,11 +164,11 @@ def test_the_network_is_left_as_it_was(bent: nn.Sequential, images: torch.Tensor
 def test_one_forward_pass_serves_all_targets(bent: nn.Sequential, images: torch.Tensor) -> None:
     forwards = []
     bent.register_forward_hook(lambda *_: forwards.append(1))
-    list(subjects(bent, images[:1], ["top2"], SETTINGS))
-    subject = next(iter(subjects(bent, images[:1], ["top2", "least", "random"], SETTINGS)))
+    list(image_contexts(bent, images[:1], ["top2"], SETTINGS))
+    context = next(iter(image_contexts(bent, images[:1], ["top2", "least", "random"], SETTINGS)))
     forwards.clear()
     norms, sampler = ["L1", "L2", "Linf"], sample_with(lambda _: None)
-    score_subject(bent, images[0], subject, SETTINGS, norms=norms, order=FirstOrder(), sampler=sampler)
+    score_subject(bent, images[0], context, SETTINGS, norms=norms, order=FirstOrder(), sampler=sampler)
     # one ball of 6 x 20 points in passes of up to 256, and one point to see what a pass needs
     assert len(forwards) == 2
 
@@ -281,7 +281,7 @@ def test_a_larger_network_gets_a_smaller_pass() -> None:
     def passed(width: int) -> int:
         layers = [nn.Conv2d(3, width, 3, padding=1), *[nn.Conv2d(width, width, 3, padding=1) for _ in range(4)]]
         net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * 64 * 64, 2)).eval()
-        subject = Subject(0, "image", 3 * 64 * 64, 0, {}, {}, {})
-        return Capacity.of(FirstOrder().measure(net, torch.empty(0), subject, [1]), torch.rand(3, 64, 64)).size
+        context = ImageContext(0, "image", 3 * 64 * 64, 0, {}, {}, {})
+        return Capacity.of(FirstOrder().measure(net, torch.empty(0), context, [1]), torch.rand(3, 64, 64)).size
 
     assert passed(4) > passed(64) >= 1

@@ -49,7 +49,7 @@ def smooth() -> nn.Sequential:
 
 
 def scored(network: nn.Module, images: Tensor, settings: clever.Settings = SETTINGS, **options: object) -> pd.DataFrame:
-    options = {"progress": False, "order": clever.SecondOrder(formed=0)} | options
+    options = {"progress": False, "order": clever.SecondOrder(dense_hessian_max_dim=0)} | options
     return pd.DataFrame(score.row() for score in clever.score(network, images, settings, **options))
 
 
@@ -135,14 +135,19 @@ def test_both_orders_see_the_same_images_targets_and_margins(smooth, images: Ten
 def test_the_authors_search_gives_about_the_same(smooth, images: Tensor) -> None:
     ours = scored(smooth, images.double(), norms=["L2"])
     theirs = scored(
-        smooth, images.double(), norms=["L2"], order=clever.SecondOrder(clever.PowerIteration(tolerance=1e-6), formed=0)
+        smooth,
+        images.double(),
+        norms=["L2"],
+        order=clever.SecondOrder(clever.PowerIteration(tolerance=1e-6), dense_hessian_max_dim=0),
     )
     assert theirs.score.to_numpy() == pytest.approx(ours.score.to_numpy(), rel=1e-2)
     assert theirs["products"].mean() > 4 * ours["products"].mean()
 
 
 def test_what_does_not_converge_is_counted(smooth, images: Tensor) -> None:
-    table = scored(smooth, images.double(), order=clever.SecondOrder(clever.Lanczos(max_products=2), formed=0))
+    table = scored(
+        smooth, images.double(), order=clever.SecondOrder(clever.Lanczos(max_products=2), dense_hessian_max_dim=0)
+    )
     assert (table.unconverged == 1).all()
     assert (table["products"] == 2).all()
     assert (table.residual > 0).all()

@@ -12,10 +12,10 @@ from torch import nn
 
 import clever
 from clever.estimates import Estimate, estimates
-from clever.maxima import KEPT, BatchMaxima, Site
+from clever.maxima import KEPT, BallSampler, BatchMaxima
 from clever.norms import Norm
 from clever.samplers import MeasureOf, Sampler
-from clever.subjects import subject_of
+from clever.subjects import image_context
 from conftest import Project
 
 
@@ -130,7 +130,7 @@ def law_of_known_end(seed: int, shape: float) -> Sampler:
     """In the place of gradients: batches whose largest norms follow a law that ends at 1, of width 0.2."""
 
     def sampler(
-        measure_of: MeasureOf, site: Site, predicted: int, targets: Sequence[int], batches: range
+        measure_of: MeasureOf, ball_sampler: BallSampler, predicted: int, targets: Sequence[int], batches: range
     ) -> BatchMaxima:
         rows = [np.random.default_rng([seed, batch]).exponential(size=KEPT).cumsum() for batch in batches]
         value = 1 - 0.2 * np.array(rows, dtype=np.float32)[:, None, None] ** (1 / shape)
@@ -149,16 +149,16 @@ def test_scores_that_stop_early_are_within_the_tolerance_of_the_true_one(
     settings = clever.Settings(
         n_batches=500, n_samples=n_samples, radius={"L2": 1.0}, cap=False, floor=False, tolerance=0.1
     )
-    subject = subject_of(network, images[0], 0, ["top2"], settings)
-    assert subject
-    (label,) = subject.classes
+    context = image_context(network, images[0], 0, ["top2"], settings)
+    assert context
+    (label,) = context.classes
     found = []
     for seed in range(25):
         sampler = law_of_known_end(seed, shape)
         order, ball = clever.FirstOrder(), settings.ball(Norm.L2)
-        found.append(estimates(network, images[0], subject, settings, ball, [Norm.L2], order, sampler)[Norm.L2, label])
+        found.append(estimates(network, images[0], context, settings, ball, [Norm.L2], order, sampler)[Norm.L2, label])
     used = np.array([len(one.largest) for one in found])
-    off = np.abs(np.array([one.score for one in found]) / subject.margins[label] - 1)
+    off = np.abs(np.array([one.score for one in found]) / context.margins[label] - 1)
     stopped = used < 500
     assert stopped.mean() > 0.5
     assert used.mean() > 60  # the first look is at 50

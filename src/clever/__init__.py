@@ -13,6 +13,7 @@ score is an estimate of a lower bound of the distance to an adversarial image, n
 """
 
 from clever.adapters import from_art, from_foolbox
+from clever.api import score
 from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
@@ -34,8 +35,7 @@ from clever.power_iteration import PowerIteration
 from clever.quilting import PatchBank, Quilting
 from clever.sampling import Ball, Law
 from clever.score import Score
-from clever.scores import Scores
-from clever.scoring import score
+from clever.scores_table import Scores
 from clever.second_order import SecondOrder
 from clever.separable import Crop, GaussianBlur, ResizePad
 from clever.settings import Reference, Settings, paper, reference_code

@@ -69,7 +69,7 @@ class Compute:
 
     def __post_init__(self) -> None:
         for name, choice in (("precision", Precision), ("layout", Layout), ("compilation", Compilation)):
-            object.__setattr__(self, name, choice.named(getattr(self, name)))
+            object.__setattr__(self, name, choice.parse(getattr(self, name)))
 
     def applied(self, network: nn.Module) -> nn.Module:
         """The network computed in this way; the network itself where the choices are the defaults.

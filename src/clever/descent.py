@@ -85,7 +85,7 @@ def pixelwise(defense: Transformation) -> Transformation:
     begun: list[Transformation] = []
     for part in parts(defense):
         if isinstance(part, JPEG):
-            begun.append(PNG() if Rounding.named(part.to_uint8) is Rounding.ROUND else BitDepth(8, Rounding.TRUNCATE))
+            begun.append(PNG() if Rounding.parse(part.to_uint8) is Rounding.ROUND else BitDepth(8, Rounding.TRUNCATE))
         elif hasattr(part, "steps"):
             begun.append(part)
             continue

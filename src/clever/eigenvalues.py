@@ -6,7 +6,7 @@ from typing import Protocol
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clever.checks import is_number, whole
+from clever.checks import is_number, require_int
 from clever.errors import InputError
 from clever.hessian import Margin, Start
 
@@ -46,4 +46,4 @@ def check_effort(tolerance: float, most: int, name: str) -> None:
     """`InputError` for a tolerance or a budget of products that is not positive."""
     if not is_number(tolerance) or not tolerance > 0:
         raise InputError(f"tolerance is {tolerance!r}: it must be a positive number")
-    whole(name, most, 1)
+    require_int(name, most, 1)

@@ -16,14 +16,14 @@ from clever.ascent import peak
 from clever.bpda import on_segments
 from clever.capacity import Measure
 from clever.extreme_value import EndPoint, end_points
-from clever.maxima import BatchMaxima, Site
+from clever.maxima import BallSampler, BatchMaxima
 from clever.norms import Norm
 from clever.orders import Order
 from clever.path import Path, path_maxima
 from clever.samplers import Sampler
 from clever.sampling import Ball, Law
 from clever.settings import Settings
-from clever.subjects import Subject
+from clever.subjects import ImageContext
 
 VANISHING = 10
 """Gradients vanish where, uncapped, the bound from the largest one measured is this many times the diameter of [0,1]^d:
@@ -83,7 +83,7 @@ class Beside(NamedTuple):
 def estimates(
     network: nn.Module,
     image: Float[Tensor, "channel height width"],
-    subject: Subject,
+    context: ImageContext,
     settings: Settings,
     ball: Ball,
     norms: Sequence[Norm],
@@ -91,21 +91,21 @@ def estimates(
     sampler: Sampler,
 ) -> dict[tuple[Norm, int], Estimate]:
     """Batch after batch at the points of one ball, for each target class until the settings' budget or tolerance."""
-    measured, seen = on_segments(network) if settings.segments or order.segments else (network, None)
-    site = Site(image, subject.name, ball, settings.n_samples, settings.seed, settings.clip, seen)
+    measured, transform = on_segments(network) if settings.segments or order.segments else (network, None)
+    ball_sampler = BallSampler(image, context.name, ball, settings.n_samples, settings.seed, settings.clip, transform)
 
     def measure_of(targets: Sequence[int]) -> Measure:
-        return order.measure(measured, image, subject, targets)
+        return order.measure(measured, image, context, targets)
 
     at_image = {}
     if settings.floor:
         start = image.unsqueeze(0)
-        of_class = measure_of(subject.classes)(start if seen is None else seen(start))[0].tolist()
-        at_image = dict(zip(subject.classes, of_class, strict=True))
+        of_class = measure_of(context.classes)(start if transform is None else transform(start))[0].tolist()
+        at_image = dict(zip(context.classes, of_class, strict=True))
     path: Path | None = None
     if settings.path:
-        radii = {norm: ball.holds(norm, subject.dimension) for norm in norms}
-        path = path_maxima(network, image, subject, order, radii)
+        radii = {norm: ball.holds(norm, context.dimension) for norm in norms}
+        path = path_maxima(network, image, context, order, radii)
 
     def beside(norm: Norm, label: int) -> Beside:
         column, known = order.column(norm, settings), Beside()
@@ -119,13 +119,13 @@ def estimates(
     made: dict[tuple[Norm, int], Estimate] = {}
 
     def fit(norm: Norm, labels: Sequence[int], maxima: Sequence[BatchMaxima], known: Sequence[Beside]) -> None:
-        of_norm = _made(subject, settings, ball, norm, order, labels, maxima, known)
+        of_norm = _made(context, settings, ball, norm, order, labels, maxima, known)
         made.update(((norm, label), estimate) for label, estimate in zip(labels, of_norm, strict=True))
 
-    held: dict[int, list[BatchMaxima]] = {label: [] for label in subject.classes}
-    unsettled = subject.classes
+    held: dict[int, list[BatchMaxima]] = {label: [] for label in context.classes}
+    unsettled = context.classes
     for batches in settings.stages():
-        more = sampler(measure_of, site, subject.predicted, unsettled, batches)
+        more = sampler(measure_of, ball_sampler, context.predicted, unsettled, batches)
         for at, label in enumerate(unsettled):
             held[label].append(more.of_target(at))
         maxima = [BatchMaxima.joined(held[label]) for label in unsettled]
@@ -137,19 +137,22 @@ def estimates(
         if not unsettled:
             break
     if settings.ascent:
-        labels = subject.classes
+        labels = context.classes
         maxima = [BatchMaxima.joined(held[label]) for label in labels]
         for norm in norms:
             known = []
             for label, of_label in zip(labels, maxima, strict=True):
-                top, other = peak(measured, site, subject, label, order, norm, settings, of_label), beside(norm, label)
+                top, other = (
+                    peak(measured, ball_sampler, context, label, order, norm, settings, of_label),
+                    beside(norm, label),
+                )
                 known.append(other._replace(ascent=top.value, gradients=other.gradients + top.gradients))
             fit(norm, labels, maxima, known)
     return made
 
 
 def _made(
-    subject: Subject,
+    context: ImageContext,
     settings: Settings,
     ball: Ball,
     norm: Norm,
@@ -165,14 +168,14 @@ def _made(
     points = end_points(largest, settings.estimator)
     for label, of_label, row, point, other in zip(labels, maxima, largest, points, beside, strict=True):
         reach = max(float(of_label.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
-        radius = replace(ball, radius=min(ball.radius, reach) if in_box else ball.radius).holds(norm, subject.dimension)
+        radius = replace(ball, radius=min(ball.radius, reach) if in_box else ball.radius).holds(norm, context.dimension)
         limit = radius if settings.cap else math.inf
-        score_of = partial(_score_of, order, subject, label, norm, other.largest, limit)
+        score_of = partial(_score_of, order, context, label, norm, other.largest, limit)
         # An end point that may be anywhere leaves a score down to 0.
         score, low, high = map(score_of, (point.value, point.high, point.low))
         told = order.diagnostics(of_label, 0)
-        measured = order.bound(subject, label, norm, max(point.sample_maximum, other.largest), math.inf)
-        masked = measured > VANISHING * subject.dimension ** (1 / norm.p)
+        measured = order.bound(context, label, norm, max(point.sample_maximum, other.largest), math.inf)
+        masked = measured > VANISHING * context.dimension ** (1 / norm.p)
         source = other.source(point.value)
         yield Estimate(
             score=score,
@@ -194,7 +197,7 @@ def _made(
 
 
 def _score_of(
-    order: Order, subject: Subject, label: int, norm: Norm, least: float, limit: float, end_point: float
+    order: Order, context: ImageContext, label: int, norm: Norm, least: float, limit: float, end_point: float
 ) -> float:
     """The bound for an end point, or the least that is known if that is more; NaN for an unknown one."""
-    return math.nan if math.isnan(end_point) else order.bound(subject, label, norm, max(end_point, least), limit)
+    return math.nan if math.isnan(end_point) else order.bound(context, label, norm, max(end_point, least), limit)

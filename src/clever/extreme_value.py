@@ -122,7 +122,7 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
     `InputError` for NaN, infinite or negative values, for fewer batches than `FEWEST_BATCHES` where a law is fitted,
     and for maxima alone where the threshold needs more.
     """
-    estimator = Estimator.named(estimator)
+    estimator = Estimator.parse(estimator)
     largest = np.atleast_2d(largest).astype(np.float64)
     if largest.ndim == 2:
         largest = largest[:, :, None]

@@ -21,7 +21,7 @@ from clever.orders import FirstOrder, Order
 from clever.samplers import Sampler, sample_with
 from clever.sampling import Ball
 from clever.settings import Settings
-from clever.subjects import Subject, subjects
+from clever.subjects import ImageContext, image_contexts
 from clever.untargeted import Candidate, Smallest, smallest
 
 TARGETS: tuple[str | int, ...] = ("top2", "random", "least")
@@ -144,17 +144,17 @@ def scores_of(
     with frozen(network):
         order.check(network, images[:1], settings)
         ascent.check(order, network, images[:1], settings)
-        found = list(subjects(network, images, targets, settings, labels))
-        balls = {settings.ball(Norm.named(norm)) for norm in norms}
+        found = list(image_contexts(network, images, targets, settings, labels))
+        balls = {settings.ball(Norm.parse(norm)) for norm in norms}
         per_class = len(balls) * settings.n_batches * settings.n_samples
-        left = per_class * sum(len(subject.classes) for subject in found)
+        left = per_class * sum(len(context.classes) for context in found)
         with tqdm(total=left, unit="point", unit_scale=True, disable=not progress or not left, smoothing=0) as bar:
             sampler = sample_with(bar.update)
-            for subject in found:
+            for context in found:
                 results += score_subject(
-                    network, images[subject.index], subject, settings, norms=norms, order=order, sampler=sampler
+                    network, images[context.index], context, settings, norms=norms, order=order, sampler=sampler
                 )
-                left -= per_class * len(subject.classes)
+                left -= per_class * len(context.classes)
                 bar.total = bar.n + left  # a tolerance may have saved some
     if masked := sum(found.vanishing for found in results):
         warnings.warn(
@@ -171,7 +171,7 @@ def scores_of(
 def score_subject(
     network: nn.Module,
     image: Float[Tensor, "channel height width"],
-    subject: Subject,
+    context: ImageContext,
     settings: Settings,
     *,
     norms: Sequence[str],
@@ -180,14 +180,14 @@ def score_subject(
 ) -> list[Score]:
     """The scores of one image, one for each target and norm. The network must be `frozen`."""
     served: dict[Ball, list[Norm]] = {}
-    for norm in map(Norm.named, norms):
+    for norm in map(Norm.parse, norms):
         served.setdefault(settings.ball(norm), []).append(norm)
     made: dict[tuple[Norm, int], Estimate] = {}
     for ball, of_ball in served.items():
-        made |= estimates(network, image, subject, settings, ball, of_ball, order, sampler)
+        made |= estimates(network, image, context, settings, ball, of_ball, order, sampler)
     results = []
-    for norm in map(Norm.named, norms):
-        for target, candidates in subject.targets.items():
+    for norm in map(Norm.parse, norms):
+        for target, candidates in context.targets.items():
             label = min(candidates, key=lambda j, norm=norm: made[norm, j].score)  # type: ignore[misc]
             chosen = made[norm, label]
             spread = Smallest(chosen.score, chosen.low, chosen.high)
@@ -195,14 +195,14 @@ def score_subject(
                 of_classes = [made[norm, j] for j in candidates]
                 spread = smallest(
                     [Candidate(of_class.largest, of_class.end_point, of_class.score_of) for of_class in of_classes],
-                    numpy_generator_of(f"{settings.seed}/{subject.name}/{norm}/untargeted"),
+                    numpy_generator_of(f"{settings.seed}/{context.name}/{norm}/untargeted"),
                 )
             results.append(
                 Score(
-                    image_index=subject.index,
-                    image=subject.name,
-                    label=subject.label,
-                    predicted=subject.predicted,
+                    image_index=context.index,
+                    image=context.name,
+                    label=context.label,
+                    predicted=context.predicted,
                     target=target,
                     target_class=label,
                     norm=norm,
@@ -216,9 +216,9 @@ def score_subject(
                     on_path=chosen.on_path,
                     ascended=chosen.ascended,
                     vanishing=chosen.vanishing,
-                    already_changed=subject.already_changed,
-                    margin=subject.margins[label],
-                    gradient_norm=subject.gradients[label][norm.dual],
+                    already_changed=context.already_changed,
+                    margin=context.margins[label],
+                    gradient_norm=context.gradients[label][norm.dual],
                     radius=chosen.radius,
                     reach=chosen.reach,
                     segments=settings.segments or order.segments,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clever.checks import flag, is_number, whole
+from clever.checks import is_number, require_bool, require_int
 from clever.choice import Choice
 from clever.curvature import Convention
 from clever.errors import InputError
@@ -83,23 +83,23 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, choice in CHOICES.items():
-            object.__setattr__(self, name, choice.named(getattr(self, name)))
+            object.__setattr__(self, name, choice.parse(getattr(self, name)))
         fewest = 1 if self.estimator == Estimator.MAXIMUM else FEWEST_BATCHES
         for name, least in (("n_batches", fewest), ("n_samples", 2)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
         for name in ("shared_points", "clip", "cap", "path", "floor", "segments"):
-            flag(name, getattr(self, name))
-        whole("ascent", self.ascent, 0)
-        whole("seed", self.seed, 0, 2**63 - 1)
+            require_bool(name, getattr(self, name))
+        require_int("ascent", self.ascent, 0)
+        require_int("seed", self.seed, 0, 2**63 - 1)
         if not isinstance(self.radius, Mapping):
             raise InputError(f"radius is {self.radius!r}: it must name a radius for each norm, as in {{'L2': 3.0}}")
-        radius = {str(Norm.named(name)): self.radius[name] for name in self.radius}
+        radius = {str(Norm.parse(name)): self.radius[name] for name in self.radius}
         for name, value in radius.items():
             if not is_number(value):
                 raise InputError(f"the radius of the {name} ball is {value!r}: it must be a number")
-            Ball(Norm.named(name), float(value))  # refuses radius <= 0
+            Ball(Norm.parse(name), float(value))  # refuses radius <= 0
         object.__setattr__(self, "radius", {name: float(value) for name, value in radius.items()})
         if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < 1):
             raise InputError(f"tolerance is {self.tolerance!r}: it must be a share between 0 and 1, or null")

@@ -16,7 +16,7 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
     Beside it, the same from the sample maximum, which shows what the fit of the law changes. Only the maxima are kept
     with the scores: in place of estimators that take several values of each batch, `Estimator.PROFILE` is shown.
     """
-    if Estimator.named(estimator) in (Estimator.R_LARGEST, Estimator.THRESHOLD):
+    if Estimator.parse(estimator) in (Estimator.R_LARGEST, Estimator.THRESHOLD):
         estimator = Estimator.PROFILE
     total = int(scores.n_batches.min())
     maxima = maxima[:, :total]

@@ -18,7 +18,7 @@ from clever.errors import InputError
 from clever.models import frozen
 from clever.orders import Order
 from clever.score import Score, score_subject
-from clever.subjects import Subject
+from clever.subjects import ImageContext
 from pipeline.score.precision import changed_by
 from pipeline.score.store import Store
 from pipeline.shared import artifacts
@@ -52,7 +52,7 @@ def run(config: DictConfig) -> None:
         changed = changed_by(job.compute, job.sampled, job.selection, progress)
         scores = job.scores(progress)
         if not scores and job.selection.shard.count == 1:
-            raise InputError(f"the network gives NaN or infinity for all of {len(job.selection.subjects)} images")
+            raise InputError(f"the network gives NaN or infinity for all of {len(job.selection.contexts)} images")
         job.write(scores)
         about = job.about(scores) | {
             "accuracy": share,
@@ -78,7 +78,7 @@ def _few(ids: list[str]) -> str:
     return ", ".join([*ids[:3], *["..."] * (len(ids) > 3)])
 
 
-def _tell_of_masking(config: DictConfig, scores: list[tuple[Subject, Score]], progress: Progress) -> None:
+def _tell_of_masking(config: DictConfig, scores: list[tuple[ImageContext, Score]], progress: Progress) -> None:
     if masked := sum(score.vanishing for _, score in scores):
         advice = "" if config.bpda else "; bpda=true has others"
         progress.say(f"{config.cell}: {masked} of {len(scores)} scores say nothing, their gradients vanish{advice}")
@@ -108,7 +108,7 @@ class Job:
 
     def progress(self) -> Progress:
         """What counts the points of this job, each once a target class."""
-        classes = [len(subject.classes) for subject in self.selection.subjects]
+        classes = [len(context.classes) for context in self.selection.contexts]
         return Progress(
             self.config,
             about_cell(self.config, told_by(self.config, self.sampled)),
@@ -126,7 +126,7 @@ class Job:
             rows = selection.shard.rows(len(selection.prepared.labels))
             return accuracy(selection.network, selection.prepared, rows)
 
-    def scores(self, progress: Progress) -> list[tuple[Subject, Score]]:
+    def scores(self, progress: Progress) -> list[tuple[ImageContext, Score]]:
         """Those of every image, sampled or from the store; an image with NaN or infinity has none (`OnNaN`)."""
         selection, found = self.selection, []
         store = Store(
@@ -138,35 +138,35 @@ class Job:
             spend=progress.spend,
         )
         left = progress.left
-        for subject in selection.subjects:
-            with selection.finite(subject.index), self.compute.arithmetic():
+        for context in selection.contexts:
+            with selection.finite(context.index), self.compute.arithmetic():
                 of_image = score_subject(
                     self.sampled,
-                    selection.image(subject.index),
-                    subject,
+                    selection.image(context.index),
+                    context,
                     selection.settings,
                     norms=selection.norms,
                     order=self.order,
                     sampler=store,
                 )
-                found += [(subject, score) for score in of_image]
-            left -= self._per_class * len(subject.classes)
-            progress.reached(subject.index, left)
+                found += [(context, score) for score in of_image]
+            left -= self._per_class * len(context.classes)
+            progress.reached(context.index, left)
         return found
 
-    def write(self, scores: list[tuple[Subject, Score]]) -> None:
+    def write(self, scores: list[tuple[ImageContext, Score]]) -> None:
         """The table, the maxima that it rests on, and the first images before and behind the defense."""
         folder, selection = artifacts.results_dir(self.config), self.selection
-        rows = [selection.known(self.config, subject) | score.row() for subject, score in scores]
+        rows = [selection.known(self.config, context) | score.row() for context, score in scores]
         artifacts.write_text(folder / "scores.csv", pd.DataFrame(rows).to_csv(index=False))
         most = max((score.n_batches for _, score in scores), default=0)
         maxima = np.full((len(scores), most), np.nan, np.float32)
         for row, (_, score) in zip(maxima, scores, strict=True):
             row[: score.n_batches] = score.maxima
         artifacts.write_atomically(folder / "maxima.npy", lambda file: np.save(file, maxima))
-        named = [self._told_of(subject) | record.of_score(score) for subject, score in scores]
-        artifacts.write_json(folder / "scores.json", record.document(named, self._run(len(selection.subjects))))
-        first = [subject.index for subject in selection.subjects[:EXAMPLES]]
+        named = [self._told_of(context) | record.of_score(score) for context, score in scores]
+        artifacts.write_json(folder / "scores.json", record.document(named, self._run(len(selection.contexts))))
+        first = [context.index for context in selection.contexts[:EXAMPLES]]
         images = selection.prepared.images(first).to(selection.device)
         examples = {
             "id": selection.prepared.manifest.id[first].to_numpy(str),
@@ -178,9 +178,9 @@ class Job:
             folder / "examples.npz", lambda file: np.savez_compressed(file, allow_pickle=False, **examples)
         )
 
-    def _told_of(self, subject: Subject) -> dict[str, object]:
+    def _told_of(self, context: ImageContext) -> dict[str, object]:
         """What the image is called, beside what `clever.record` says of its score."""
-        return {"name": self.selection.known(self.config, subject)["id"]}
+        return {"name": self.selection.known(self.config, context)["id"]}
 
     def _run(self, count: int) -> dict[str, object]:
         """How the scores came about, as `clever.record` describes it."""
@@ -196,7 +196,7 @@ class Job:
             "compute": compute,
         }
 
-    def about(self, scores: list[tuple[Subject, Score]]) -> dict[str, object]:
+    def about(self, scores: list[tuple[ImageContext, Score]]) -> dict[str, object]:
         """What was run."""
         config, selection = self.config, self.selection
         return {

@@ -85,7 +85,7 @@ SHARED: tuple[ModuleType, ...] = (
     transforms,
     unit_ball,
 )
-"""The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
+"""The library's modules that decide a batch's maxima, given the network and the ball sampler, whatever the order."""
 OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
     FirstOrder: (orders,),
     Gauge: (gauge, bisection, jpeg_gauge, jumps, knapsack),

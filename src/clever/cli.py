@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clever.api import score
 from clever.errors import InputError
 from clever.files import in_a_folder, opened, pictures, write_text
 from clever.images import batch_of
@@ -18,8 +19,7 @@ from clever.norms import Norm
 from clever.orders import FirstOrder, Order
 from clever.record import versions
 from clever.score import NORMS, TARGETS
-from clever.scores import Scores
-from clever.scoring import score
+from clever.scores_table import Scores
 from clever.second_order import SecondOrder
 from clever.settings import paper
 

@@ -10,7 +10,7 @@ from clever.images import Images, batch_of
 from clever.orders import FirstOrder, Order
 from clever.record import run_of
 from clever.score import NORMS, TARGETS, scores_of
-from clever.scores import Scores
+from clever.scores_table import Scores
 from clever.settings import Settings, paper
 
 
