@@ -261,7 +261,7 @@ def test_json_follows_the_schema(scores: clever.Scores, tmp_path: Path) -> None:
     assert list(check.iter_errors(found)) == []
     assert [one["score"] for one in found["scores"]] == [score.score for score in scores]
     for spoil in (
-        lambda d: d.update(version=2),
+        lambda d: d.update(version=3),
         lambda d: d["run"].pop("versions"),
         lambda d: d["run"]["network"].update(weights_sha256="abc"),
         lambda d: d["scores"][0].update(score=None),

@@ -11,7 +11,7 @@ from scipy.stats import weibull_max
 from torch import nn
 
 import clever
-from clever.estimates import Estimate, estimates
+from clever.estimates import BallEstimator, Estimate
 from clever.maxima import KEPT, BallSampler, BatchMaxima
 from clever.norms import Norm
 from clever.samplers import MeasureOf, Sampler
@@ -156,7 +156,8 @@ def test_scores_that_stop_early_are_within_the_tolerance_of_the_true_one(
     for seed in range(25):
         sampler = law_of_known_end(seed, shape)
         order, ball = clever.FirstOrder(), settings.ball(Norm.L2)
-        found.append(estimates(network, images[0], context, settings, ball, [Norm.L2], order, sampler)[Norm.L2, label])
+        estimator = BallEstimator(network, images[0], context, settings, order, ball, [Norm.L2])
+        found.append(estimator.estimates(sampler)[Norm.L2, label])
     used = np.array([len(one.largest) for one in found])
     off = np.abs(np.array([one.score for one in found]) / context.margins[label] - 1)
     stopped = used < 500

@@ -34,7 +34,7 @@ from clever.orders import FirstOrder
 from clever.power_iteration import PowerIteration
 from clever.quilting import PatchBank, Quilting
 from clever.sampling import Ball, Law
-from clever.score import Score
+from clever.score_result import Score
 from clever.scores_table import Scores
 from clever.second_order import SecondOrder
 from clever.separable import Crop, GaussianBlur, ResizePad

@@ -4,14 +4,24 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 from torch import nn
+from tqdm.auto import tqdm
 
-from clever.errors import InputError
+from clever.engine import check_order, points_per_class, score_images, vanishing_message
+from clever.errors import GradientMasking, InputError
 from clever.images import Images, batch_of
-from clever.orders import FirstOrder, Order
+from clever.models import frozen
+from clever.norms import Norm
+from clever.order_names import parse_order
+from clever.orders import Order
 from clever.record import run_of
-from clever.score import NORMS, TARGETS, scores_of
+from clever.samplers import sample_with
+from clever.score_result import Score
 from clever.scores_table import Scores
 from clever.settings import Settings, paper
+from clever.subjects import ImageContext, image_contexts
+
+TARGETS: tuple[str | int, ...] = ("top2", "random", "least")
+NORMS: tuple[str, ...] = tuple(map(str, Norm))
 
 
 def score(
@@ -19,9 +29,9 @@ def score(
     images: Images,
     settings: Settings | None = None,
     *,
-    targets: Sequence[str | int] = TARGETS,
-    norms: Sequence[str] = NORMS,
-    order: Order = FirstOrder(),  # noqa: B008 (frozen)
+    targets: str | int | Sequence[str | int] = TARGETS,
+    norms: str | Sequence[str] = NORMS,
+    order: str | Order = "first_order",
     labels: Sequence[int] | None = None,
     names: Iterable[str] | None = None,
     progress: bool = True,
@@ -37,31 +47,56 @@ def score(
     memory at once, on the network's device and in its floating-point type.
 
     ``settings``: `paper()` where none are given, half a million gradients for each image, target class and norm.
-    ``targets``: "top2", "random", "least", "untargeted" or class numbers. The predicted class is the one defended. With
-    labels, which come with the images or as ``labels``, misclassified images are left out, as the papers do
-    (`Scores.left_out`; a warning where none remains).
-    ``order``: `FirstOrder`, `SecondOrder` or `Gauge`. ``names``: what tables call the images. ``progress``: a bar of
-    sampled points, on stderr.
+    ``targets``: "top2", "random", "least", "untargeted" or class numbers. ``norms``: "L1", "L2", "Linf". One target or
+    norm may be given alone. The predicted class is the one defended. With labels, which come with the images or as
+    ``labels``, misclassified images are left out, as the papers do (`Scores.left_out`; a warning where none remains).
+    ``order``: "first_order", "second_order" or "gauge", or an object with other settings, such as
+    ``clever.SecondOrder(seed=7)``. ``names``: what tables call the images. ``progress``: a bar of sampled points, on
+    stderr.
 
     The same arguments give the same numbers, and those of an image do not depend on which others there are.
     `InputError` for what cannot be scored, before anything is sampled; `NotFinite` where NaN or infinity turns up in
     sampling. `GradientMasking` is a warning, once a call.
     """
     settings = paper() if settings is None else settings
+    order = parse_order(order)
+    targets = [targets] if isinstance(targets, str | int) else list(targets)
+    norms = [Norm.parse(norm) for norm in ([norms] if isinstance(norms, str) else norms)]
+    if not norms:
+        raise InputError(f"no norm: choose from {', '.join(NORMS)}")
     batch = batch_of(images, network, labels)
     called = tuple(names or ())
     if called and len(called) != len(batch.images):
         raise InputError(f"{len(called)} names for {len(batch.images)} images: there must be one for each, or none")
-    found = scores_of(
-        network,
-        batch.images,
-        settings,
-        targets=targets,
-        norms=norms,
-        order=order,
-        labels=batch.labels,
-        progress=progress,
-    )
+    found: list[Score] = []
+    with frozen(network):
+        check_order(network, batch.images[:1], settings, order)
+        contexts = list(image_contexts(network, batch.images, targets, settings, batch.labels))
+        left = points_per_class(settings, norms) * sum(len(context.classes) for context in contexts)
+        with tqdm(total=left, unit="point", unit_scale=True, disable=not progress or not left, smoothing=0) as bar:
+
+            def correct(_: ImageContext, left: int) -> None:
+                bar.total = bar.n + left  # a tolerance may have saved some
+
+            for _, scores in score_images(
+                network,
+                contexts,
+                batch.images.__getitem__,
+                settings,
+                norms=norms,
+                order=order,
+                sampler=sample_with(bar.update),
+                finished=correct,
+            ):
+                found += scores
+    if message := vanishing_message(found):
+        warnings.warn(
+            f"{message}. A transformation that cannot be differentiated belongs into clever.Defended or clever.BPDA, "
+            "whose backward pass is not zero; a network that ends in a saturated softmax or sigmoid should give its "
+            "logits",
+            GradientMasking,
+            stacklevel=2,
+        )
     labels, scored = batch.labels or [], {one.image_index for one in found}
     left_out = tuple(index for index in range(len(labels)) if index not in scored)
     if left_out and not scored:

@@ -7,7 +7,7 @@ import numpy as np
 
 from clever.extras import extra
 from clever.norms import Norm
-from clever.score import Score
+from clever.score_result import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
