@@ -10,11 +10,13 @@ import torch
 from networks import SIZES, network, subject_with_targets
 from report import parser, report
 
-from clever import JPEG, PNG, Ball, BitDepth, Defended, Identity, Norm, Quantize
+from clever import JPEG, PNG, BitDepth, Defended, Identity, Quantize
 from clever.capacity import Capacity
 from clever.maxima import BallSampler, batch_maxima
 from clever.models import frozen
+from clever.norms import Norm
 from clever.orders import FirstOrder
+from clever.sampling import Ball
 
 DEFENSES = {
     "identity": Identity(),

@@ -10,11 +10,13 @@ from networks import SIZES, network, subject_with_targets
 from report import parser, report
 from tqdm import tqdm
 
-from clever import Ball, FirstOrder, Norm, SecondOrder, paper
+from clever import FirstOrder, SecondOrder, paper
 from clever.capacity import Capacity
 from clever.maxima import BallSampler, batch_maxima
 from clever.models import frozen
+from clever.norms import Norm
 from clever.orders import Order
+from clever.sampling import Ball
 from pipeline.shared.networks.densenet import DenseNet
 from pipeline.shared.networks.small import mlp
 

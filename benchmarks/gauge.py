@@ -19,12 +19,13 @@ from clever.bpda import BareNetwork
 from clever.capacity import Capacity
 from clever.maxima import BallSampler, batch_maxima
 from clever.models import frozen
+from clever.norms import Norm
 from clever.orders import Order
 from clever.sampling import Ball
 from clever.subjects import ImageContext, image_context
 
 ALL_DEFENSES = DEFENSES | {"bit_depth, truncating": clever.BitDepth(3, rounding="truncate")}
-BALLS = [Ball(clever.Norm.L2, 3.0), Ball(clever.Norm.L2, 0.1), Ball(clever.Norm.LINF, 0.1)]
+BALLS = [Ball(Norm.L2, 3.0), Ball(Norm.L2, 0.1), Ball(Norm.LINF, 0.1)]
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ import clever
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.maxima import BallSampler
 from clever.models import frozen
+from clever.norms import Norm
 from clever.subjects import image_context
 from pipeline.shared.artifacts import write_atomically
 
@@ -74,8 +75,8 @@ def gradient_norms(
         chosen = image_context(net, image, 0, ["top2"], settings)
         assert chosen is not None  # it has no label to differ from
         measure = clever.FirstOrder().measure(net, image, chosen, chosen.classes)
-        ball_sampler = BallSampler(image, chosen.name, settings.ball(clever.Norm.L2), at_once, settings.seed, clip=True)
-        column = clever.FirstOrder().column(clever.Norm.L2, settings)
+        ball_sampler = BallSampler(image, chosen.name, settings.ball(Norm.L2), at_once, settings.seed, clip=True)
+        column = clever.FirstOrder().column(Norm.L2, settings)
         done = len(found[0]) // at_once
         found[0], left = found[0][: done * at_once], passes[done:]
         for some, _ in tqdm(ball_sampler.points(left, at_once), total=len(left), unit="pass"):

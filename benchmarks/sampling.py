@@ -15,11 +15,13 @@ from networks import SIZES, network, subject_with_targets
 from report import parser, report
 from torch import nn
 
-from clever import Ball, Compute, Defended, Identity, Norm
+from clever import Compute, Defended, Identity
 from clever.capacity import Capacity
 from clever.maxima import BallSampler, batch_maxima
 from clever.models import frozen
+from clever.norms import Norm
 from clever.orders import FirstOrder
+from clever.sampling import Ball
 
 
 def bare(net: nn.Module, points: torch.Tensor) -> None:

@@ -174,3 +174,16 @@ def test_beyond_the_radius_nothing_counts(kinked) -> None:
         (near,) = path_maxima(kinked, image, context, clever.FirstOrder(), {Norm.L2: 10.0}).distances.values()
         radii = {Norm.L2: 0.99 * near}
         assert not path_maxima(kinked, image, context, clever.FirstOrder(), radii).maxima
+
+
+def test_a_norm_is_given_by_its_name() -> None:
+    images = torch.full((1, 1, 2, 2), 0.6)
+
+    def margin(points: Tensor) -> Tensor:
+        return points.flatten(1).sum(1) - 2
+
+    found, expected = (clever.descend(margin, images, norm, steps=5) for norm in ("l2", Norm.L2))
+    assert found.distance.equal(expected.distance)
+    assert found.distance.isfinite().all()
+    with pytest.raises(clever.InputError, match="unknown norm 'L3': it must be one of L1, L2, Linf"):
+        clever.descend(margin, images, "L3", steps=5)

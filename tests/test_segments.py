@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import clever
 from clever.bpda import bare_network
 from clever.maxima import BallSampler
+from clever.norms import Norm
 from clever.sampling import Ball
 from pipeline.score.store import Store
 
@@ -63,7 +64,7 @@ def test_points_lie_on_the_segments_of_the_same_images(tmp_path: Path) -> None:
     f = bare_network(clever.Defended(nn.Flatten(), clever.Quantize(levels=3)))
     assert f is not None
     ball_samplers = [
-        BallSampler(image, "a", Ball(clever.Norm.L2, 2.0), 40, 0, True, transform) for transform in (None, f.transform)
+        BallSampler(image, "a", Ball(Norm.L2, 2.0), 40, 0, True, transform) for transform in (None, f.transform)
     ]
     (x, distance), (z, same) = (next(ball_sampler.points(range(1), 40)) for ball_sampler in ball_samplers)
     assert torch.equal(distance, same)
@@ -73,7 +74,7 @@ def test_points_lie_on_the_segments_of_the_same_images(tmp_path: Path) -> None:
     assert float(share.min()) >= 0
     assert float(share.max()) <= 1
     assert 0.35 < float(share.mean()) < 0.65
-    longer = BallSampler(image, "a", Ball(clever.Norm.L2, 2.0), 55, 0, True, f.transform)
+    longer = BallSampler(image, "a", Ball(Norm.L2, 2.0), 55, 0, True, f.transform)
     assert torch.equal(next(longer.points(range(1), 55))[0][:40], z)
 
 
@@ -94,7 +95,7 @@ def test_the_store_tells_segments_apart(tmp_path: Path, affine: nn.Module, image
         return lambda points: points.flatten(1)[:, :1].unsqueeze(2)
 
     ball_samplers = [
-        BallSampler(images[0], "a", Ball(clever.Norm.L2, 1.0), 10, 0, True, transform)
+        BallSampler(images[0], "a", Ball(Norm.L2, 1.0), 10, 0, True, transform)
         for transform in (None, clever.Identity(), None)
     ]
     kept = [store(measure_of, ball_sampler, 0, [1], range(2)) for ball_sampler in ball_samplers]  # type: ignore[arg-type]

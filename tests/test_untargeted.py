@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import clever
-from clever.extreme_value import end_points
+from clever.extreme_value import EndPoint, end_points
 from clever.untargeted import Candidate, Smallest, drawn_end_points, smallest
 
 END = 10.0
@@ -61,7 +61,7 @@ def test_draws_follow_the_fitted_laws_and_are_fitted_by_the_same_estimator(
     assert not any(point.fell_back for point in points)
     seen = []
 
-    def watched(largest: np.ndarray, by: str) -> list[clever.EndPoint]:
+    def watched(largest: np.ndarray, by: str) -> list[EndPoint]:
         seen.append((largest, by))
         return end_points(largest, by)
 

@@ -33,7 +33,7 @@ class Solver(Protocol):
     """The smallest eigenvalue of the Hessian of ``margin`` at each point, from the given start vectors."""
 
     def __call__(self, margin: Margin, points: Float[Tensor, "batch ..."], start: Start) -> Eigenvalues:
-        """As `clever.Lanczos` and `clever.PowerIteration`."""
+        """As `clever.Lanczos` and `clever.power_iteration.PowerIteration`."""
         ...
 
     @property

@@ -15,7 +15,7 @@ from clever.ascent import peak
 from clever.bpda import Transformation, on_segments
 from clever.capacity import Measure
 from clever.extra_maxima import ExtraMaxima
-from clever.extreme_value import EndPoint, end_points
+from clever.extreme_value import EndPoint, Estimator, end_points
 from clever.maxima import BallSampler, BatchMaxima
 from clever.norms import Norm
 from clever.orders import Order
@@ -164,7 +164,7 @@ class BallEstimator:
         """The estimates of these classes; all their laws in one norm are fitted at once."""
         made = {}
         sampled = [target.sampled for target in targets]
-        kept = self.settings.estimator.values_of(self.settings.n_samples)
+        kept = Estimator.parse(self.settings.estimator).values_of(self.settings.n_samples)
         for norm in self.norms:
             column = self.order.column(norm, self.settings)
             largest = np.stack([of_target.value[:, 0, column, :kept] for of_target in sampled])

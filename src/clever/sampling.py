@@ -44,7 +44,7 @@ class Ball:
 
     norm: Norm
     radius: float
-    law: Law = Law.UNIFORM
+    law: Law | str = Law.UNIFORM
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", Norm.parse(self.norm))

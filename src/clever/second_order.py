@@ -51,9 +51,9 @@ class SecondOrder:
     t(x0).
 
     ``solver``: `clever.Lanczos`, of which theta - residual counts as the eigenvalue, the sound side; or, for
-    comparison, `clever.PowerIteration`, whose estimate counts as it is, as in the authors' code. All points share one
-    random start vector, drawn from ``seed``: with Lanczos no result depends, but for rounding, on how the points are
-    split. With power iteration it does: a batch stops as a whole.
+    comparison, `clever.power_iteration.PowerIteration`, whose estimate counts as it is, as in the authors' code. All
+    points share one random start vector, drawn from ``seed``: with Lanczos no result depends, but for rounding, on how
+    the points are split. With power iteration it does: a batch stops as a whole.
     """
 
     solver: Solver = field(default_factory=Lanczos)

@@ -66,7 +66,7 @@ class Settings:
     n_batches: int
     n_samples: int
     radius: Mapping[str, float]
-    law: Law = Law.UNIFORM
+    law: Law | str = Law.UNIFORM
     shared_points: bool = False
     clip: bool = False
     cap: bool = True
@@ -74,10 +74,10 @@ class Settings:
     segments: bool = False
     path: bool = False
     ascent: int = 0
-    reference: Reference = Reference.DEFENDED
-    random_target: RandomTarget = RandomTarget.ANY
-    estimator: Estimator = Estimator.R_LARGEST
-    curvature: Convention = Convention.NEGATIVE_PART
+    reference: Reference | str = Reference.DEFENDED
+    random_target: RandomTarget | str = RandomTarget.ANY
+    estimator: Estimator | str = Estimator.R_LARGEST
+    curvature: Convention | str = Convention.NEGATIVE_PART
     tolerance: float | None = None
     seed: int = 1215
 
@@ -111,9 +111,9 @@ class Settings:
             yield range(done, most)
             done, most = most, min(most * 3 // 2, self.n_batches)
 
-    def ball(self, norm: Norm) -> Ball:
-        """The ball whose points serve the scores of this norm."""
-        sampled = Norm.L2 if self.shared_points else norm
+    def ball(self, norm: str) -> Ball:
+        """The ball whose points serve the scores of this norm; `InputError` where it is unknown or has no radius."""
+        sampled = Norm.L2 if self.shared_points else Norm.parse(norm)
         if sampled not in self.radius:
             raise InputError(
                 f"no radius for the {sampled} ball: settings.radius has {', '.join(self.radius) or 'none'}"

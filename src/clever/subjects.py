@@ -15,7 +15,7 @@ from clever.margin import gradient_norms
 from clever.models import logits_of
 from clever.norms import Norm
 from clever.settings import Reference, Settings
-from clever.targets import check_targets, target_classes
+from clever.targets import RandomTarget, check_targets, target_classes
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def image_context(
     if label is not None and predicted != label:
         return None
     name = image_name(image)
+    rule = RandomTarget.parse(settings.random_target)
     classes = {
-        str(target): target_classes(target, row, rule=settings.random_target, seed=settings.seed, image=name)
-        for target in targets
+        str(target): target_classes(target, row, rule=rule, seed=settings.seed, image=name) for target in targets
     }
     margins = {chosen: float(row[predicted] - row[chosen]) for found in classes.values() for chosen in found}
     norms = gradient_norms(classifier, image.unsqueeze(0), predicted, list(margins), tuple(Norm))[0].tolist()

@@ -73,7 +73,7 @@ def smallest_distances(
 
     The network maps images in [0,1] to logits and is left as it was; what goes back through it are its own gradients,
     so a `Defended` one is attacked by BPDA. All rows are attacked at once. Behind a staircase whose steps are known
-    (`clever.pixelwise`) the way is `clever.descend`, by the minimiser of the gauge, and behind JPEG then
+    (`clever.descent.pixelwise`) the way is `clever.descend`, by the minimiser of the gauge, and behind JPEG then
     `pipeline.attack.codec.trade` from where that ended. Elsewhere it is an attack of the library, DDN (Rony et al.
     2019) for L2, FMN (Pintor et al. 2021) for L1 and Linf, then `walk` from where that ended. What was found is then
     refined (`pipeline.attack.refine`). `InputError` for what cannot be attacked.
