@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 import clever
+from clever.norms import Norm
+from clever.power_iteration import PowerIteration
 from pipeline.attack.attacks import smallest_distances
 from pipeline.attack.strength import Strength
 from pipeline.model.optimisers import Nesterov, OneCycle
@@ -70,7 +72,7 @@ DEFENSES: dict[str, object] = {
     "quilting drawn": clever.Expectation(clever.Quilting(BANK, neighbours=3), draws=2),
 }
 STAIRCASES = ("quantize", "png", "bit_depth", "bit_depth truncate", "jpeg", "jpeg 4:4:4", "chain")
-POWER = clever.SecondOrder(solver=clever.PowerIteration(max_steps=60))
+POWER = clever.SecondOrder(solver=PowerIteration(max_steps=60))
 
 
 def maxima(
@@ -111,7 +113,7 @@ def sampling() -> dict[str, Callable[[], list[float]]]:
     }
     cases["chain smooth_jpeg"] = maxima("chain", backward=clever.Smooth(DEFENSES["chain"], jpeg_only=True))
     cases["second_order lanczos"] = maxima(order=clever.SecondOrder())
-    cases["second_order lanczos formed"] = maxima(order=clever.SecondOrder(formed=192))
+    cases["second_order lanczos formed"] = maxima(order=clever.SecondOrder(dense_hessian_max_dim=192))
     cases["second_order power_iteration"] = maxima(order=POWER)
     cases["gaussian_blur second_order"] = maxima("gaussian_blur", clever.SecondOrder(), bpda=False)
     for law in ("uniform", "reference_code"):
@@ -137,7 +139,7 @@ def distances(
             IMAGES,
             ranked[:, 0].tolist(),
             ranked[:, 1].tolist(),
-            clever.Norm(norm),
+            Norm(norm),
             Strength(**{"steps": 16, "rounds": 10} | strength),
             seed=11,
         )

@@ -17,7 +17,7 @@ from clever.bpda import BPDA, Defended, Transformation
 from clever.errors import InputError
 from clever.extreme_value import FEWEST_BATCHES, RESOLUTION, EndPoint, Estimator, end_points
 from clever.margin import gradient_norms, margins
-from clever.maxima import Site
+from clever.maxima import BallSampler
 from clever.norms import Norm
 from clever.sampling import Ball, Law, batch_generator, batch_offsets, offsets
 from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize
@@ -155,11 +155,11 @@ def test_a_site_gives_the_same_valid_points_whatever_the_size(
     clip: bool,
 ) -> None:
     image = centre[0].clamp(0, 1)
-    site = Site(image, "name", Ball(norm, radius, law), n_samples, seed=7, clip=clip)
+    ball_sampler = BallSampler(image, "name", Ball(norm, radius, law), n_samples, seed=7, clip=clip)
     batches = range(start, start + count)
 
     def drawn(batches: range, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        parts = [(points.clone(), distance) for points, distance in site.points(batches, size)]
+        parts = [(points.clone(), distance) for points, distance in ball_sampler.points(batches, size)]
         assert all(len(points) == min(size, len(batches) * n_samples) for points, _ in parts[:-1])
         return torch.cat([points for points, _ in parts]), torch.cat([distance for _, distance in parts])
 

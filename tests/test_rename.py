@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import clever
+from clever.sampling import Ball
 from conftest import ROOT, TINY, Project
 from pipeline.model.training import train
 from pipeline.shared.classifier import sha256_of
@@ -57,7 +58,7 @@ def test_renamed_modules_and_changed_docstrings_compute_nothing_again(project: P
         assert first[stage] > 0 == found
     for thing in (clever.Quantize, clever.Quilting, clever.FirstOrder, train):
         renamed(project, thing)
-    for thing in (clever.Ball, clever.Defended):
+    for thing in (Ball, clever.Defended):
         documented(project, thing)
     for stage in COMPUTED:
         of_copy(project, stage, *FEW, "results_dir=again")  # conf names the new modules: only the copy has them

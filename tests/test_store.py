@@ -19,13 +19,13 @@ from clever.bpda import Defended
 from clever.capacity import Measure
 from clever.ensemble import Expectation
 from clever.errors import InputError
-from clever.maxima import BatchMaxima, Site
+from clever.maxima import BallSampler, BatchMaxima
 from clever.noise import Noise
 from clever.norms import Norm
 from clever.orders import FirstOrder
 from clever.samplers import sample_with
 from clever.sampling import Ball
-from clever.subjects import Subject
+from clever.subjects import ImageContext
 from clever.transforms import JPEG, Chain, Identity, Quantize
 from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
@@ -46,8 +46,8 @@ def network() -> Defended:
 
 def measure(network: Defended, targets: Sequence[int]) -> Measure:
     """First order's, predicted class 0; it asks neither for the image nor for the margins."""
-    subject = Subject(0, "image", 48, 0, {}, {}, {})
-    return FirstOrder().measure(network, torch.empty(0), subject, targets)
+    context = ImageContext(0, "image", 48, 0, {}, {}, {})
+    return FirstOrder().measure(network, torch.empty(0), context, targets)
 
 
 class Scaled(nn.Module):
@@ -77,8 +77,8 @@ class Counted:
 
     def maxima(self, n_batches: int, targets: list[int], *, seed: int = 0, radius: float = 1.0) -> BatchMaxima:
         image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
-        site = Site(image, "image", Ball(Norm.L2, radius), N_SAMPLES, seed, True)
-        return self.store(lambda some: measure(self.network, some), site, 0, targets, range(n_batches))
+        ball_sampler = BallSampler(image, "image", Ball(Norm.L2, radius), N_SAMPLES, seed, True)
+        return self.store(lambda some: measure(self.network, some), ball_sampler, 0, targets, range(n_batches))
 
 
 def same(one: BatchMaxima, other: BatchMaxima) -> bool:
@@ -88,8 +88,8 @@ def same(one: BatchMaxima, other: BatchMaxima) -> bool:
 def test_the_store_gives_what_sampling_gives(tmp_path: Path, network: Defended) -> None:
     stored = Counted(tmp_path, network)
     image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
-    site = Site(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True)
-    direct = sample_with(lambda _: None)(lambda some: measure(network, some), site, 0, [1, 3], range(9))
+    ball_sampler = BallSampler(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True)
+    direct = sample_with(lambda _: None)(lambda some: measure(network, some), ball_sampler, 0, [1, 3], range(9))
     first = stored.maxima(9, [1, 3])
     assert np.allclose(first.value, direct.value, rtol=1e-6)
     assert np.array_equal(first.index, direct.index)
@@ -102,7 +102,9 @@ def test_the_store_gives_what_sampling_gives(tmp_path: Path, network: Defended) 
 def test_what_lies_where_the_maximum_was(tmp_path: Path, network: Defended) -> None:
     maxima = Counted(tmp_path, network).maxima(1, [2])
     image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
-    points, distance = next(Site(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True).points(range(1), N_SAMPLES))
+    points, distance = next(
+        BallSampler(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True).points(range(1), N_SAMPLES)
+    )
     at = int(maxima.index[0, 0, 1, 0])
     again = measure(network, [2])(points[at : at + 1])
     assert float(again[0, 0, 1]) == pytest.approx(float(maxima.value[0, 0, 1, 0]), rel=1e-6)

@@ -1,8 +1,8 @@
 """The nearest image across a boundary, by linearisation: DeepFool for norms, and for the gauge of a staircase.
 
 Behind a staircase a gradient says how the classifier sees images, not how far they have to move: a pixel next to a step
-gains a whole level for next to nothing. The minimiser of the gauge (`clever.minimiser`) knows, and looks where the
-gradients of BPDA do not.
+gains a whole level for next to nothing. The minimiser of the gauge (`clever.gauge.minimiser`) knows, and looks where
+the gradients of BPDA do not.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Nearest:
 def descend(
     margin: Margin,
     images: Images,
-    norm: Norm,
+    norm: str,
     *,
     steps: int,
     defense: Transformation = Identity(),  # noqa: B008 (frozen)
@@ -51,8 +51,10 @@ def descend(
     the mean the past counts ``memory`` times as much with each step: of a single linearisation the next one often knows
     nothing, and the images would go back and forth. An overshoot halves after success and grows by half after failure.
 
-    Guarantee: an image with a finite distance lies in [0,1], its margin was computed, and is negative.
+    Guarantee: an image with a finite distance lies in [0,1], its margin was computed, and is negative. `InputError` for
+    a ``norm`` that is not "L1", "L2" or "Linf".
     """
+    norm = Norm.parse(norm)
     staircase = pixelwise(defense)
     start, best = staircase(images), Nearest(images, images.new_full((len(images),), torch.inf))
     x, overshoot, first = images, images.new_full((len(images),), OVERSHOOT), images.new_zeros(len(images))
@@ -85,7 +87,7 @@ def pixelwise(defense: Transformation) -> Transformation:
     begun: list[Transformation] = []
     for part in parts(defense):
         if isinstance(part, JPEG):
-            begun.append(PNG() if Rounding.named(part.to_uint8) is Rounding.ROUND else BitDepth(8, Rounding.TRUNCATE))
+            begun.append(PNG() if Rounding.parse(part.to_uint8) is Rounding.ROUND else BitDepth(8, Rounding.TRUNCATE))
         elif hasattr(part, "steps"):
             begun.append(part)
             continue

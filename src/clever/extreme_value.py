@@ -111,7 +111,7 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
     (samples, N_b, kept), of which all estimators but ``r_largest`` use the maxima.
     `InputError` for NaN, infinite or negative values, for fewer batches than `FEWEST_BATCHES` where a law is fitted.
     """
-    estimator = Estimator.named(estimator)
+    estimator = Estimator.parse(estimator)
     largest = np.atleast_2d(largest).astype(np.float64)
     if largest.ndim == 2:
         largest = largest[:, :, None]

@@ -32,7 +32,7 @@ class JPEGGauge:
     """
 
     def __init__(self, defense: JPEG, image: Float[Tensor, "channel height width"]) -> None:
-        if Rounding.named(defense.to_uint8) is not Rounding.ROUND:
+        if Rounding.parse(defense.to_uint8) is not Rounding.ROUND:
             raise InputError(
                 "the gauge behind JPEG needs to_uint8=round: truncation to 8 bits moves pixels by a level for nothing"
             )
@@ -56,6 +56,6 @@ class JPEGGauge:
     def __call__(self, gradients: Float[Tensor, "row ..."], margin: Float[Tensor, " row"]) -> Float[Tensor, "row norm"]:
         """In the norms L1, L2, Linf."""
         by_coefficient = self.linear.to_coefficients(gradients)
-        facing = self.sides.facing(by_coefficient > 0)
-        distance = solve(facing, by_coefficient.abs(), margin, Norm.L2).distance
+        directed = self.sides.in_direction(by_coefficient > 0)
+        distance = solve(directed, by_coefficient.abs(), margin, Norm.L2).distance
         return torch.stack([distance, distance, distance / math.sqrt(self.dimension)], 1)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.errors import InputError
 
 
@@ -23,7 +23,7 @@ class Median:
     size: int = 3
 
     def __post_init__(self) -> None:
-        whole("the size of the median filter", self.size, 2)
+        require_int("the size of the median filter", self.size, 2)
 
     def __call__(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch ..."]:
         if self.size > min(images.shape[2:]):

@@ -7,7 +7,7 @@ import numpy as np
 
 from clever.extras import extra
 from clever.norms import Norm
-from clever.score import Score
+from clever.score_result import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def fit(score: Score, axes: "Axes | None" = None) -> "Axes":
         x = np.linspace(maxima.min(), point.value, 400, endpoint=False)
         axes.plot(x, weibull_max(point.shape, point.value, point.scale).pdf(x), color=COLOURS[0], label="fit")
     axes.axvline(point.value, color=COLOURS[1], ls="--", label="end point")
-    axes.set_xlabel(f"{DUAL[Norm.named(score.norm)]} norm of ∇g" if score.order == "first_order" else "batch maxima")
+    axes.set_xlabel(f"{DUAL[Norm.parse(score.norm)]} norm of ∇g" if score.order == "first_order" else "batch maxima")
     axes.set_ylabel("density")
     # Above the axes, where it hides nothing.
     axes.set_title(f"image {score.image_index}, {score.norm} score {score.score:.3g}", fontsize="medium", pad=26)

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from clever.bpda import Defended
 from clever.orders import Order
-from clever.score import Score
+from clever.score_result import Score
 from clever.settings import Settings
 
 FORMAT = "clever-scores"
-VERSION = 1
+VERSION = 2
 """Of the schema."""
 
 

@@ -41,11 +41,11 @@ class Ball:
 
     norm: Norm
     radius: float
-    law: Law = Law.UNIFORM
+    law: Law | str = Law.UNIFORM
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "norm", Norm.named(self.norm))
-        object.__setattr__(self, "law", Law.named(self.law))
+        object.__setattr__(self, "norm", Norm.parse(self.norm))
+        object.__setattr__(self, "law", Law.parse(self.law))
         if not 0 < self.radius < float("inf"):
             raise InputError(f"the radius of the {self.norm} ball is {self.radius}: it must be positive and finite")
 

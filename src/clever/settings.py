@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clever.checks import flag, is_number, whole
+from clever.checks import is_number, require_bool, require_int
 from clever.choice import Choice
 from clever.curvature import Convention
 from clever.errors import InputError
@@ -60,7 +60,7 @@ class Settings:
     n_batches: int
     n_samples: int
     radius: Mapping[str, float]
-    law: Law = Law.UNIFORM
+    law: Law | str = Law.UNIFORM
     shared_points: bool = False
     clip: bool = False
     cap: bool = True
@@ -68,36 +68,36 @@ class Settings:
     segments: bool = False
     path: bool = False
     ascent: int = 0
-    reference: Reference = Reference.DEFENDED
-    random_target: RandomTarget = RandomTarget.ANY
-    estimator: Estimator = Estimator.R_LARGEST
-    curvature: Convention = Convention.NEGATIVE_PART
+    reference: Reference | str = Reference.DEFENDED
+    random_target: RandomTarget | str = RandomTarget.ANY
+    estimator: Estimator | str = Estimator.R_LARGEST
+    curvature: Convention | str = Convention.NEGATIVE_PART
     seed: int = 1215
 
     def __post_init__(self) -> None:
         for name, choice in CHOICES.items():
-            object.__setattr__(self, name, choice.named(getattr(self, name)))
+            object.__setattr__(self, name, choice.parse(getattr(self, name)))
         fewest = 1 if self.estimator == Estimator.MAXIMUM else FEWEST_BATCHES
         for name, least in (("n_batches", fewest), ("n_samples", 2)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
         for name in ("shared_points", "clip", "cap", "path", "floor", "segments"):
-            flag(name, getattr(self, name))
-        whole("ascent", self.ascent, 0)
-        whole("seed", self.seed, 0, 2**63 - 1)
+            require_bool(name, getattr(self, name))
+        require_int("ascent", self.ascent, 0)
+        require_int("seed", self.seed, 0, 2**63 - 1)
         if not isinstance(self.radius, Mapping):
             raise InputError(f"radius is {self.radius!r}: it must name a radius for each norm, as in {{'L2': 3.0}}")
-        radius = {str(Norm.named(name)): self.radius[name] for name in self.radius}
+        radius = {str(Norm.parse(name)): self.radius[name] for name in self.radius}
         for name, value in radius.items():
             if not is_number(value):
                 raise InputError(f"the radius of the {name} ball is {value!r}: it must be a number")
-            Ball(Norm.named(name), float(value))  # refuses radius <= 0
+            Ball(Norm.parse(name), float(value))  # refuses radius <= 0
         object.__setattr__(self, "radius", {name: float(value) for name, value in radius.items()})
 
-    def ball(self, norm: Norm) -> Ball:
-        """The ball whose points serve the scores of this norm."""
-        sampled = Norm.L2 if self.shared_points else norm
+    def ball(self, norm: str) -> Ball:
+        """The ball whose points serve the scores of this norm; `InputError` where it is unknown or has no radius."""
+        sampled = Norm.L2 if self.shared_points else Norm.parse(norm)
         if sampled not in self.radius:
             raise InputError(
                 f"no radius for the {sampled} ball: settings.radius has {', '.join(self.radius) or 'none'}"

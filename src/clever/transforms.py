@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clever import jpeg_blocks, libjpeg
 from clever.bpda import Transformation
-from clever.checks import whole
+from clever.checks import require_int
 from clever.choice import Choice
 from clever.draws import Random
 from clever.ensemble import Expectation
@@ -61,7 +61,7 @@ class Quantize:
     levels: int = 16
 
     def __post_init__(self) -> None:
-        whole("the levels of quantization", self.levels, 2, 256)
+        require_int("the levels of quantization", self.levels, 2, 256)
 
     def __call__(self, images: Images) -> Images:
         steps = self.levels - 1
@@ -100,18 +100,18 @@ class BitDepth:
     rounding: str = Rounding.ROUND
 
     def __post_init__(self) -> None:
-        whole("the bits of bit-depth reduction", self.bits, 1, 8)
-        Rounding.named(self.rounding)
+        require_int("the bits of bit-depth reduction", self.bits, 1, 8)
+        Rounding.parse(self.rounding)
 
     def __call__(self, images: Images) -> Images:
-        if Rounding.named(self.rounding) is Rounding.ROUND:
+        if Rounding.parse(self.rounding) is Rounding.ROUND:
             return Quantize(2**self.bits)(images)
         step = 2 ** (8 - self.bits)
         return images.clamp(0, 1).mul(255).floor().div(step).floor().mul(step).div(255)
 
     def steps(self) -> Steps:
         """Halfway between the levels, or with truncation at them."""
-        if Rounding.named(self.rounding) is Rounding.ROUND:
+        if Rounding.parse(self.rounding) is Rounding.ROUND:
             return Quantize(2**self.bits).steps()
         return Steps.at(torch.arange(0, 256, 2 ** (8 - self.bits), dtype=torch.float64) / 255, 1)
 
@@ -155,12 +155,12 @@ class JPEG:
     codec: str = Codec.AUTO
 
     def __post_init__(self) -> None:
-        whole("the quality of JPEG", self.quality, 1, 100)
+        require_int("the quality of JPEG", self.quality, 1, 100)
         if self.subsampling not in jpeg_blocks.STEPS:
             known = ", ".join(jpeg_blocks.STEPS)
             raise InputError(f"unknown chroma subsampling {self.subsampling!r}: it must be one of {known}")
-        Rounding.named(self.to_uint8)
-        Codec.named(self.codec)
+        Rounding.parse(self.to_uint8)
+        Codec.parse(self.codec)
 
     def __call__(self, images: Images) -> Images:
         if images.shape[1] not in (1, 3):
@@ -168,8 +168,8 @@ class JPEG:
         return _Constant.apply(images, self._through_codec)  # type: ignore[no-any-return]
 
     def _through_codec(self, images: Tensor) -> Tensor:
-        levels = Rounding.named(self.to_uint8).apply(images.clamp(0, 1).mul(255))
-        codec = libjpeg if Codec.named(self.codec).of(images) is Codec.LIBJPEG else jpeg_blocks
+        levels = Rounding.parse(self.to_uint8).apply(images.clamp(0, 1).mul(255))
+        codec = libjpeg if Codec.parse(self.codec).of(images) is Codec.LIBJPEG else jpeg_blocks
         through: Tensor = codec.compressed(levels, self.quality, self.subsampling)
         return through.div_(255)
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clever.bpda import BPDA, Defended, Transformation
-from clever.checks import whole
+from clever.checks import require_int
 from clever.compute import Compute
 from clever.descent import descend, pixelwise
 from clever.ensemble import Expectation
@@ -73,7 +73,7 @@ def smallest_distances(
 
     The network maps images in [0,1] to logits and is left as it was; what goes back through it are its own gradients,
     so a `Defended` one is attacked by BPDA. All rows are attacked at once. Behind a staircase whose steps are known
-    (`clever.pixelwise`) the way is `clever.descend`, by the minimiser of the gauge, and behind JPEG then
+    (`clever.descent.pixelwise`) the way is `clever.descend`, by the minimiser of the gauge, and behind JPEG then
     `pipeline.attack.codec.trade` from where that ended. Elsewhere it is an attack of the library, DDN (Rony et al.
     2019) for L2, FMN (Pintor et al. 2021) for L1 and Linf, then `walk` from where that ended. What was found is then
     refined (`pipeline.attack.refine`). `InputError` for what cannot be attacked.
@@ -151,7 +151,7 @@ def _random(network: nn.Module, counted: "Counted", chance: Chance) -> tuple["Co
     transformation = randomness(network)
     if transformation is None or not isinstance(network, Defended):
         return counted, None, None
-    fresh = Eot.named(chance.eot) is Eot.FRESH
+    fresh = Eot.parse(chance.eot) is Eot.FRESH
     searched = Counted(Fresh(network, transformation), counted.draws).eval() if fresh else counted
     return searched, Jury(network, transformation, chance), Jury(network, transformation, chance, UNSEEN)
 
@@ -195,7 +195,7 @@ def passes(
     if randomness(Defended(nn.Identity(), defense)) is None:
         return alone
     judged = (ways // 2 * (strength.steps + len(OUTWARD)) + ways * 2 * HALVINGS) * strength.starts + 2 * thinned
-    again = strength.steps * (ways // 2) * strength.starts if Eot.named(chance.eot) is Eot.FRESH else 0
+    again = strength.steps * (ways // 2) * strength.starts if Eot.parse(chance.eot) is Eot.FRESH else 0
     return alone + (judged * chance.draws // _draws(defense) + again) // 2
 
 
@@ -236,7 +236,7 @@ def _stairs(defense: Transformation, eight_bits: bool) -> Transformation | None:
 
 
 def _check(images: Tensor, predicted: Sequence[int], targets: Sequence[int], seed: int) -> None:
-    whole("seed", seed, 0)
+    require_int("seed", seed, 0)
     if images.ndim != 4 or not images.numel():
         raise InputError(f"images of shape {tuple(images.shape)}: it must be (row, channel, height, width), not empty")
     if not images.is_floating_point() or not (float(images.amin()) >= 0 and float(images.amax()) <= 1):

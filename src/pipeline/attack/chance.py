@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clever.bpda import BPDA, Defended, transformed
-from clever.checks import is_number, whole
+from clever.checks import is_number, require_int
 from clever.choice import Choice
 from clever.draws import Random
 from clever.ensemble import TOGETHER, Expectation
@@ -42,8 +42,8 @@ class Chance:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        Eot.named(self.eot)
-        whole("attack.draws", self.draws, 1, UNSEEN - JUDGES)
+        Eot.parse(self.eot)
+        require_int("attack.draws", self.draws, 1, UNSEEN - JUDGES)
         if not is_number(self.threshold) or not 0 <= self.threshold < 1:
             raise InputError(
                 f"attack.threshold is {self.threshold!r}: it must be a share from 0 up and less than 1, of which an "

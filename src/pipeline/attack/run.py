@@ -13,11 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from clever.bpda import Defended
-from clever.checks import flag
+from clever.checks import require_bool
 from clever.errors import InputError
 from clever.models import frozen
 from clever.norms import Norm
-from clever.subjects import Subject
+from clever.subjects import ImageContext
 from clever.transforms import Identity
 from pipeline.attack.attacks import Found, smallest_distances
 from pipeline.attack.chance import Chance, randomness
@@ -37,7 +37,7 @@ from pipeline.shared.progress import Progress, about_cell
 from pipeline.shared.selection import Selection, classifier_settings, settings_of
 from pipeline.shared.shard import Shard
 
-Pair = tuple[Subject, int]
+Pair = tuple[ImageContext, int]
 """An image and a target class."""
 
 AUTO = "auto"
@@ -129,7 +129,7 @@ class Job:
 
     def progress(self) -> Progress:
         """What counts the attacks of this job."""
-        classes = [len(subject.classes) for subject in self.selection.subjects]
+        classes = [len(context.classes) for context in self.selection.contexts]
         return Progress(
             self.config,
             about_cell(self.config, cell_key(self.config, self.network)),
@@ -143,8 +143,8 @@ class Job:
     def attack(self, progress: Progress) -> None:
         """Every image and target class, those of ``together`` prepared images at once."""
         left = progress.left
-        for pairs in _groups(self.selection.subjects, self.together):
-            images = torch.stack([self.selection.image(subject.index) for subject, _ in pairs])
+        for pairs in _groups(self.selection.contexts, self.together):
+            images = torch.stack([self.selection.image(context.index) for context, _ in pairs])
             for norm in self.selection.norms:
                 found, known = self._found(pairs, images, norm)
                 self._keep(pairs, norm, found)
@@ -153,14 +153,14 @@ class Job:
             progress.reached(pairs[-1][0].index, left)
 
     def _found(self, pairs: list[Pair], images: Tensor, norm: Norm) -> tuple[Found, bool]:
-        named = [[subject.name, subject.predicted, target] for subject, target in pairs]
+        named = [[context.name, context.predicted, target] for context, target in pairs]
         key = distances_key(self.config, self.network) | {"pairs": named, "norm": str(norm)}
 
         def attack() -> Found:
             return smallest_distances(
                 self.network,
                 images,
-                [subject.predicted for subject, _ in pairs],
+                [context.predicted for context, _ in pairs],
                 [target for _, target in pairs],
                 norm,
                 self.strength,
@@ -174,24 +174,24 @@ class Job:
     def _keep(self, pairs: list[Pair], norm: Norm, found: Found) -> None:
         self.passes += found.forwards + found.backwards
         random = randomness(self.network) is not None
-        for row, (subject, target) in enumerate(pairs):
-            self.smallest[subject.index, target, norm] = float(found.distance[row])
+        for row, (context, target) in enumerate(pairs):
+            self.smallest[context.index, target, norm] = float(found.distance[row])
             rates = {"rate": float(found.rate[row]), "rate_unseen": float(found.unseen[row])}
-            self.rates[subject.index, target, norm] = rates if random else {}
-            if subject is self.selection.subjects[0]:
+            self.rates[context.index, target, norm] = rates if random else {}
+            if context is self.selection.contexts[0]:
                 self.examples[target, norm] = found.images[row]
 
     def table(self) -> pd.DataFrame:
         """A row an image, target and norm: the nearest over the classes of the target."""
         rows: list[dict[str, object]] = []
-        for subject in self.selection.subjects:
+        for context in self.selection.contexts:
             for norm in self.selection.norms:
-                for target, classes in subject.targets.items():
-                    label = min(classes, key=lambda j: self.smallest[subject.index, j, norm])
-                    row = {"predicted": subject.predicted, "target": target, "target_class": label, "norm": str(norm)}
-                    of_class = (subject.index, label, norm)
+                for target, classes in context.targets.items():
+                    label = min(classes, key=lambda j: self.smallest[context.index, j, norm])
+                    row = {"predicted": context.predicted, "target": target, "target_class": label, "norm": str(norm)}
+                    of_class = (context.index, label, norm)
                     found = {"distance": self.smallest[of_class]} | self.rates[of_class]
-                    rows.append(self.selection.known(self.config, subject) | row | found)
+                    rows.append(self.selection.known(self.config, context) | row | found)
         return pd.DataFrame(rows)
 
     def exact(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -204,7 +204,7 @@ class Job:
         rows = table[table.norm == str(Norm.L2)].reset_index(drop=True)
         if rows.empty:
             raise InputError(f"attack.exact with the norms {', '.join(map(str, self.selection.norms))}: it wants L2")
-        index = {self.selection.known(self.config, at)["id"]: at.index for at in self.selection.subjects}
+        index = {self.selection.known(self.config, at)["id"]: at.index for at in self.selection.contexts}
         images = torch.stack([self.selection.image(index[name]) for name in rows.id]).flatten(1)
         net = TwoLayer.of(self.network.network)
         found = exact_distances(net, images, list(rows.predicted), list(rows.target_class))
@@ -217,7 +217,7 @@ class Job:
         """The table, and the first image with its adversary for each norm and target."""
         folder = artifacts.results_dir(self.config)
         artifacts.write_text(folder / "distances.csv", table.to_csv(index=False))
-        first = self.selection.image(self.selection.subjects[0].index)
+        first = self.selection.image(self.selection.contexts[0].index)
         shown = {"original": first.cpu().numpy()}
         for row in table[table.id == table.id[0]].itertuples():
             shown[f"{row.norm} {row.target}"] = self.examples[int(row.target_class), Norm(row.norm)].cpu().numpy()
@@ -261,7 +261,7 @@ def cell_key(config: DictConfig, network: Defended) -> dict[str, object]:
 def checked(config: DictConfig) -> tuple[Strength, Chance, int]:
     """The settings of the attack, checked: how hard to try, what counts behind chance, how many images at once."""
     for name in ("eight_bits", "exact"):
-        flag(f"attack.{name}", config.attack[name])
+        require_bool(f"attack.{name}", config.attack[name])
     if config.attack.bpda not in (True, False, AUTO):
         raise InputError(f"attack.bpda is {config.attack.bpda!r}: it must be true, false or {AUTO}")
     hard = strength_of(config)
@@ -280,7 +280,7 @@ def chance_of(config: DictConfig) -> Chance:
     return Chance(**{name: config.attack[name] for name in ("eot", "draws", "threshold")})
 
 
-def _groups(subjects: list[Subject], together: int) -> Iterator[list[Pair]]:
+def _groups(contexts: list[ImageContext], together: int) -> Iterator[list[Pair]]:
     """The images and target classes, those of ``together`` prepared images at once: fixed, whatever was killed."""
-    for _, group in groupby(subjects, key=lambda subject: subject.index // together):
-        yield [(subject, target) for subject in group for target in subject.classes]
+    for _, group in groupby(contexts, key=lambda context: context.index // together):
+        yield [(context, target) for context in group for target in context.classes]

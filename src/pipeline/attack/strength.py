@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.choice import Choice
 from clever.errors import InputError
 from clever.norms import Norm
@@ -32,9 +32,9 @@ class Strength:
     method: Method = Method.NEAREST
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "method", Method.named(self.method))  # settings have its name alone
+        object.__setattr__(self, "method", Method.parse(self.method))  # settings have its name alone
         for name, least in (("steps", 1), ("starts", 1), ("rounds", 0)):
-            whole(f"attack.{name}", getattr(self, name), least)
+            require_int(f"attack.{name}", getattr(self, name), least)
 
 
 def check_method(strength: Strength, norm: Norm) -> None:

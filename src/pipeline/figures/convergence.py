@@ -16,7 +16,7 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
     Beside it, the same from the sample maximum, which shows what the fit of the law changes. Only the maxima are kept
     with the scores: in place of ``r_largest``, which takes several values of each batch, `Estimator.PROFILE` is shown.
     """
-    if Estimator.named(estimator) is Estimator.R_LARGEST:
+    if Estimator.parse(estimator) is Estimator.R_LARGEST:
         estimator = Estimator.PROFILE
     total = maxima.shape[1]
     sizes = np.unique(np.geomspace(min(FEWEST_BATCHES, total), total, 10).round().astype(int))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.choice import Choice
 from clever.compute import Compute, Computed
 from clever.errors import InputError
@@ -45,7 +45,7 @@ class Distillation:
     start_epochs: int
 
     def __post_init__(self) -> None:
-        whole("weights.distillation.start_epochs", self.start_epochs, 1)
+        require_int("weights.distillation.start_epochs", self.start_epochs, 1)
 
 
 class Trained:
@@ -64,7 +64,7 @@ class Trained:
         **recipe: Any,
     ) -> None:
         self.recipe, self.compute = Recipe(**recipe), Compute(**compute)
-        self.initial, self.hardening = Initial.named(initial), hardening
+        self.initial, self.hardening = Initial.parse(initial), hardening
         self.distillation = None if distillation is None else Distillation(**distillation)
 
     def state(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from clever.backward import Smooth
 from clever.bpda import Defended, Transformation
-from clever.checks import flag, whole
+from clever.checks import require_bool, require_int
 from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.models import Normalize
@@ -41,7 +41,7 @@ def device(config: DictConfig) -> torch.device:
 def bare(config: DictConfig) -> tuple[nn.Module, Normalize]:
     """The network with the initial weights of its training's seed, or the project's, and its normalisation."""
     seed = config.weights.get("seed", config.seed)
-    whole("weights.seed", seed, 0, 2**63 - 1)
+    require_int("weights.seed", seed, 0, 2**63 - 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # constructors draw their initial weights from the global generator alone
         network = instantiate(config.model.network)
@@ -110,7 +110,7 @@ def defended(config: DictConfig) -> Defended:
         )
     fill(network, load_state(path), str(path))
     defense = defense_of(config)
-    flag("bpda", config.bpda)
+    require_bool("bpda", config.bpda)
     # without BPDA there is nothing to go back through, though a sweep may name it for all its cells
     backward = backward_of(config.backward, defense) if config.bpda else None
     complete = nn.Sequential(normalize, network)

@@ -13,7 +13,7 @@ from clever import plots, record
 from clever.errors import InputError
 from clever.extras import extra
 from clever.files import write_text
-from clever.score import Score
+from clever.score_result import Score
 
 if TYPE_CHECKING:
     import pandas as pd
