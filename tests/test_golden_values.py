@@ -99,7 +99,7 @@ def maxima(
                 order=order,
                 progress=False,
             )
-        return [float(value) for score in scores for value in [*score.maxima, score.reach]]
+        return [float(value) for score in scores for value in [*score.maxima, score.farthest_sample]]
 
     return numbers
 
