@@ -35,8 +35,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import clever
-from pipeline.attack.attacks import smallest_distances
-from pipeline.attack.strength import Strength
+from clever.attacks.search import smallest_distances
+from clever.attacks.strength import Strength
 
 LINF = clever.Norm.LINF
 

@@ -13,11 +13,11 @@ score is an estimate of a lower bound of the distance to an adversarial image, n
 """
 
 from clever.adapters import from_art, from_foolbox
+from clever.attacks.descent import descend, pixelwise
 from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
-from clever.descent import descend, pixelwise
 from clever.draws import Random, Seeded
 from clever.ensemble import Expectation, Pooling
 from clever.errors import GradientMasking, InputError, NotFinite

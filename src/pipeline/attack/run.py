@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from itertools import groupby
 
 import numpy as np
@@ -17,12 +16,10 @@ from clever import (
     bisection,
     bpda,
     compute,
-    descent,
     draws,
     ensemble,
     gauge,
     generators,
-    hyperplane,
     jpeg_blocks,
     jpeg_linear,
     jumps,
@@ -40,6 +37,23 @@ from clever import (
     total_variation,
     transforms,
 )
+from clever.attacks import (
+    carlini_wagner,
+    criterion,
+    ddn,
+    descent,
+    fast_minimum_norm,
+    hyperplane,
+    jpeg_local_search,
+    jpeg_regions,
+    refine,
+    search,
+    strength,
+    target_margin,
+)
+from clever.attacks.criterion import SuccessCriterion, randomness
+from clever.attacks.search import Found, smallest_distances
+from clever.attacks.strength import Strength, check_method
 from clever.bpda import Defended
 from clever.checks import flag
 from clever.errors import InputError
@@ -47,13 +61,9 @@ from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import Subject
 from clever.transforms import Identity
-from pipeline.attack import attacks, chance, codec, library, refine, regions, strength
-from pipeline.attack.attacks import Found, smallest_distances
-from pipeline.attack.chance import Chance, randomness
 from pipeline.attack.derivable import derivable
 from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import found_by
-from pipeline.attack.strength import Strength, check_method
 from pipeline.attack.taken import taken
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
@@ -69,7 +79,8 @@ Pair = tuple[Subject, int]
 """An image and a target class."""
 
 DECIDING = (
-    *(attacks, chance, codec, library, refine, regions, strength),
+    *(carlini_wagner, criterion, ddn, fast_minimum_norm, jpeg_local_search, jpeg_regions, refine, search, strength),
+    target_margin,
     *(backward, bisection, bpda, compute, descent, draws, ensemble, gauge, generators, hyperplane, jpeg_blocks),
     *(jpeg_linear, jumps, knapsack, libjpeg, median, models, noise, norms, projection, quilting, seams, separable),
     *(staircase, total_variation, transforms),
@@ -114,7 +125,7 @@ def run(config: DictConfig) -> None:
             "of_all_runs": progress.of_all_runs(),
             "machine": machine(job.selection.device),
             "device": str(device(config)),
-            "versions": versions() | {"foolbox": version("foolbox")},
+            "versions": versions(),
         }
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
         share = np.isfinite(table.distance).mean()
@@ -149,7 +160,7 @@ class Job:
     selection: Selection
     network: Defended
     strength: Strength
-    chance: Chance
+    chance: SuccessCriterion
     together: int
     smallest: dict[tuple[int, int, Norm], float] = field(default_factory=dict)
     rates: dict[tuple[int, int, Norm], dict[str, float]] = field(default_factory=dict)
@@ -203,7 +214,7 @@ class Job:
                 self.strength,
                 seed=self.selection.settings.seed,
                 eight_bits=self.config.attack.eight_bits,
-                chance=self.chance,
+                criterion=self.chance,
             )
 
         return found_by(artifacts.store(self.config), decided, attack)
@@ -284,7 +295,6 @@ def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
         "seed": settings_of(config).seed,
         "device": device(config).type,
         "code": code(*DECIDING),
-        "foolbox": version("foolbox"),
     }
 
 
@@ -295,7 +305,7 @@ def told_by(config: DictConfig, network: Defended) -> dict[str, object]:
     return decided_by(config, network) | {"stage": "attack", "settings": repr(classes)}
 
 
-def checked(config: DictConfig) -> tuple[Strength, Chance, int]:
+def checked(config: DictConfig) -> tuple[Strength, SuccessCriterion, int]:
     """The settings of the attack, checked: how hard to try, what counts behind chance, how many images at once."""
     for name in ("eight_bits", "exact"):
         flag(f"attack.{name}", config.attack[name])
@@ -312,9 +322,9 @@ def strength_of(config: DictConfig) -> Strength:
     return Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds", "method")})
 
 
-def chance_of(config: DictConfig) -> Chance:
+def chance_of(config: DictConfig) -> SuccessCriterion:
     """When an image is adversarial for a random defense."""
-    return Chance(**{name: config.attack[name] for name in ("eot", "draws", "threshold")})
+    return SuccessCriterion(**{name: config.attack[name] for name in ("eot", "draws", "threshold")})
 
 
 def _groups(subjects: list[Subject], together: int) -> Iterator[list[Pair]]:

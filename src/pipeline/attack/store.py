@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.attack.attacks import Found
+from clever.attacks.search import Found
 from pipeline.shared import kept
 
 

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from clever.descent import pixelwise
+from clever.attacks.descent import pixelwise
+from clever.attacks.jpeg_regions import Regions
+from clever.attacks.refine import BestSoFar
 from clever.jpeg_linear import Linear
 from clever.transforms import JPEG, steps_of
-from pipeline.attack.refine import Nearest
-from pipeline.attack.regions import Regions
 
 Levels = Int[Tensor, "row number"]
 MEMORY = 0.9
@@ -25,7 +25,7 @@ INSIDE = 1e-6
 """How far beyond the edge of its step a pixel ends."""
 
 
-def trade(nearest: Nearest, codec: JPEG, steps: int, generator: Generator) -> None:
+def jpeg_local_search(nearest: BestSoFar, codec: JPEG, steps: int, generator: Generator) -> None:
     """From the nearest adversarial image known to nearer ones, a forward and a backward pass a step; L1 and L2.
 
     Each step looks for the image with the least linearised margin among those that are nearer by a share; the share
@@ -48,13 +48,13 @@ def trade(nearest: Nearest, codec: JPEG, steps: int, generator: Generator) -> No
         search.levels = best
         search.descend(slope, share)
         images = search.images()
-    nearest.offer(images)
+    nearest.keep_if_closer(images)
 
 
 class _Search:
     """``levels``: of each number, 0..255, what the codec starts from; each number lies at the nearest edge of its."""
 
-    def __init__(self, nearest: Nearest, codec: JPEG, generator: Generator) -> None:
+    def __init__(self, nearest: BestSoFar, codec: JPEG, generator: Generator) -> None:
         self.nearest, self.codec, self.generator = nearest, codec, generator
         self.linear = Linear(nearest.originals[0], codec.quality, codec.subsampling)
         self.regions, self.p = Regions(self.linear), nearest.norm.p
@@ -81,7 +81,7 @@ class _Search:
         Proposals are made in all regions at once and judged apart, by cost less price times gain; the price changes
         until the cost is that of a distance smaller by the share.
         """
-        cost, gain = self._judged(self.levels, slope)
+        cost, gain = self._evaluate(self.levels, slope)
         start = cost.sum(1)
         self.price = start / gain.sum(1).clamp(min=1e-6) if self.price is None else self.price
         goal, most = (start * (1 - part).pow(self.p) for part in (share, share / 2))
@@ -89,18 +89,18 @@ class _Search:
         downhill = self.linear.to_coefficients(slope) * self.linear.table / 255
         for turn in range(ROUNDS):
             levels = self._without_some() if turn % 2 else self._across_a_step(downhill)
-            new_cost, new_gain = self._judged(levels, slope)
+            new_cost, new_gain = self._evaluate(levels, slope)
             price = self.price.unsqueeze(1)
             better = new_cost - price * new_gain < cost - price * gain
             self.levels = torch.where(self.regions.spread(better), levels, self.levels)
-            cost, gain = self._judged(self.levels, slope)  # what crosses the borders of regions counts, too
+            cost, gain = self._evaluate(self.levels, slope)  # what crosses the borders of regions counts, too
             total, gained = cost.sum(1), gain.sum(1)
             kept = (total <= most) & (gained > best_gain)
             best, best_gain = torch.where(kept.unsqueeze(1), self.levels, best), torch.where(kept, gained, best_gain)
             self.price = self.price * (goal / total.clamp(min=1e-12)).clamp(0.25, 4).sqrt().clamp(0.85, 1.15)
         self.levels = best
 
-    def _judged(self, levels: Levels, slope: Tensor) -> tuple[Tensor, Tensor]:
+    def _evaluate(self, levels: Levels, slope: Tensor) -> tuple[Tensor, Tensor]:
         """By region: cost, the p-th power of the distance, and gain, by how much the linearised margin falls."""
         images = self.images(levels)
         cost = (images - self.nearest.originals).flatten(1).abs().pow(self.p)
