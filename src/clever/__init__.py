@@ -7,17 +7,21 @@
     scores = clever.score(network, images, settings)
     second = clever.score(smooth_network, images, settings, order=clever.SecondOrder())    # twice differentiable only
     scores.to_csv("scores.csv"), scores.to_json("scores.json"), scores.to_frame(), scores.plot()
+    distances = clever.attack(network, images, targets=["top2"], norms=["L2"])  # nearest adversarial images
 
 Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a network that wants other numbers. Every
-score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee.
+score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee; the distance of an
+attack is an upper bound of it, verified on the network.
 """
 
 from clever.adapters import from_art, from_foolbox
+from clever.attacking import attack
 from clever.attacks.descent import descend, pixelwise
 from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
+from clever.distances import Distance, Distances
 from clever.draws import Random, Seeded
 from clever.ensemble import Expectation, Pooling
 from clever.errors import GradientMasking, InputError, NotFinite
@@ -57,6 +61,8 @@ __all__ = [
     "Convention",
     "Crop",
     "Defended",
+    "Distance",
+    "Distances",
     "EndPoint",
     "Estimator",
     "Expectation",
@@ -94,6 +100,7 @@ __all__ = [
     "Smooth",
     "Steps",
     "TVMinimization",
+    "attack",
     "descend",
     "end_points",
     "from_art",

@@ -34,7 +34,8 @@ def fast_minimum_norm(
 
     Algorithm 1 from the original image: a step of normalized gradient down `target_margin`, then onto the ball whose
     radius shrinks after success, grows after failure, and before any success is that of the linearized boundary
-    (equation 5), then onto [0,1]. ``step_size``: of the first step, in [0,1]-pixel units and L2.
+    (equation 5), then onto [0,1]. ``step_size``: of the first step, in [0,1]-pixel units and L2. Where the margin is
+    affine a step ends on the boundary itself, so that rounding can leave nothing found.
     """
     change, best = torch.zeros_like(images), torch.zeros_like(images)
     farthest = norm.of(torch.maximum(images, 1 - images))

@@ -262,8 +262,8 @@ def _stairs(defense: Transformation, eight_bits: bool) -> Transformation | None:
     return Chain(stairs) if stairs else None
 
 
-def _check(images: Tensor, predicted: Sequence[int], targets: Sequence[int], seed: int) -> None:
-    whole("seed", seed, 0)
+def check_images(images: Tensor) -> None:
+    """`InputError` for what is no batch of images in [0,1]."""
     if images.ndim != 4 or not images.numel():
         raise InputError(f"images of shape {tuple(images.shape)}: it must be (row, channel, height, width), not empty")
     if not images.is_floating_point() or not (float(images.amin()) >= 0 and float(images.amax()) <= 1):
@@ -271,6 +271,11 @@ def _check(images: Tensor, predicted: Sequence[int], targets: Sequence[int], see
             f"images of {images.dtype} from {images.amin():g} to {images.amax():g}: they must be floating point "
             "numbers in [0,1], with normalisation inside the network (clever.Normalize)"
         )
+
+
+def _check(images: Tensor, predicted: Sequence[int], targets: Sequence[int], seed: int) -> None:
+    whole("seed", seed, 0)
+    check_images(images)
     for name, classes in (("predicted", predicted), ("target", targets)):
         if len(classes) != len(images):
             raise InputError(f"{len(classes)} {name} classes for {len(images)} images: it must be one an image")
