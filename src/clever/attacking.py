@@ -80,18 +80,17 @@ def attack(
         raise InputError(f"{len(called)} names for {len(batch.images)} images: there must be one for each, or none")
     check_images(batch.images)
     with frozen(network):
-        victims = list(_victims(network, batch.images, batch.labels, asked_targets, seed))
-        with tqdm(
-            total=len(asked_norms) * sum(map(len, map(_classes, victims))), unit="attack", disable=not progress
-        ) as bar:
-            nearest = _nearest(network, batch.images, victims, asked_norms, strength, seed, batch_size, bar)
+        attacked = list(_attacked_images(network, batch.images, batch.labels, asked_targets, seed))
+        total = len(asked_norms) * sum(len(_classes(one)) for one in attacked)
+        with tqdm(total=total, unit="attack", disable=not progress) as bar:
+            nearest = _nearest(network, batch.images, attacked, asked_norms, strength, seed, batch_size, bar)
     rows = []
-    for victim in victims:
-        for target, classes in victim.targets.items():
+    for one in attacked:
+        for target, classes in one.targets.items():
             for norm in asked_norms:
-                label = min(classes, key=lambda j: nearest[victim.index, j, norm].distance)
-                rows.append(replace(nearest[victim.index, label, norm], target=target))
-    known = {victim.index for victim in victims}
+                label = min(classes, key=lambda j: nearest[one.index, j, norm].distance)
+                rows.append(replace(nearest[one.index, label, norm], target=target))
+    known = {one.index for one in attacked}
     left_out = tuple(index for index in range(len(batch.images)) if index not in known)
     if left_out and not rows:
         warnings.warn(
@@ -106,7 +105,7 @@ def attack(
 def _nearest(
     network: nn.Module,
     images: Float[Tensor, "image channel height width"],
-    victims: list["_Victim"],
+    attacked: list["_AttackedImage"],
     norms: list[Norm],
     strength: Strength,
     seed: int,
@@ -115,25 +114,26 @@ def _nearest(
 ) -> dict[tuple[int, int, Norm], Distance]:
     """What was found by image, target class and norm, so many pairs of image and class at once; verified one by one."""
     searched, random, found = _searched(network), randomness(network) is not None, {}
-    pairs = [(victim, label) for victim in victims for label in _classes(victim)]
+    pairs = [(one, label) for one in attacked for label in _classes(one)]
     for norm in norms:
         for start in range(0, len(pairs), batch_size):
             part = pairs[start : start + batch_size]
-            originals = images[[victim.index for victim, _ in part]]
-            predicted, labels = [victim.predicted for victim, _ in part], [label for _, label in part]
+            originals = images[[one.index for one, _ in part]]
+            predicted, labels = [one.predicted for one, _ in part], [label for _, label in part]
             best = smallest_distances(searched, originals, predicted, labels, norm, strength, seed=seed)
-            for row, (victim, label) in enumerate(part):
+            for row, (one, label) in enumerate(part):
                 image, distance = verified(network, originals[row], best.images[row], label, norm)
-                about = victim.index, victim.name, victim.label, victim.predicted, str(label), label, str(norm)
-                accepted = random and image is not None
-                rates = (float(best.rate[row]), float(best.unseen[row])) if accepted else (None, None)
-                found[victim.index, label, norm] = Distance(*about, distance, *rates, image)
+                about = one.index, one.name, one.label, one.predicted, str(label), label, str(norm)
+                rate, unseen = (
+                    (float(best.rate[row]), float(best.unseen[row])) if random and image is not None else (None, None)
+                )
+                found[one.index, label, norm] = Distance(*about, distance, rate, unseen, image)
             bar.update(len(part))
     return found
 
 
 @dataclass(frozen=True)
-class _Victim:
+class _AttackedImage:
     """An image that is attacked: ``targets`` are the classes that each target stands for, the most likely one first."""
 
     index: int
@@ -143,18 +143,18 @@ class _Victim:
     targets: dict[str, list[int]]
 
 
-def _classes(victim: _Victim) -> list[int]:
+def _classes(one: _AttackedImage) -> list[int]:
     """Every target class, each once."""
-    return sorted({label for classes in victim.targets.values() for label in classes})
+    return sorted({label for classes in one.targets.values() for label in classes})
 
 
-def _victims(
+def _attacked_images(
     network: nn.Module,
     images: Float[Tensor, "image channel height width"],
     labels: Sequence[int] | None,
     targets: list[str | int],
     seed: int,
-) -> Iterator[_Victim]:
+) -> Iterator[_AttackedImage]:
     """Without the misclassified ones. Each goes through the network alone, as in `clever.score`."""
     for index, image in enumerate(images):
         logits = logits_of(network, image.unsqueeze(0), index)[0]
@@ -168,7 +168,7 @@ def _victims(
                 )
                 for target in targets
             }
-            yield _Victim(index, name, label, predicted, classes)
+            yield _AttackedImage(index, name, label, predicted, classes)
 
 
 def _searched(network: nn.Module) -> nn.Module:

@@ -20,7 +20,7 @@ MEMORY = 0.9
 ROUNDS = 30
 """Of search with the codec alone, a linearisation."""
 SHARE, LEAST, MOST = 0.05, 0.002, 0.3
-"""By which share the distance is to shrink in a step: at first, and again once it would fall below ``LEAST``; at most."""
+"""By which share the distance is to shrink in a step: at first and whenever it has fallen below the least; the most."""
 GROWTH, DECLINE = 1.5, 1.3
 """What the share is multiplied by after success, and divided by after failure."""
 INSIDE = 1e-6
