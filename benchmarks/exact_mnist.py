@@ -30,11 +30,11 @@ from torchvision.datasets import MNIST
 from tqdm import tqdm
 
 import clever
+from clever.attacks.search import smallest_distances
+from clever.attacks.strength import Strength
 from clever.extreme_value import Estimator
 from clever.norms import Norm
-from pipeline.attack.attacks import smallest_distances
 from pipeline.attack.exact import Exact, check_order, exact_distances
-from pipeline.attack.strength import Strength
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, share_right, train
 from pipeline.prepare.idx_files import unpacked

@@ -35,10 +35,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import clever
+from clever.attacks.search import smallest_distances
+from clever.attacks.strength import Strength
 from clever.extreme_value import Estimator
 from clever.norms import Norm
-from pipeline.attack.attacks import smallest_distances
-from pipeline.attack.strength import Strength
 
 LINF = Norm.LINF
 

@@ -28,10 +28,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import clever
+from clever.attacks.search import smallest_distances
+from clever.attacks.strength import Strength
 from clever.models import frozen
 from clever.norms import Norm
-from pipeline.attack.attacks import smallest_distances
-from pipeline.attack.strength import Strength
 
 RADIUS = {"L1": 30.0, "L2": 3.0, "Linf": 0.1}
 """Those of the authors' code."""

@@ -38,7 +38,7 @@ def tops(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imported(path)}
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.glob("clever/*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("clever/**/*.py")), ids=lambda path: path.name)
 def test_the_library_knows_nothing_of_the_pipeline(path: Path) -> None:
     assert tops(path) - set(sys.stdlib_module_names) <= ALLOWED | TYPES.get(path.name, set())
     assert ("pathlib" in tops(path)) == (path.name == "files.py")

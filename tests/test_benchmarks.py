@@ -227,7 +227,17 @@ def test_on_relu_networks_the_exact_distance_lies_between_bound_and_attack(
     assert (table["not solved"] == 0).all()
 
 
+def test_attacks_of_our_own_come_as_near_as_those_of_foolbox(tmp_path: Path) -> None:
+    pytest.importorskip("foolbox", reason="no foolbox: pip install it to compare", exc_type=ImportError)
+    table = run(tmp_path, "attacks_against_foolbox", "--images", "3", "--steps", "20", "--weights", "2")
+    assert len(table) == 3 * 4 + 3
+    alone = table[table["found by foolbox"] > 0]
+    assert (alone.found >= alone["found by foolbox"]).all()
+    assert alone["ratio, median"].between(0.9, 1.01).all()
+
+
 def test_peers_are_compared_by_the_same_distances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("foolbox", reason="no foolbox: pip install it to compare", exc_type=ImportError)
     monkeypatch.setitem(sys.modules, "art", None)
     options = ("--images", "2", "--norms", "L2", "--n-batches", "6", "--n-samples", "4", "--steps", "40")
     table = run(tmp_path, "peers", *options).set_index("method")

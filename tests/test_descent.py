@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 import clever
-from clever.descent import descend, pixelwise
+from clever.attacks.descent import descend, pixelwise
+from clever.attacks.hyperplane import nearest_beyond
 from clever.gauge import gauge_of
-from clever.hyperplane import nearest_beyond
 from clever.models import frozen
 from clever.norms import Norm
 from clever.path import path_maxima
@@ -127,7 +127,7 @@ def test_the_staircase_that_a_defense_begins_with() -> None:
     for defense in (jpeg, clever.JPEG(to_uint8="truncate"), quantize, clever.Chain([quantize, jpeg, quantize])):
         staircase = pixelwise(defense)
         # What the staircase does not tell apart, the defense does not either.
-        assert torch.equal(defense(images), defense(clever.descent.pixelwise(defense)(images) + 1e-5))
+        assert torch.equal(defense(images), defense(clever.attacks.descent.pixelwise(defense)(images) + 1e-5))
         assert not torch.equal(staircase(images), images)
     assert pixelwise(nn.AvgPool2d(3, 1, 1)) == pixelwise(clever.Chain([nn.Dropout(), quantize])) == clever.Identity()
 

@@ -8,8 +8,8 @@ from scipy.optimize import minimize
 from torch import nn
 
 import clever
+from clever.attacks.search import Strength, smallest_distances
 from clever.norms import Norm
-from pipeline.attack.attacks import Strength, smallest_distances
 from pipeline.attack.exact import check_order, exact_distances
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, train

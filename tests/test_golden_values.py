@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from pipeline.attack.attacks import smallest_distances
+from pipeline.attack.strength import Strength
 from torch import nn
 
 import clever
 from clever.norms import Norm
 from clever.power_iteration import PowerIteration
-from pipeline.attack.attacks import smallest_distances
-from pipeline.attack.strength import Strength
 from pipeline.model.optimisers import Nesterov, OneCycle
 from pipeline.model.training import Recipe, train
 from pipeline.shared import number_versions

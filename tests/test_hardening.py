@@ -10,10 +10,10 @@ from hydra.utils import instantiate
 from torch import nn
 
 import clever
+from clever.attacks.search import Strength, smallest_distances
 from clever.models import Normalize
 from clever.norms import Norm
 from conftest import ROOT, composed
-from pipeline.attack.attacks import Strength, smallest_distances
 from pipeline.model.trained import Course
 from pipeline.model.training import train
 from pipeline.shared.checkpoint import load_state

@@ -7,16 +7,20 @@
     scores = clever.score(network, images, settings)
     second = clever.score(smooth_network, images, settings, order="second_order")    # twice differentiable only
     scores.to_csv("scores.csv"), scores.to_json("scores.json"), scores.to_frame(), scores.plot()
+    distances = clever.attack(network, images, targets=["top2"], norms=["L2"])  # nearest adversarial images
 
 Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a network that wants other numbers. Every
-score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee.
+score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee; the distance of an
+attack is an upper bound of it, verified on the network.
 """
 
 from clever.api import score
+from clever.attacking import attack
+from clever.attacks.descent import descend
 from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.compute import Compute
-from clever.descent import descend
+from clever.distances import Distance, Distances
 from clever.draws import Random, Seeded
 from clever.ensemble import Expectation
 from clever.errors import GradientMasking, InputError, NotFinite
@@ -47,6 +51,8 @@ __all__ = [
     "Compute",
     "Crop",
     "Defended",
+    "Distance",
+    "Distances",
     "Expectation",
     "FirstOrder",
     "Gauge",
@@ -72,6 +78,7 @@ __all__ = [
     "Smooth",
     "Steps",
     "TVMinimization",
+    "attack",
     "descend",
     "end_points",
     "goodness_of_fit",

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clever.attacks.descent import Nearest, descend
 from clever.backward import Smooth
 from clever.bpda import BareNetwork, Defended, bare_network, on_segments
 from clever.capacity import Capacity
-from clever.descent import Nearest, descend
 from clever.margin import margins
 from clever.norms import Norm
 from clever.orders import Order

@@ -1,4 +1,4 @@
-"""Pictures of scores: those of many images, and the law that one score rests on. They need matplotlib."""
+"""Pictures of scores and distances, and of the law that one score rests on. They need matplotlib."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from clever.score_result import Score
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from clever.distances import Distance
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00")
 """Okabe and Ito's, told apart by the colour-blind; the markers tell them apart in grey."""
@@ -46,6 +48,35 @@ def scores(found: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
         panel.tick_params(axis="x", rotation=45 if names else 0)
         panel.set_xlabel("image")
         panel.set_ylabel(f"{norm} score (pixel units)")
+        panel.set_ylim(bottom=0)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
+    drawn: Figure = figure
+    return drawn
+
+
+def distances(found: "Sequence[Distance]", names: Sequence[str] = ()) -> "Figure":
+    """Adversarial distance over image, a panel a norm, a marker a target; hollow, at the upper edge: not found."""
+    pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
+    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((d.norm, d.target) for d in found), strict=True))
+    places = {index: place for place, index in enumerate(dict.fromkeys(one.image_index for one in found))}
+    figure, panels = pyplot.subplots(
+        1, len(norms), figsize=(3.4 * len(norms), 2.8), squeeze=False, layout="constrained"
+    )
+    for panel, norm in zip(panels[0], norms, strict=True):
+        top = 1.1 * max([d.distance for d in found if d.norm == norm and np.isfinite(d.distance)], default=1.0)
+        for k, target in enumerate(targets):
+            style = {"ls": "", "marker": MARKERS[k % 6], "color": COLOURS[k % 6], "ms": 5}
+            shift = 0.12 * (k - (len(targets) - 1) / 2)
+            here = [d for d in found if (d.norm, d.target) == (norm, target)]
+            for there, fill in ((True, {}), (False, {"mfc": "none"})):
+                chosen = [d for d in here if np.isfinite(d.distance) == there]
+                x = [places[d.image_index] + shift for d in chosen]
+                panel.plot(x, [min(d.distance, top) for d in chosen], **style, **fill)
+            panel.plot([], [], **style, label=target)
+        panel.set_xticks(list(places.values()), [names[index] if names else str(index) for index in places])
+        panel.tick_params(axis="x", rotation=45 if names else 0)
+        panel.set_xlabel("image")
+        panel.set_ylabel(f"{norm} distance (pixel units)")
         panel.set_ylim(bottom=0)
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
     drawn: Figure = figure

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from itertools import groupby
 
 import numpy as np
@@ -12,6 +11,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from clever.attacks.criterion import SuccessCriterion, randomness
+from clever.attacks.search import Found, smallest_distances
+from clever.attacks.strength import Strength, check_method
 from clever.bpda import Defended
 from clever.checks import require_bool
 from clever.errors import InputError
@@ -19,12 +21,9 @@ from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import ImageContext
 from clever.transforms import Identity
-from pipeline.attack.attacks import Found, smallest_distances
-from pipeline.attack.chance import Chance, randomness
 from pipeline.attack.derivable import derivable
 from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import load_or_attack
-from pipeline.attack.strength import Strength, check_method
 from pipeline.attack.taken import taken
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
@@ -77,7 +76,7 @@ def run(config: DictConfig) -> None:
             "of_all_runs": progress.of_all_runs(),
             "machine": machine(job.selection.device),
             "device": str(device(config)),
-            "versions": versions() | {"foolbox": version("foolbox")},
+            "versions": versions(),
         }
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
         share = np.isfinite(table.distance).mean()
@@ -112,7 +111,7 @@ class Job:
     selection: Selection
     network: Defended
     strength: Strength
-    chance: Chance
+    chance: SuccessCriterion
     together: int
     smallest: dict[tuple[int, int, Norm], float] = field(default_factory=dict)
     rates: dict[tuple[int, int, Norm], dict[str, float]] = field(default_factory=dict)
@@ -166,7 +165,7 @@ class Job:
                 self.strength,
                 seed=self.selection.settings.seed,
                 eight_bits=self.config.attack.eight_bits,
-                chance=self.chance,
+                criterion=self.chance,
             )
 
         return load_or_attack(artifacts.store(self.config), key, attack)
@@ -247,7 +246,6 @@ def distances_key(config: DictConfig, network: Defended) -> dict[str, object]:
         "seed": settings_of(config).seed,
         "device": device(config).type,
         "attack_version": ATTACK_VERSION,
-        "foolbox": version("foolbox"),
     }
 
 
@@ -258,7 +256,7 @@ def cell_key(config: DictConfig, network: Defended) -> dict[str, object]:
     return distances_key(config, network) | {"stage": "attack", "settings": repr(classes)}
 
 
-def checked(config: DictConfig) -> tuple[Strength, Chance, int]:
+def checked(config: DictConfig) -> tuple[Strength, SuccessCriterion, int]:
     """The settings of the attack, checked: how hard to try, what counts behind chance, how many images at once."""
     for name in ("eight_bits", "exact"):
         require_bool(f"attack.{name}", config.attack[name])
@@ -275,9 +273,9 @@ def strength_of(config: DictConfig) -> Strength:
     return Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds", "method")})
 
 
-def chance_of(config: DictConfig) -> Chance:
+def chance_of(config: DictConfig) -> SuccessCriterion:
     """When an image is adversarial for a random defense."""
-    return Chance(**{name: config.attack[name] for name in ("eot", "draws", "threshold")})
+    return SuccessCriterion(**{name: config.attack[name] for name in ("eot", "draws", "threshold")})
 
 
 def _groups(contexts: list[ImageContext], together: int) -> Iterator[list[Pair]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pipeline.attack.attacks import Found
+from clever.attacks.search import Found
 from pipeline.shared import kept
 
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from clever.attacks.search import passes
 from clever.bpda import Defended, on_segments
 from clever.capacity import Capacity, Measure
 from clever.compute import Compute
@@ -19,7 +20,6 @@ from clever.models import frozen, logits_of
 from clever.orders import NORMS, FirstOrder, Order
 from clever.settings import Settings
 from clever.subjects import ImageContext, image_context
-from pipeline.attack.attacks import passes
 from pipeline.attack.run import asked, chance_of, strength_of
 from pipeline.shared.classifier import backward_of, bare, defense_of, device
 from pipeline.shared.composed import each_cell
@@ -86,7 +86,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attacks
-        * sum(passes(norm, strength, defense, eight_bits=eight_bits, chance=chance_of(cell)) for norm in of_norms)
+        * sum(passes(norm, strength, defense, eight_bits=eight_bits, criterion=chance_of(cell)) for norm in of_norms)
         / passes_per_second,
         "attack bytes": attacks * len(of_norms) * math.prod(_shape(cell)) * 4,
     }

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clever.attacks.hyperplane import nearest_beyond
 from clever.bpda import Transformation
 from clever.gauge import minimiser
-from clever.hyperplane import nearest_beyond
 from clever.norms import Norm
 from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Rounding, parts
 
