@@ -17,8 +17,8 @@ from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.models import frozen, logits_of
 from clever.norms import Norm
-from clever.transforms import JPEG, PNG, Chain, Identity, parts
-from pipeline.attack.chance import UNSEEN, Chance, Eot, Fresh, Jury, randomness
+from clever.transforms import JPEG, Chain, Identity, parts
+from pipeline.attack.chance import UNSEEN, Chance, Jury, randomness
 from pipeline.attack.codec import trade
 from pipeline.attack.library import carlini_wagner, minimum_norm
 from pipeline.attack.refine import HALVINGS, OUTWARD, Nearest, settle, shrink, thin, walk
@@ -61,13 +61,12 @@ def smallest_distances(
     strength: Strength,
     *,
     seed: int,
-    eight_bits: bool = False,
     chance: Chance = Chance(),  # noqa: B008 (frozen)
 ) -> Found:
     """How near to each image the attacks found one that ``network`` takes for the target class.
 
-    Guarantee: a finite distance is that of an image in [0,1], with ``eight_bits`` rounded to 8 bits, which the network,
-    its transformation included, took for the target class: no less than the true smallest distance, however much more.
+    Guarantee: a finite distance is that of an image in [0,1] which the network, its transformation included, took for
+    the target class: no less than the true smallest distance, however much more.
     It is 0 where the network takes the original for the target class. The same arguments give the same result. Behind a
     random defense the network is the mean over its own draws, and the image has convinced fresh ones, too (`Chance`).
 
@@ -83,13 +82,13 @@ def smallest_distances(
     with frozen(network), Compute().arithmetic():
         _check_network(network, images, targets)
         counted, labels = Counted(network).eval(), torch.tensor(targets, device=images.device)
-        staircase = _staircase(network, eight_bits)
+        staircase = _staircase(network)
         codec, straight = _behind_codec(network) or (None, network)
         straight = Counted(straight).eval()
-        gradients, jury, unseen = _random(network, counted, chance)
+        jury, unseen = _juries(network, chance)
 
         def ledger(kept: Norm) -> Nearest:
-            return Nearest(counted, images, labels, kept, eight_bits=eight_bits, searched=gradients, jury=jury)
+            return Nearest(counted, images, labels, kept, jury=jury)
 
         nearest = ledger(norm)
         nearest.offer(images)
@@ -100,8 +99,7 @@ def smallest_distances(
         elsewhere = nearest.rate  # NaN
         if unseen:
             elsewhere = unseen.rate(nearest.image, labels).where(nearest.distance.isfinite(), math.nan)
-    asked = {counted, gradients, straight}
-    forwards, backwards = (sum(getattr(part, of) for part in asked) for of in ("forwards", "backwards"))
+    forwards, backwards = (sum(getattr(part, of) for part in (counted, straight)) for of in ("forwards", "backwards"))
     forwards += jury.forwards if jury else 0
     return Found(nearest.distance, nearest.image, nearest.rate, elsewhere, forwards, backwards)
 
@@ -116,7 +114,7 @@ def _every_way(
     seed: int,
 ) -> None:
     """Offers ``nearest`` what each way finds from each start, every run of a way with a ledger of its own."""
-    images, norm, eight_bits = nearest.originals, nearest.norm, nearest.eight_bits
+    images, norm = nearest.originals, nearest.norm
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         torch.manual_seed(seed)  # the library draws from the global generators
         for start in range(strength.starts):
@@ -125,12 +123,11 @@ def _every_way(
                 descend(run.margin, images, norm, steps=strength.steps, defense=staircase, memory=memory)
                 if codec and norm is not Norm.LINF:  # whose least is half a level of every pixel, often enough
                     settle(run, staircase)
-                    run.network = run.searched = straight
+                    run.network = straight
                     generator = torch.Generator(images.device).manual_seed(seed + start)
                     trade(run, codec, strength.steps, generator)
                 nearest.offer(run.image)
-                if not eight_bits:  # where a jump costs a whole level, its minimiser is not quite the nearest
-                    continue
+                continue
             # Many small changes of pixels on steps cost L1 little once they are settled: L2's ways are tried too.
             for searched in [Norm.L1, Norm.L2] if norm is Norm.L1 and staircase else [norm]:
                 run, scale = ledger(searched), 2.0 ** ((start + 1) // 2 * (-1 if start % 2 else 1))
@@ -146,14 +143,12 @@ def _every_way(
             thin(nearest, staircase, strength.rounds, torch.Generator(images.device).manual_seed(seed))
 
 
-def _random(network: nn.Module, counted: "Counted", chance: Chance) -> tuple["Counted", Jury | None, Jury | None]:
-    """What the search differentiates, whom it must convince, and who is asked in the end."""
+def _juries(network: nn.Module, chance: Chance) -> tuple[Jury | None, Jury | None]:
+    """Whom the search must convince, and who is asked in the end; none where nothing is random."""
     transformation = randomness(network)
     if transformation is None or not isinstance(network, Defended):
-        return counted, None, None
-    fresh = Eot.named(chance.eot) is Eot.FRESH
-    searched = Counted(Fresh(network, transformation), counted.draws).eval() if fresh else counted
-    return searched, Jury(network, transformation, chance), Jury(network, transformation, chance, UNSEEN)
+        return None, None
+    return Jury(network, transformation, chance), Jury(network, transformation, chance, UNSEEN)
 
 
 class Counted(nn.Module):
@@ -176,7 +171,6 @@ def passes(
     strength: Strength,
     defense: Transformation,
     *,
-    eight_bits: bool,
     chance: Chance = Chance(),  # noqa: B008 (frozen)
 ) -> int:
     """About how many forward and backward passes the search takes for each row, forward passes alone counted half.
@@ -185,18 +179,17 @@ def passes(
     """
     if strength.method is Method.CARLINI_WAGNER:
         return strength.starts * strength.steps
-    staircase = _stairs(defense, eight_bits)
+    staircase = _stairs(defense)
     thinned = (staircase is not None and norm is not Norm.LINF) * strength.rounds // 2
     descents = strength.steps * (staircase is not None and _known(staircase))
     descents *= 1 + (norm is not Norm.LINF and any(isinstance(part, JPEG) for part in parts(defense)))
     # The library's attack and a walk, for L1 on a staircase those of L2 as well.
-    ways = 0 if descents and not eight_bits else 4 if norm is Norm.L1 and staircase else 2
+    ways = 0 if descents else 4 if norm is Norm.L1 and staircase else 2
     alone = (descents + ways * (strength.steps + HALVINGS)) * strength.starts + thinned
     if randomness(Defended(nn.Identity(), defense)) is None:
         return alone
     judged = (ways // 2 * (strength.steps + len(OUTWARD)) + ways * 2 * HALVINGS) * strength.starts + 2 * thinned
-    again = strength.steps * (ways // 2) * strength.starts if Eot.named(chance.eot) is Eot.FRESH else 0
-    return alone + (judged * chance.draws // _draws(defense) + again) // 2
+    return alone + judged * chance.draws // _draws(defense) // 2
 
 
 def _settled(run: Nearest, staircase: Transformation | None) -> Nearest:
@@ -225,14 +218,13 @@ def _behind_codec(network: nn.Module) -> tuple[JPEG, Defended] | None:
     return None
 
 
-def _staircase(network: nn.Module, eight_bits: bool) -> Transformation | None:
-    return _stairs(network.defense if isinstance(network, Defended) else Identity(), eight_bits)
+def _staircase(network: nn.Module) -> Transformation | None:
+    return _stairs(network.defense if isinstance(network, Defended) else Identity())
 
 
-def _stairs(defense: Transformation, eight_bits: bool) -> Transformation | None:
+def _stairs(defense: Transformation) -> Transformation | None:
     # the mean over several draws is no map of images, so that it has no steps either
-    stairs = [PNG()] * eight_bits + [defense] * (not isinstance(defense, Identity | Expectation))
-    return Chain(stairs) if stairs else None
+    return None if isinstance(defense, Identity | Expectation) else Chain([defense])
 
 
 def _check(images: Tensor, predicted: Sequence[int], targets: Sequence[int], seed: int) -> None:

@@ -2,8 +2,6 @@
 
 import warnings
 
-from torch import nn
-
 from clever.norms import Norm
 from pipeline.attack.refine import Nearest, further, shrink
 
@@ -37,8 +35,7 @@ def carlini_wagner(run: Nearest, steps: int, weights: int) -> None:
 
 def _run(attack: MinimizationAttack, run: Nearest) -> None:
     """Offers what the attack finds."""
-    model = nn.Sequential(run.format, run.searched).eval()
-    victim = PyTorchModel(model, bounds=(0, 1), device=run.originals.device)
+    victim = PyTorchModel(run.network, bounds=(0, 1), device=run.originals.device)
     found = attack.run(victim, run.originals, TargetedMisclassification(run.targets))
     run.offer(found)
     if run.jury:

@@ -8,11 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clever.bisection import bisected
-from clever.bpda import BPDA, Transformation
+from clever.bpda import Transformation
 from clever.descent import pixelwise
 from clever.norms import Norm
 from clever.projection import projected
-from clever.transforms import PNG, Identity
 from pipeline.attack.chance import Jury
 
 Images = Float[Tensor, "row channel height width"]
@@ -28,10 +27,9 @@ OUTWARD = (1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0)
 class Nearest:
     """The nearest adversarial image of each row so far, ``image``, and its ``distance``; at first the original and inf.
 
-    Guarantee: an image is kept only if it lies in [0,1], is rounded to 8 bits where that is asked for, and the network
-    took this very image for the target class, all its logits being finite; with a ``jury``, only if that is convinced,
-    too, by the ``rate`` of its draws that do. ``distance`` is in the norm and in [0,1]-pixel units. ``searched``: the
-    network that the search differentiates, by default the one that decides. Both must be `clever.models.frozen`.
+    Guarantee: an image is kept only if it lies in [0,1] and the network took this very image for the target class, all
+    its logits being finite; with a ``jury``, only if that is convinced, too, by the ``rate`` of its draws that do.
+    ``distance`` is in the norm and in [0,1]-pixel units. The network must be `clever.models.frozen`.
     """
 
     def __init__(
@@ -41,13 +39,10 @@ class Nearest:
         targets: Tensor,
         norm: Norm,
         *,
-        eight_bits: bool,
-        searched: nn.Module | None = None,
         jury: Jury | None = None,
     ) -> None:
         self.network, self.originals, self.targets, self.norm = network, originals, targets, norm
-        self.searched, self.jury, self.eight_bits = searched or network, jury, eight_bits
-        self.format = BPDA(PNG() if eight_bits else Identity())
+        self.jury = jury
         self.image = originals.clone()
         self.distance = originals.new_full((len(originals),), math.inf)
         self.rate = originals.new_full((len(originals),), math.nan)
@@ -60,7 +55,7 @@ class Nearest:
 
     def judged(self, images: Images) -> tuple[Float[Tensor, "row class"], Bool[Tensor, " row"]]:
         """The logits of the images and which are adversarial; keeps those that are nearer than the ones known."""
-        images = self.format(images.clamp(0, 1))
+        images = images.clamp(0, 1)
         logits = self.network(images)
         images, values = images.detach(), logits.detach()
         # NaN is in no range, and argmax would take it for the largest logit.
@@ -83,11 +78,7 @@ class Nearest:
 
         ``convinced`` says of which of these images a jury is.
         """
-        if self.searched is self.network:
-            logits, _ = self.judged(images)
-        else:
-            self.offer(images.detach())
-            logits = self.searched(self.format(images.clamp(0, 1)))
+        logits, _ = self.judged(images)
         columns = self.targets.unsqueeze(1)
         others: Rows = logits.scatter(1, columns, -math.inf).amax(1)
         return others - logits.gather(1, columns).squeeze(1)

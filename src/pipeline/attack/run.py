@@ -202,7 +202,6 @@ class Job:
                 norm,
                 self.strength,
                 seed=self.selection.settings.seed,
-                eight_bits=self.config.attack.eight_bits,
                 chance=self.chance,
             )
 
@@ -280,7 +279,6 @@ def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
     return identity_of(network, described(config)) | {
         "strength": repr(strength),
         "chance": repr(chance) if randomness(network) else "",
-        "eight_bits": config.attack.eight_bits,
         "seed": settings_of(config).seed,
         "device": device(config).type,
         "code": code(*DECIDING),
@@ -297,8 +295,7 @@ def told_by(config: DictConfig, network: Defended) -> dict[str, object]:
 
 def checked(config: DictConfig) -> tuple[Strength, Chance, int]:
     """The settings of the attack, checked: how hard to try, what counts behind chance, how many images at once."""
-    for name in ("eight_bits", "exact"):
-        flag(f"attack.{name}", config.attack[name])
+    flag("attack.exact", config.attack.exact)
     if config.attack.bpda not in (True, False, AUTO):
         raise InputError(f"attack.bpda is {config.attack.bpda!r}: it must be true, false or {AUTO}")
     hard = strength_of(config)
@@ -314,7 +311,7 @@ def strength_of(config: DictConfig) -> Strength:
 
 def chance_of(config: DictConfig) -> Chance:
     """When an image is adversarial for a random defense."""
-    return Chance(**{name: config.attack[name] for name in ("eot", "draws", "threshold")})
+    return Chance(**{name: config.attack[name] for name in ("draws", "threshold")})
 
 
 def _groups(subjects: list[Subject], together: int) -> Iterator[list[Pair]]:
