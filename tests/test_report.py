@@ -181,6 +181,7 @@ def rows(cell: str, top2: float, *, images: int = 8, distance: float = 1.0, **ch
 def judged(*tables: pd.DataFrame, bpda: tuple[bool, ...], order: tuple[str, ...] = ()) -> dict[str, Verdict]:
     names = [table.cell.iloc[0] for table in tables]
     cells = pd.DataFrame({"cell": names, "network": "net", "bpda": bpda, "order": order or "first_order"})
+    cells["sampling"] = "{}"
     cells = cells.assign(family="net", transformation=["Identity", *names[1:]])
     return {claim.text.split()[0]: claim.verdict for claim in claims(pd.concat(tables), cells, None, 0)}
 
@@ -204,7 +205,7 @@ def test_without_a_transformation_and_one_there_is_no_ratio_to_the_undefended(tr
     cells = pd.DataFrame({"cell": ["small", "large"], "network": "net", "family": "net", "bpda": True})
     cells["transformation"] = transformations
     tables = [rows("small", 0.2), rows("large", 0.6)]
-    found = claims(pd.concat(tables), cells.assign(order="first_order"), None, 0)[0]
+    found = claims(pd.concat(tables), cells.assign(order="first_order", sampling="{}"), None, 0)[0]
     assert (found.verdict, found.evidence) == (
         Verdict.UNTESTED,
         ["no undefended cell beside one with a defense and BPDA"],
@@ -216,7 +217,7 @@ def test_images_without_a_common_target_class_are_counted() -> None:
     near.loc[near.id == "i0", "target_class"] = 2
     near = near[near.id != "i1"]  # of another class behind the defense
     cells = pd.DataFrame({"cell": ["identity", "jpeg"], "network": "net", "family": "net", "bpda": True})
-    cells = cells.assign(transformation=["Identity", "jpeg"], order="first_order")
+    cells = cells.assign(transformation=["Identity", "jpeg"], order="first_order", sampling="{}")
     for table, text in ((near, "over 6 images, without 2 of 8"), (rows("jpeg", 0.21), "over 8 images")):
         (evidence,) = claims(pd.concat([rows("identity", 0.2), table]), cells, None, 0)[0].evidence
         assert evidence.endswith(text)
@@ -232,7 +233,9 @@ def test_every_open_verdict_says_how_many_images_would_decide() -> None:
     tables = [rows(*of, images=4) for of in (("identity", 0.2), ("jpeg", 0.25), ("masked", 3.0))]
     tables[2]["capped"] = True
     cells = pd.DataFrame({"cell": [table.cell.iloc[0] for table in tables], "network": "net", "family": "net"})
-    cells = cells.assign(transformation=["Identity", "jpeg", "masked"], bpda=[True, True, False], order="first_order")
+    cells = cells.assign(
+        transformation=["Identity", "jpeg", "masked"], bpda=[True, True, False], order="first_order", sampling="{}"
+    )
     found = claims(pd.concat(tables), cells, None, 0)
     open_ = [claim for claim in found if claim.verdict is Verdict.UNDECIDED]
     assert len(open_) == 5
@@ -256,7 +259,7 @@ def test_each_order_is_judged_on_all_its_networks() -> None:
     cells = pd.DataFrame(
         {"cell": ["good", "bad"], "network": ["net", "other"], "transformation": "Identity", "bpda": True}
     )
-    cells = cells.assign(order="first_order", family=cells.network)
+    cells = cells.assign(order="first_order", sampling="{}", family=cells.network)
     (found,) = [claim for claim in claims(pd.concat(tables), cells, None, 0) if claim.text.startswith("First-order")]
     assert found.verdict is Verdict.FAILS
     assert [text.split(",")[0] for text in found.evidence] == ["good", "bad"]
@@ -270,7 +273,9 @@ def of_two_networks(ratio: float, least: float) -> dict[str, Claim]:
     far = tables[2].target == "least"
     tables[2].loc[far, "score"] *= least
     cells = pd.DataFrame({"cell": [table.cell.iloc[0] for table in tables], "network": ["one"] * 2 + ["two"] * 2})
-    cells = cells.assign(family=cells.network, transformation=["Identity", "jpeg"] * 2, bpda=True, order="first_order")
+    cells = cells.assign(
+        family=cells.network, transformation=["Identity", "jpeg"] * 2, bpda=True, order="first_order", sampling="{}"
+    )
     return {" ".join(claim.text.split()[:2]): claim for claim in claims(pd.concat(tables), cells, None, 0)}
 
 
@@ -289,7 +294,7 @@ def test_the_order_of_targets_is_judged_for_each_training() -> None:
     good, turned = rows("net_0", 0.2).assign(network="net_0"), rows("net_1", 0.2).assign(network="net_1")
     turned.loc[turned.target == "least", "score"] *= 0.1
     cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
-    cells = cells.assign(transformation="Identity", bpda=True, order="first_order")
+    cells = cells.assign(transformation="Identity", bpda=True, order="first_order", sampling="{}")
     (found,) = [claim for claim in claims(pd.concat([good, turned]), cells, None, 0) if "most likely" in claim.text]
     assert found.verdict is Verdict.FAILS
     assert [line.split(",")[0] for line in found.evidence] == ["net 0", "net 1"]
@@ -322,7 +327,7 @@ def test_a_published_number_is_judged_by_what_another_training_would_give(
     of_other = row | {"network": "other", "seeds": 3, "expected_low": 5.0, "expected_high": 6.0}
     table = pd.DataFrame([row | {"seeds": 3, "expected_low": low, "expected_high": high}, of_other])
     cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
-    cells = cells.assign(transformation="Identity", bpda=True, order="first_order")
+    cells = cells.assign(transformation="Identity", bpda=True, order="first_order", sampling="{}")
     scores = pd.concat([rows("net_0", 0.2), rows("net_1", 0.2)])
     (found,) = [claim for claim in claims(scores, cells, table, 0) if "trained anew" in claim.text]
     assert found.verdict is verdict
@@ -355,7 +360,7 @@ def order_of_targets(table: pd.DataFrame) -> tuple[Verdict, str]:
     cells = pd.DataFrame(
         {"cell": ["identity"], "network": "net", "family": "net", "transformation": "Identity", "bpda": True}
     )
-    cells = cells.assign(order="first_order")
+    cells = cells.assign(order="first_order", sampling="{}")
     (found,) = [claim for claim in claims(table, cells, None, 0) if "most likely" in claim.text]
     return found.verdict, "; ".join(found.evidence)
 

@@ -31,7 +31,7 @@ from pipeline.shared.pairing import baselines, families
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
 """What a cell's run tells of it."""
 DIFFERENT = ("network", "weights", "order", "order_settings", "defense", "bpda", "backward", "sampling", "compute")
-"""What makes two cells two, beside their attacks; runs from before orders told their settings lack them."""
+"""What makes two cells two, beside their attacks."""
 
 
 def run(config: DictConfig) -> None:
@@ -111,7 +111,7 @@ def _about(told: dict[str, dict[str, Any]], strengths: dict[str, dict[str, Any]]
     """
 
     def same(one: str, other: str) -> bool:
-        alike = all(told[one].get(of) == told[other].get(of) for of in DIFFERENT)
+        alike = all(told[one][of] == told[other][of] for of in DIFFERENT)
         return alike and strengths[one] == strengths[other]
 
     runs: dict[str, dict[str, Any]] = {}
@@ -122,7 +122,7 @@ def _about(told: dict[str, dict[str, Any]], strengths: dict[str, dict[str, Any]]
     columns = {column: [run[column] for run in runs.values()] for column in OF_RUN}
     about = pd.DataFrame({"cell": list(runs)} | columns)
     about["transformation"] = about.defense.map(described)
-    about["kind"] = [kind(run["order"], run["sampling"], run.get("backward", "identity")) for run in runs.values()]
+    about["kind"] = [kind(run["order"], run["sampling"], run["backward"]) for run in runs.values()]
     about["defense"] = about.defense.map(json.dumps)
     about["sampling"] = [json.dumps(_of_norms(run["sampling"], norms)) for run in runs.values()]
     about.insert(1, "baseline", about.cell.map(baselines(about)))
