@@ -13,10 +13,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from clever.errors import InputError
 from conftest import ROOT, TINY, Project
 from pipeline.report.claims import Claim, claims
-from pipeline.report.paper_numbers import beside_ours
 from pipeline.report.part import Part
 from pipeline.report.run import marks
 from pipeline.shared.verdicts import Verdict
@@ -50,7 +48,7 @@ def table(project: Project, name: str, experiment: str = "few") -> pd.DataFrame:
 
 
 def committed(name: str) -> Part:
-    return Part.read(name, ROOT / "results" / name, None, alone=True)
+    return Part.read(name, ROOT / "results" / name)
 
 
 def test_the_report_says_what_was_run_and_what_came_out(reported: Project) -> None:
@@ -71,7 +69,7 @@ def test_the_report_says_what_was_run_and_what_came_out(reported: Project) -> No
         assert weights["sha256"][:16] in page
     assert "First and second order" in page
     assert 'id="smooth-orders"' in page
-    assert "Not available: the paper" in page
+    assert page.count("not available to this project") == 1
     assert "certified" not in page.lower()
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
 
@@ -123,38 +121,26 @@ def test_from_tables_and_runs_alone_all_but_the_figures_of_images_is_made(report
 
 
 def test_the_papers_numbers_stand_beside_ours_where_they_are_supplied(reported: Project) -> None:
-    file = reported.folder / "paper.csv"
-    file.write_text("cell,norm,target,score\nidentity,L2,top2,0.5\n")
-    reported.stage("report", f"paper_numbers={file}")
-    page = (reported.folder / "results" / "report.html").read_text()
-    assert page.count("Not available: the paper") == 1  # the file has no cell of the other experiment
-    assert page.count("the paper's, as supplied") == 1
-    summary = table(reported, "summary")
-    (row,) = beside_ours(file, summary).itertuples()
-    ours = summary[(summary.cell == "identity") & (summary.norm == "L2") & (summary.target == "top2")]["mean"].item()
-    assert row.ratio == pytest.approx(ours / 0.5)
-    assert reported.stage("report", "paper_numbers=gone.csv", code=2).stderr.count("there is no such file") == 1
-    file.write_text("cell,norm,target,score\njpeg,L2,top2,0.5\n")
-    assert "no cell of few, smooth" in reported.stage("report", f"paper_numbers={file}", code=2).stderr
-    shown = reported.stage("report", "experiment=few", f"paper_numbers={file}", code=2)
-    assert "no score of ours for cell jpeg, norm L2, target top2" in shown.stderr
+    file, page = reported.folder / "paper.csv", reported.folder / "results" / "report.html"
+    assert page.read_text().count("not available to this project") == 1  # once, whatever the number of experiments
+    file.write_text("network,norm,target,clever\nidentity,L2,top2,0.5\nother,L2,top2,0.5\n")
+    shown = reported.stage("aggregate", "experiment=few", f"published={file}").stdout
+    assert "left out are other, of which there is nothing here" in shown
     reported.stage("report")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("cell,norm,score\na,L2,1\n", "lacks the column.s. target"),
-        ("cell,norm,target,score\na,L2,top2,high\n", "score 'high' is no positive number"),
-        ("cell,norm,target,score\na,L2,top2,-1\n", "is no positive number"),
-        ("cell,norm,target,score\nb,L2,top2,1\n", "no score of ours for cell b, norm L2, target top2: the cells are a"),
-    ],
-)
-def test_a_file_of_numbers_that_cannot_be_used_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "paper.csv").write_text(text)
-    ours = {"cell": ["a"], "norm": ["L2"], "target": ["top2"], "mean": [1.0], "mean_low": [0.5], "mean_high": [2.0]}
-    with pytest.raises(InputError, match=message):
-        beside_ours(tmp_path / "paper.csv", pd.DataFrame(ours))
+    assert page.read_text().count("<h3>A published table beside ours</h3>") == 1
+    summary = table(reported, "summary")
+    (row,) = table(reported, "published").itertuples()
+    ours = summary[(summary.cell == "identity") & (summary.norm == "L2") & (summary.target == "top2")]["mean"].item()
+    assert (row.network, row.quantity, row.published) == ("identity", "clever", 0.5)
+    assert row.mean == pytest.approx(ours, rel=1e-5)
+    refused = reported.stage("aggregate", "experiment=smooth", f"published={file}", code=2).stderr
+    assert (
+        "nothing of identity, other here, where there are mlp_tanh, mlp_tanh-first_order, mlp_tanh-second_order"
+        in refused
+    )
+    reported.stage("aggregate", "experiment=few")
+    (reported.folder / "results" / "few" / "tables" / "published.csv").unlink(missing_ok=True)
+    reported.stage("report")
 
 
 def rows(cell: str, top2: float, *, images: int = 8, distance: float = 1.0, **change: object) -> pd.DataFrame:

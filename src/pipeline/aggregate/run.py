@@ -26,7 +26,7 @@ from pipeline.shared import artifacts, extras, printed
 from pipeline.shared.described import described
 from pipeline.shared.experiment import cells, experiment
 from pipeline.shared.listed import norms_of
-from pipeline.shared.pairing import baselines, families
+from pipeline.shared.pairing import baselines, families, stem
 
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
 """What a cell's run tells of it."""
@@ -93,10 +93,11 @@ def run(config: DictConfig) -> None:
     if len(truth):
         written["exact.csv"] = truth.to_csv(index=False)
     if config.published is not None:
-        ours = rows[rows.cell.isin(about.drop_duplicates("network").cell)]  # without a defense, by the first order
+        first = about.drop_duplicates("network")  # without a defense, by the first order
         same = [name for name in names if strengths[name]["method"] == published.ATTACK]
-        ours = ours.assign(distance=ours.distance.where(ours.cell.isin(same)))
-        beside_theirs = published.compare(ours, published.read(str(config.published)))
+        ours = rows.assign(distance=rows.distance.where(rows.cell.isin(same)))
+        base_networks = dict(zip(first.cell, first.network.map(stem), strict=True))
+        beside_theirs = published.beside_ours(str(config.published), ours, base_networks)
         written["published.csv"] = beside_theirs.to_csv(index=False, float_format="%.6g")
     for name, text in written.items():
         artifacts.write_text(artifacts.tables(config) / name, text)
