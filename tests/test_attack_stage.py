@@ -55,7 +55,7 @@ def test_what_is_finished_is_never_attacked_again_and_belongs_to_the_classifier_
     assert again[1]["attacks_from_store"] == first[1]["attacks_computed"] > 0
     assert again[1]["attacks_computed"] == 0
     assert again[0].distance.equals(first[0].distance)
-    decides = ("attack.steps=3", "attack.eight_bits=true", "attack.bpda=false", "attack.backward=smooth")
+    decides = ("attack.steps=3", "attack.bpda=false", "attack.backward=smooth")
     for change in (*decides, "defense.levels=8", "sampling.seed=3"):
         assert attack(project, *few, change)[1]["attacks_computed"] > 0, change
 
@@ -102,11 +102,11 @@ def test_a_sweep_attacks_one_defense_after_another(project: Project) -> None:
         ("attack.steps=0", "steps is 0: it must be a whole number from 1 up"),
         ("attack.starts=many", "starts is 'many'"),
         ("attack.images=0", "attack.images is 0: it must be a whole number from 1 to"),
-        ("attack.eight_bits=1", "attack.eight_bits is 1: it must be true or false"),
+        ("attack.exact=1", "attack.exact is 1: it must be true or false"),
         ("attack.backward=straight", "backward is 'straight': it must be one of identity, smooth, smooth_jpeg"),
         (
             "attack.step=3",
-            "unknown setting attack.step: attack has backward, bpda, draws, eight_bits, eot, exact, images, method",
+            "unknown setting attack.step: attack has backward, bpda, draws, exact, images, method",
         ),
         ("norms=[L7]", "unknown norm 'L7'"),
     ],

@@ -19,7 +19,8 @@ def rows(factor: float = 1.0, count: int = 400) -> pd.DataFrame:
         distance = generator.uniform(1, 2, count)
         score = scale * distance * np.exp(spread * generator.standard_normal(count))
         common = {"network": "n", "norm": "L2", "target": "top2", "cell": cell, "id": [str(i) for i in range(count)]}
-        about = {"margin": 2 * distance, "gradient_norm": 2.0, "capped": False, "n_batches": 4, "n_samples": 5}
+        about = {"margin": 2 * distance, "gradient_norm": 2.0, "capped": False}
+        about |= {"n_batches": 4, "n_samples": 5, "gradients": 20}
         found.append(pd.DataFrame(common | {"score": score, "distance": distance} | about))
     return pd.concat(found, ignore_index=True)
 

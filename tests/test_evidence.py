@@ -55,11 +55,11 @@ def test_the_strongest_attack_of_all_cells_judges_every_score() -> None:
     assert plain.gradients == 30
 
 
-def test_what_was_not_attacked_is_not_judged_and_old_tables_cost_their_samples() -> None:
-    table = rows().drop(columns="gradients")
+def test_what_was_not_attacked_is_not_judged() -> None:
+    table = rows()
     table.loc[table.cell == "gauge", "distance"] = float("nan")
     (only,) = evidence(table, CELLS).itertuples()
-    assert (only.kind, only.gradients, only.exceeding) == ("first_order", 20, 1)
+    assert (only.kind, only.exceeding) == ("first_order", 1)
 
 
 def test_where_no_attack_found_anything_nothing_is_judged() -> None:
@@ -81,8 +81,8 @@ def test_a_product_costs_two_gradients_and_those_of_the_path_are_counted() -> No
 
 def test_a_kind_is_named_by_what_was_added() -> None:
     assert kind("gauge", {"path": True, "ascent": 0}, "identity") == "gauge, path"
-    assert kind("first_order", {}, "identity") == "first_order"
-    assert kind("second_order", {"ascent": 5}, "Smooth()") == "second_order, ascent, Smooth()"
+    assert kind("first_order", {"path": False, "ascent": 0}, "identity") == "first_order"
+    assert kind("second_order", {"path": False, "ascent": 5}, "Smooth()") == "second_order, ascent, Smooth()"
 
 
 def test_it_is_printed() -> None:

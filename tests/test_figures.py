@@ -206,6 +206,12 @@ def test_a_published_table_is_drawn_beside_ours(tmp_path: Path) -> None:
     one = row | {"quantity": "cw", "seeds": 1, "low": 1.0, "high": 1.0, "expected_low": np.nan, "expected_high": np.nan}
     published.draw(tmp_path, pd.DataFrame([row | {"quantity": "clever"}, one]))
     assert (tmp_path / "published.png").stat().st_size > 9000
+    six = [row | {"quantity": "clever", "network": of, "norm": norm} for of in "ab" for norm in ("L1", "L2", "Linf")]
+    published.draw(tmp_path / "six", pd.DataFrame(six))
+    high, wide, _ = plt.imread(tmp_path / "published.png").shape
+    of_six = plt.imread(tmp_path / "six" / "published.png").shape
+    assert of_six[0] > 1.8 * high
+    assert of_six[1] < 5 * 3.4 / 5.4 * wide
     published.draw(tmp_path / "none", pd.DataFrame())
     assert not (tmp_path / "none").exists()
 

@@ -74,7 +74,7 @@ def trainings(
                 | {"norm": "L2", "score": np.exp(base[image] + offset), "capped": False}
                 for image in range(images)
             ]
-    return pd.DataFrame(rows), pd.DataFrame(cells).assign(order="first_order", bpda=True)
+    return pd.DataFrame(rows), pd.DataFrame(cells).assign(order="first_order", sampling="{}", bpda=True)
 
 
 def test_spread_between_trainings_and_between_images_by_hand() -> None:

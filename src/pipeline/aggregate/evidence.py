@@ -12,10 +12,9 @@ BY = ["network", "defense", "norm"]
 def kind(order: str, sampling: dict[str, object], backward: str) -> str:
     """What a cell's scores are, apart from network and defense: ``gauge``, ``first_order, path`` and so on.
 
-    ``sampling``: its settings; those of runs from before path and ascent had neither. ``backward``: what BPDA went back
-    through.
+    ``sampling``: its settings. ``backward``: what BPDA went back through.
     """
-    added = [name for name in ("path", "ascent") if sampling.get(name)]
+    added = [name for name in ("path", "ascent") if sampling[name]]
     return ", ".join([order, *added, *([] if backward == "identity" else [backward])])
 
 

@@ -1,12 +1,14 @@
 """A published table beside ours, where several trainings of a network that differ in their seed are the yardstick."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import t
 
+from clever.errors import InputError
 from pipeline.aggregate.given_table import given_table
-from pipeline.shared.pairing import stem
 from pipeline.shared.statistics import LEVEL
 
 QUANTITIES = {"clever": "score", "cw": "distance"}
@@ -18,26 +20,55 @@ ATTACK = "carlini_wagner"
 def read(path: str) -> pd.DataFrame:
     """Published averages over so many ``images``, a row a network, norm and target, behind lines of # with the source.
 
-    ``network`` is that of ours without the number of its seed: mnist_mlp for mnist_mlp_0 and mnist_mlp_1. `InputError`
-    for a file that is missing or is no such table.
+    ``network`` is that of ours without the number of its seed, mnist_mlp for mnist_mlp_0 and mnist_mlp_1, or a cell's
+    name: jpeg. ``cw`` and ``images`` may be missing. `InputError` for a file that is missing or is no such table, and
+    for a number that is not positive.
     """
-    return given_table("published", path, ["network", "norm", "target"], [*QUANTITIES, "images"])
+    numbers = [*QUANTITIES, "images"]
+    table = given_table("published", path, ["network", "norm", "target"], numbers, optional=["cw", "images"])
+    for name in numbers:
+        if not (wrong := table[name][table[name] <= 0]).empty:
+            raise InputError(f"published={path}: {name} is {wrong.iloc[0]:g}, which is no positive number")
+    return table
+
+
+def beside_ours(path: str, rows: pd.DataFrame, base_networks: Mapping[str, str]) -> pd.DataFrame:
+    """`compare` of the file with our scores, and a line for each name in it that this experiment has nothing of.
+
+    ``rows``: the scores of all cells with the ``distance`` beside each, NaN where there is none to compare.
+    ``base_networks``: of the one cell a network that stands for it, the network without the number of its seed.
+    `InputError` where the experiment has nothing at all of the file.
+    """
+    table = read(path)
+    ours = rows.assign(base_network=rows.cell.map(base_networks))
+    named = ours[ours.cell.isin(table.network) & ~ours.cell.isin(base_networks.values())]
+    both = pd.concat([ours[ours.base_network.notna()], named.assign(network=named.cell, base_network=named.cell)])
+    found = compare(both, table)
+    lacking = [name for name in table.network.unique() if name not in set(both.base_network)]
+    if found.empty:
+        there = ", ".join(dict.fromkeys([*base_networks.values(), *rows.cell]))
+        raise InputError(f"published={path}: nothing of {', '.join(lacking) or 'it'} here, where there are {there}")
+    if lacking:
+        print(f"published={path}: left out are {', '.join(lacking)}, of which there is nothing here")
+    return found
 
 
 def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """A row for each published number that some of our trainings stand beside.
 
-    ``rows``: scores with the ``distance`` found beside each, NaN where there was no attack, of one cell a network.
+    ``rows``: scores of one cell a network, with what the table calls it, ``base_network``, and the ``distance`` found
+    beside each, NaN where there was no attack.
     ``seeds``: how many trainings; over these ``mean``, ``low`` and ``high`` of their averages over images, for
     distances over the images that one was found for. ``outside``: how far the published number lies above the range
     (positive) or below it (negative), 0 within it; ``verdict``: the same in words, with a single training its own mean.
     ``expected_low``, ``expected_high``: `another`'s interval, where the published number lies if its training is one
     like ours and its images, which are not ours, are drawn as ours are.
     """
-    stems = rows.network.map(stem)
     found = []
     for known in table.to_dict("records"):
-        same = rows[(stems == known["network"]) & (rows.norm == known["norm"]) & (rows.target == known["target"])]
+        same = rows[
+            (rows.base_network == known["network"]) & (rows.norm == known["norm"]) & (rows.target == known["target"])
+        ]
         for quantity, column in QUANTITIES.items():
             published = known[quantity]
             there = same[np.isfinite(same[column])]

@@ -24,8 +24,6 @@ def curves(rows: pd.DataFrame, cells: pd.DataFrame, sampling: dict[str, dict[str
     columns = [*SAME, "transformation", "sampled", "score", "distance"]
     chosen = cells[cells.bpda & (cells.order != "second_order")]
     known = rows.merge(chosen[["cell", "defense", "transformation", "kind"]], on="cell")
-    if "constant" not in known or known.empty:  # tables from before there was this column
-        return pd.DataFrame(columns=columns)
     known["sampled"] = [sampling[cell]["radius"][norm] for cell, norm in zip(known.cell, known.norm, strict=True)]
     known["settings"] = known.cell.map({name: _but_radius(settings) for name, settings in sampling.items()})
     found, made = [], set()

@@ -26,13 +26,13 @@ from pipeline.shared import artifacts, extras, printed
 from pipeline.shared.described import UNDEFENDED, described
 from pipeline.shared.experiment import cells, experiment
 from pipeline.shared.listed import norms_of
-from pipeline.shared.pairing import baselines, families
+from pipeline.shared.pairing import baselines, families, stem
 from pipeline.shared.recorded import CLASS
 
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
 """What a cell's run tells of it."""
 DIFFERENT = ("network", "weights", "order", "order_settings", "defense", "bpda", "backward", "sampling", "compute")
-"""What makes two cells two, beside their attacks; runs from before orders told their settings lack them."""
+"""What makes two cells two, beside their attacks."""
 
 
 def run(config: DictConfig) -> None:
@@ -94,10 +94,11 @@ def run(config: DictConfig) -> None:
     if len(truth):
         written["exact.csv"] = truth.to_csv(index=False)
     if config.published is not None:
-        ours = rows[rows.cell.isin(about.drop_duplicates("network").cell)]  # without a defense, by the first order
+        first = about.drop_duplicates("network")  # without a defense, by the first order
         same = [name for name in names if strengths[name]["method"] == published.ATTACK]
-        ours = ours.assign(distance=ours.distance.where(ours.cell.isin(same)))
-        beside_theirs = published.compare(ours, published.read(str(config.published)))
+        ours = rows.assign(distance=rows.distance.where(rows.cell.isin(same)))
+        base_networks = dict(zip(first.cell, first.network.map(stem), strict=True))
+        beside_theirs = published.beside_ours(str(config.published), ours, base_networks)
         written["published.csv"] = beside_theirs.to_csv(index=False, float_format="%.6g")
     for name, text in written.items():
         artifacts.write_text(artifacts.tables(config) / name, text)
@@ -112,7 +113,7 @@ def _about(told: dict[str, dict[str, Any]], strengths: dict[str, dict[str, Any]]
     """
 
     def same(one: str, other: str) -> bool:
-        alike = all(told[one].get(of) == told[other].get(of) for of in DIFFERENT)
+        alike = all(told[one][of] == told[other][of] for of in DIFFERENT)
         return alike and strengths[one] == strengths[other]
 
     runs: dict[str, dict[str, Any]] = {}
@@ -123,7 +124,7 @@ def _about(told: dict[str, dict[str, Any]], strengths: dict[str, dict[str, Any]]
     columns = {column: [run[column] for run in runs.values()] for column in OF_RUN}
     about = pd.DataFrame({"cell": list(runs)} | columns)
     about["transformation"] = about.defense.map(described)
-    about["kind"] = [kind(run["order"], run["sampling"], run.get("backward", "identity")) for run in runs.values()]
+    about["kind"] = [kind(run["order"], run["sampling"], run["backward"]) for run in runs.values()]
     about["defense"] = about.defense.map(json.dumps)
     about["sampling"] = [json.dumps(_of_norms(run["sampling"], norms)) for run in runs.values()]
     about.insert(1, "baseline", about.cell.map(baselines(about)))

@@ -217,13 +217,9 @@ def _published(cells: pd.DataFrame) -> Claim:
     return Claim(
         "The published scores of DenseNet-121 on ImageNet.",
         "Weng et al. 2018, arXiv 1810.08640, its tables",
-        "numbers beside numbers, below",
+        "numbers beside numbers, by those who have the paper's (published=FILE)",
         Verdict.UNTESTED,
-        [
-            "see the comparison below, for those who have the paper's numbers"
-            if there
-            else "this run is not of DenseNet-121, and the paper's numbers are not available to this project"
-        ],
+        ["tables/published.csv, where the paper's numbers were given" if there else "not of DenseNet-121"],
         "make paper IMAGENET=DIR",
     )
 

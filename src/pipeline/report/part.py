@@ -13,7 +13,6 @@ import yaml
 from markupsafe import Markup
 from PIL import Image
 
-from pipeline.report.paper_numbers import beside_ours
 from pipeline.shared import artifacts, extras, printed
 from pipeline.shared.formats import named
 from pipeline.shared.recorded import CLASS
@@ -57,18 +56,16 @@ class Part:
     figures: list[tuple[str, str, str]]
     runs: dict[str, dict[str, Any]]
     attacks: dict[str, dict[str, Any]]
-    paper: pd.DataFrame | None
     published: pd.DataFrame | None
     radii: pd.DataFrame | None
 
     @classmethod
-    def read(cls, name: str, folder: Path, paper_numbers: str | None, *, alone: bool) -> "Part":
-        """From the experiment's folder, reported ``alone`` or not; `InputError` where a stage has not run."""
+    def read(cls, name: str, folder: Path) -> "Part":
+        """From the experiment's folder; `InputError` where a stage has not run."""
         text = {"id": str, "target": str, "cell": str}
         tables = artifacts.needed(folder / "tables", "aggregate", f" experiment={name}")
         read = {table: pd.read_csv(tables / f"{table}.csv", dtype=text) for table in TABLES}
         cells = read["cells"]
-        paper = beside_ours(Path(paper_numbers), read["summary"], alone=alone) if paper_numbers else None
         return cls(
             name,
             read["scores"],
@@ -79,7 +76,6 @@ class Part:
             list(_figures(folder / "figures", cells)),
             {cell: json.loads((folder / "score" / cell / "run.json").read_text()) for cell in cells.cell},
             {cell: json.loads((folder / "attack" / cell / "run.json").read_text()) for cell in cells.cell},
-            None if paper is None or paper.empty else paper,
             *(pd.read_csv(path) if (path := tables / f"{extra}.csv").is_file() else None for extra in EXTRA),
         )
 

@@ -17,14 +17,10 @@ def run(config: DictConfig) -> None:
     A part for each experiment of params.yaml's ``experiments.reported``, in results/; or for the experiment that is
     chosen alone, in its own folder.
     """
-    own, numbers = experiment(), config.paper_numbers
+    own = experiment()
     folder = artifacts.of_experiment(config, own) if own else artifacts.RESULTS
     names = [own] if own else _reported(config)
-    if numbers is not None and not isinstance(numbers, str):
-        raise InputError(f"paper_numbers is {numbers!r}: it must be the name of a file, or null")
-    parts = [Part.read(name, artifacts.of_experiment(config, name), numbers, alone=len(names) == 1) for name in names]
-    if numbers and all(part.paper is None for part in parts):
-        raise InputError(f"{numbers}: no cell of {', '.join(names)} is named in it")
+    parts = [Part.read(name, artifacts.of_experiment(config, name)) for name in names]
     judged = {part.name: claims(part.scores, part.cells, part.published, config.seed) for part in parts}
     templates = Environment(loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined)
     page = templates.get_template("report.html").render(

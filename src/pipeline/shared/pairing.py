@@ -22,16 +22,15 @@ def baselines(cells: pd.DataFrame) -> dict[str, str]:
 
     The cells of a network that have the transformation and BPDA of its first cell are compared with that cell, so that
     the ratio is of order or sampling alone. A cell with another transformation, or without BPDA, is compared with the
-    first of those that has its own order and sampling (`SETTINGS`, of which tables of earlier runs lack some), so that
-    the ratio is of the defense alone; where none has them, any ratio would be of both, and there is none.
+    first of those that has its own order and sampling (`SETTINGS`), so that the ratio is of the defense alone; where
+    none has them, any ratio would be of both, and there is none.
     """
     found: dict[str, str] = {}
-    settings = [name for name in SETTINGS if name in cells]
     for _, of_network in cells.groupby("network", sort=False):
         first = of_network.iloc[0]
         bare = (of_network.transformation == first.transformation) & (of_network.bpda == first.bpda)
-        references = of_network[bare].drop_duplicates(settings)
-        defended = of_network[~bare].merge(references[["cell", *settings]], on=settings, suffixes=("", "_reference"))
+        references = of_network[bare].drop_duplicates(SETTINGS)
+        defended = of_network[~bare].merge(references[["cell", *SETTINGS]], on=SETTINGS, suffixes=("", "_reference"))
         found |= dict.fromkeys(of_network.cell[bare], str(first.cell))
         found |= dict(zip(defended.cell, defended.cell_reference, strict=True))
     return {cell: found[cell] for cell in cells.cell if cell in found}

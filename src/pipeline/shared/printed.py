@@ -140,7 +140,7 @@ def at_equal_tightness(table: pd.DataFrame) -> "dict[str, pd.Series[str] | list[
         "spread": intervals(table, "spread"),
         "worst": table.worst.map(number),
         "median at 5 % above": table.tightness.map(number),
-        **({"over first order": _gains(table)} if "gain" in table else {}),  # tables of earlier runs have none
+        "over first order": _gains(table),
         "rank correlation": table.rank_correlation.map(correlation),
         "gradients": ["" if np.isnan(value) else f"{value:.0f}" for value in table.gradients],
         "capped": table.capped.map("{:.0%}".format),
