@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from pipeline.aggregate.calibration import BETTER, ONE_GRADIENT, UNDECIDED, WORSE, calibrate, values
-from pipeline.shared import printed
+from pipeline.aggregate.calibration import BETTER, ONE_GRADIENT, TABLE, UNDECIDED, WORSE, calibrate, values
 from pipeline.shared.methods import CLEVER
 
 CELLS = pd.DataFrame({"cell": ["a", "b"], "network": "n", "defense": "{}", "bpda": True, "order": "first_order"})
@@ -123,6 +122,6 @@ def test_the_reference_is_first_order_behind_the_same_defense_on_the_images_that
     }
     assert found.pairs["second"] == 290
     assert np.isnan(found.gain["jpeg_gauge"])
-    shown = printed.calibrated(found.reset_index())["over first order"]
+    shown = TABLE.printed.text(found.reset_index())["over first order"]
     assert shown[0].endswith("], better")
     assert list(shown[[1, 3, 5]]) == ["", "", ""]

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from pipeline.aggregate.evidence import evidence, kind
-from pipeline.shared import printed
+from pipeline.aggregate.describe import score_kind
+from pipeline.aggregate.evidence import TABLE, evidence
 from pipeline.shared.statistics import share_interval
 
 CELLS = pd.DataFrame(
@@ -69,7 +69,7 @@ def test_where_no_attack_found_anything_nothing_is_judged() -> None:
     assert (plain.images, plain.exceeding) == (2, 2)
     none = evidence(rows(distance=float("inf")), CELLS)
     assert set(none.images) == {0}
-    assert list(printed.judged(none)["images above"]) == ["0 of 0"] * 2
+    assert list(TABLE.printed.text(none)["images above"]) == ["0 of 0"] * 2
     assert (none.share_exceeding_low[0], none.share_exceeding_high[0]) == (0, 1)
 
 
@@ -80,12 +80,12 @@ def test_a_product_costs_two_gradients_and_those_of_the_path_are_counted() -> No
 
 
 def test_a_kind_is_named_by_what_was_added() -> None:
-    assert kind("gauge", {"path": True, "ascent": 0}, "identity") == "gauge, path"
-    assert kind("first_order", {}, "identity") == "first_order"
-    assert kind("second_order", {"ascent": 5}, "Smooth()") == "second_order, ascent, Smooth()"
+    assert score_kind("gauge", {"path": True, "ascent": 0}, "identity") == "gauge, path"
+    assert score_kind("first_order", {}, "identity") == "first_order"
+    assert score_kind("second_order", {"ascent": 5}, "Smooth()") == "second_order, ascent, Smooth()"
 
 
 def test_it_is_printed() -> None:
-    shown = printed.judged(evidence(rows(), CELLS))
+    shown = TABLE.printed.text(evidence(rows(), CELLS))
     assert list(shown.score) == ["first order", "gauge, path"]
     assert shown["images above"][0].startswith("2 of 3: 67% [")

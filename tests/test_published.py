@@ -18,7 +18,8 @@ def ours(**means: tuple[float, float]) -> pd.DataFrame:
         for network, (score, distance) in means.items()
         for off in (-0.5, 0.5)
     ]
-    return pd.DataFrame(rows).assign(norm="L2", target="top2")
+    table = pd.DataFrame(rows).assign(norm="L2", target="top2")
+    return table.assign(base_network=table.network.str.rpartition("_")[0])
 
 
 def theirs(clever_: float, cw: float, network: str = "mlp") -> pd.DataFrame:

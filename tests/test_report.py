@@ -15,10 +15,11 @@ import yaml
 
 from clever.errors import InputError
 from conftest import ROOT, TINY, Project
-from pipeline.report.claims import Claim, claims
+from pipeline.aggregate.claims.claim import Claim
+from pipeline.aggregate.claims.judge import claims
 from pipeline.report.paper_numbers import beside_ours
-from pipeline.report.part import Part
-from pipeline.report.run import marks
+from pipeline.report.reported_claim import ReportedClaim
+from pipeline.report.section import ExperimentSection
 from pipeline.shared.verdicts import Verdict
 
 CELLS = ["identity", "quantize", "quantize-no_bpda"]
@@ -49,8 +50,8 @@ def table(project: Project, name: str, experiment: str = "few") -> pd.DataFrame:
     return pd.read_csv(project.folder / "results" / experiment / "tables" / f"{name}.csv")
 
 
-def committed(name: str) -> Part:
-    return Part.read(name, ROOT / "results" / name, None, alone=True)
+def committed(name: str) -> ExperimentSection:
+    return ExperimentSection.read(name, ROOT / "results" / name, None, alone=True)
 
 
 def test_the_report_says_what_was_run_and_what_came_out(reported: Project) -> None:
@@ -113,8 +114,7 @@ def test_from_tables_and_runs_alone_all_but_the_figures_of_images_is_made(report
         path.unlink()
     project.stage("aggregate", "experiment=few")
     shown = project.stage("figures", "experiment=few").stdout
-    for missing in ("fits, convergence", "adversaries", "images"):
-        assert f"no {missing}, since the files they are drawn from are not there" in shown
+    assert "no adversaries, fits, convergence, images, since the files they are drawn from are not there" in shown
     project.stage("report")
     page = (project.folder / "results" / "report.html").read_text()
     assert 'id="few-sandwich"' in page
@@ -289,17 +289,22 @@ def test_the_order_of_targets_is_judged_for_each_training() -> None:
     good, turned = rows("net_0", 0.2).assign(network="net_0"), rows("net_1", 0.2).assign(network="net_1")
     turned.loc[turned.target == "least", "score"] *= 0.1
     cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
-    cells = cells.assign(transformation="Identity", bpda=True, order="first_order")
+    cells = cells.assign(base_network="net", transformation="Identity", variant="all", bpda=True, order="first_order")
     (found,) = [claim for claim in claims(pd.concat([good, turned]), cells, None, 0) if "most likely" in claim.text]
     assert found.verdict is Verdict.FAILS
     assert [line.split(",")[0] for line in found.evidence] == ["net 0", "net 1"]
 
 
+def marks(claim: Claim) -> list[tuple[str, str]]:
+    """By the row that the claim has in the experiment's table."""
+    return ReportedClaim.of(claim.row()).marks("e")
+
+
 def test_networks_that_differ_have_a_mark_each() -> None:
     same = of_two_networks(ratio=1.0, least=1.0)["With BPDA,"]
-    assert marks("e", same) == [("e", Verdict.HOLDS)]
+    assert marks(same) == [("e", Verdict.HOLDS)]
     differing = of_two_networks(ratio=3.0, least=1.0)["With BPDA,"]
-    assert marks("e", differing) == [("e, one", Verdict.HOLDS), ("e, two", Verdict.FAILS)]
+    assert marks(differing) == [("e, one", Verdict.HOLDS), ("e, two", Verdict.FAILS)]
 
 
 @pytest.mark.parametrize(
@@ -322,7 +327,7 @@ def test_a_published_number_is_judged_by_what_another_training_would_give(
     of_other = row | {"network": "other", "seeds": 3, "expected_low": 5.0, "expected_high": 6.0}
     table = pd.DataFrame([row | {"seeds": 3, "expected_low": low, "expected_high": high}, of_other])
     cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
-    cells = cells.assign(transformation="Identity", bpda=True, order="first_order")
+    cells = cells.assign(base_network="net", transformation="Identity", variant="all", bpda=True, order="first_order")
     scores = pd.concat([rows("net_0", 0.2), rows("net_1", 0.2)])
     (found,) = [claim for claim in claims(scores, cells, table, 0) if "trained anew" in claim.text]
     assert found.verdict is verdict

@@ -5,7 +5,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.aggregate import cost
+from pipeline.aggregate.table import Table
+from pipeline.shared import printed
+from pipeline.shared.formats import correlation, named, number, of_target, whole, with_interval
 from pipeline.shared.methods import CLEVER, ONE_GRADIENT
+from pipeline.shared.printed import Column, Printed
 from pipeline.shared.statistics import (
     log_ratio,
     rank_correlation,
@@ -118,3 +122,36 @@ def _gain(rows: pd.DataFrame, reference: pd.DataFrame, seed: int) -> dict[str, o
     verdict = BETTER if low > 0 else WORSE if high < 0 else UNDECIDED
     found = dict(zip(("gain", "gain_low", "gain_high"), np.exp([value, low, high]), strict=True))
     return found | {"pairs": len(pairs), "verdict": verdict}
+
+
+def _gain_text(gain: float, low: float, high: float, verdict: str) -> str:
+    return "" if np.isnan(gain) else f"{with_interval(gain, low, high)}, {verdict}"
+
+
+AT_EQUAL_TIGHTNESS = (
+    printed.interval("spread", "spread"),
+    Column("worst", "worst", number),
+    Column("median at 5 % above", "tightness", number),
+    Column("over first order", ("gain", "gain_low", "gain_high", "verdict"), _gain_text),
+    Column("rank correlation", "rank_correlation", correlation),
+    Column("gradients", "gradients", whole),
+    Column("capped", "capped", "{:.0%}".format),
+)
+"""What no factor changes of estimates, and what they cost."""
+TABLE = Table(
+    "calibration",
+    lambda data: calibrate(values(data.tables["scores"], data.cells), data.cells, data.seed),
+    printed=Printed(
+        "Estimates over the smallest distance found, at equal tightness",
+        (
+            Column("cell", "cell", named),
+            Column("estimate", "method"),
+            Column("target", "target", of_target),
+            Column("median ratio", "ratio", number),
+            Column("above", "above", "{:.0%}".format),
+            *AT_EQUAL_TIGHTNESS,
+            Column("images", "images"),
+        ),
+        by_network_and_norm=True,
+    ),
+)

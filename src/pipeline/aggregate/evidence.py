@@ -4,19 +4,12 @@ import pandas as pd
 
 from pipeline.aggregate import cost
 from pipeline.aggregate.refuted import refuted
+from pipeline.aggregate.table import Table
+from pipeline.shared.formats import named, number, shares
 from pipeline.shared.pairing import by_the_nearest
+from pipeline.shared.printed import Column, Printed
 
 BY = ["network", "defense", "norm"]
-
-
-def kind(order: str, sampling: dict[str, object], backward: str) -> str:
-    """What a cell's scores are, apart from network and defense: ``gauge``, ``first_order, path`` and so on.
-
-    ``sampling``: its settings; those of runs from before path and ascent had neither. ``backward``: what BPDA went back
-    through.
-    """
-    added = [name for name in ("path", "ascent") if sampling.get(name)]
-    return ", ".join([order, *added, *([] if backward == "identity" else [backward])])
 
 
 def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -37,3 +30,33 @@ def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
             about | {"cell": cell} | refuted(group) | {"at_zero": at_zero, "gradients": group.gradients.mean()}
         )
     return pd.DataFrame(found)
+
+
+def _score_names(table: pd.DataFrame) -> pd.DataFrame:
+    """With ``score``: the kind of each, or its cell where several cells are of one kind."""
+    several = table.duplicated(["network", "defense", "norm", "kind"], keep=False)
+    return table.assign(score=table.kind.where(~several, table.cell))
+
+
+TABLE = Table(
+    "evidence",
+    lambda data: evidence(data.tables["scores"], data.cells[data.cells.bpda]),
+    printed=Printed(
+        "What each kind of score is worth: how often the strongest attack refutes it, how tight it is, what it costs",
+        (
+            Column("network", "network", named),
+            Column("defense", "defense"),
+            Column("norm", "norm"),
+            Column("score", "score", named),
+            Column(
+                "images above",
+                ("exceeding", "images", "share_exceeding", "share_exceeding_low", "share_exceeding_high"),
+                shares,
+            ),
+            Column("score / distance, median", "median_ratio", number),
+            Column("at distance 0", "at_zero"),
+            Column("gradients a score", "gradients", "{:.0f}".format),
+        ),
+        prepare=_score_names,
+    ),
+)

@@ -1,12 +1,18 @@
 """A published table beside ours, where several trainings of a network that differ in their seed are the yardstick."""
 
+import json
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import t
 
+from clever.errors import InputError
+from pipeline.aggregate.experiment_data import ExperimentData
 from pipeline.aggregate.given_table import given_table
-from pipeline.shared.pairing import stem
+from pipeline.aggregate.table import Table
+from pipeline.shared.described import is_undefended
 from pipeline.shared.statistics import LEVEL
 
 QUANTITIES = {"clever": "score", "cw": "distance"}
@@ -27,17 +33,19 @@ def read(path: str) -> pd.DataFrame:
 def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """A row for each published number that some of our trainings stand beside.
 
-    ``rows``: scores with the ``distance`` found beside each, NaN where there was no attack, of one cell a network.
+    ``rows``: scores of one cell a network with the ``base_network`` of each (`comparable`) and its ``distance``, NaN
+    where there is none to compare.
     ``seeds``: how many trainings; over these ``mean``, ``low`` and ``high`` of their averages over images, for
     distances over the images that one was found for. ``outside``: how far the published number lies above the range
     (positive) or below it (negative), 0 within it; ``verdict``: the same in words, with a single training its own mean.
     ``expected_low``, ``expected_high``: `another`'s interval, where the published number lies if its training is one
     like ours and its images, which are not ours, are drawn as ours are.
     """
-    stems = rows.network.map(stem)
     found = []
     for known in table.to_dict("records"):
-        same = rows[(stems == known["network"]) & (rows.norm == known["norm"]) & (rows.target == known["target"])]
+        same = rows[
+            (rows.base_network == known["network"]) & (rows.norm == known["norm"]) & (rows.target == known["target"])
+        ]
         for quantity, column in QUANTITIES.items():
             published = known[quantity]
             there = same[np.isfinite(same[column])]
@@ -94,3 +102,30 @@ def _verdict(outside: float, low: float, high: float, seeds: int) -> str:
         return "within the range"
     nearest, side = (high, "above") if outside > 0 else (low, "below")
     return f"{abs(outside) / nearest:.0%} {side} {'the range' if seeds > 1 else 'the one training'}"
+
+
+def comparable(rows: pd.DataFrame, cells: pd.DataFrame, methods: Mapping[str, str]) -> pd.DataFrame:
+    """The scores that a published table speaks of: undefended, of first order, by sampled gradients alone.
+
+    ``methods``: the attack of each cell; distances of another than `ATTACK` are left out. `InputError` where a network
+    has several such cells: which of them is to be compared is not defined.
+    """
+    chosen = cells[(cells.order == "first_order") & cells.bpda & ~cells.path.astype(bool)]
+    chosen = chosen[chosen.defense.map(json.loads).map(is_undefended).astype(bool)]
+    if several := list(chosen.network[chosen.network.duplicated()]):
+        raise InputError(
+            f"published: the network {several[0]} has several undefended cells of first order without a path, "
+            f"{', '.join(chosen.cell[chosen.network == several[0]])}: compare one of them, or published=null"
+        )
+    ours = rows[rows.cell.isin(chosen.cell)]
+    same = ours.cell.map(methods) == ATTACK
+    of_cell = chosen.set_index("cell").base_network
+    return ours.assign(distance=ours.distance.where(same), base_network=ours.cell.map(of_cell))
+
+
+def _build(data: ExperimentData) -> pd.DataFrame:
+    methods = {cell: attack["strength"]["method"] for cell, attack in data.attacks.items()}
+    return compare(comparable(data.tables["scores"], data.cells, methods), read(str(data.published)))
+
+
+TABLE = Table("published", _build, lambda data: data.published is not None)

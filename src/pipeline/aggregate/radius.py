@@ -8,6 +8,7 @@ import pandas as pd
 
 from clever.radius import over_radius, self_consistent
 from pipeline.aggregate.refuted import refuted
+from pipeline.aggregate.table import Table
 
 SAME = ["network", "defense", "kind", "norm", "id", "predicted", "target", "target_class"]
 """What scores at two radii must have in common to be of one curve."""
@@ -61,3 +62,13 @@ def radii(over: pd.DataFrame) -> pd.DataFrame:
             about = {"network": network, "defense": defense, "kind": kind, "norm": norm, "radius": radius}
             found.append(about | refuted(attacked))
     return pd.DataFrame(found)
+
+
+CURVES = Table(
+    "radius",
+    lambda data: curves(
+        data.tables["scores"], data.cells, {cell: data.runs[cell]["sampling"] for cell in data.cells.cell}
+    ),
+    optional=True,
+)
+TABLE = Table("radii", lambda data: radii(data.tables["radius"]), lambda data: len(data.tables["radius"]) > 0)

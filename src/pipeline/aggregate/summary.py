@@ -4,6 +4,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.aggregate.table import Table
+from pipeline.shared import printed
+from pipeline.shared.formats import named, number, of_target
+from pipeline.shared.pairing import baselines
+from pipeline.shared.printed import Column, Printed
 from pipeline.shared.statistics import interval, log_ratio
 
 GROUP = ["network", "cell", "norm", "target"]
@@ -67,3 +72,35 @@ def _geometric(name: str, ratios: NDArray[np.float64], seed: int) -> dict[str, f
     """The geometric mean of ratios given by their logarithms, one an image, with its interval."""
     low, high = np.exp(interval(ratios, seed))
     return {name: np.exp(ratios.mean()) if len(ratios) else np.nan, f"{name}_low": low, f"{name}_high": high}
+
+
+TABLE = Table(
+    "summary",
+    lambda data: summarise(
+        data.scores,
+        baselines(data.cells),
+        {cell: set(data.runs[cell]["misclassified"]) for cell in data.cells.cell},
+        data.seed,
+    ),
+    printed=Printed(
+        "",
+        (
+            Column("cell", "cell", named),
+            Column("target", "target", of_target),
+            printed.interval("mean", "mean"),
+            Column("median", "median", number),
+            Column("minimum", "minimum", number),
+            printed.interval("ratio", "ratio"),
+            Column("pairs", "pairs"),
+            printed.interval("ratio, all", "ratio_all"),
+            Column("other target", "changed_target"),
+            Column("other class", "changed_class"),
+            Column("other class, scored", "already_changed"),
+            Column("capped", "share_capped", "{:.0%}".format),
+            Column("floored", "share_floored", "{:.0%}".format),
+            Column("fallen back", "share_fell_back", "{:.0%}".format),
+            Column("images", "images"),
+        ),
+        by_network_and_norm=True,
+    ),
+)

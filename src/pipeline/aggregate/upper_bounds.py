@@ -6,6 +6,10 @@ import pandas as pd
 from clever.errors import InputError
 from pipeline.aggregate.refuted import refuted
 from pipeline.aggregate.summary import GROUP
+from pipeline.aggregate.table import Table
+from pipeline.shared import printed
+from pipeline.shared.formats import correlation, named, number, of_target, percentage, shares
+from pipeline.shared.printed import Column, Printed
 from pipeline.shared.statistics import interval, log_ratio, rank_correlation
 
 KEY = ["cell", "id", "predicted", "norm", "target"]
@@ -84,3 +88,33 @@ def findings(rows: pd.DataFrame) -> pd.DataFrame:
     fit = ["end_point", "sample_maximum", "shape", "ks_pvalue", "fell_back", "degenerate", "tied"]
     prefixed = [f"end_point_{name}" if name != "end_point" else name for name in fit]
     return above.sort_values("excess", ascending=False, kind="stable")[[*columns, *prefixed]]
+
+
+SCORES = Table("scores", lambda data: beside(data.scores, data.distances), digits=None)
+FINDINGS = Table("findings", lambda data: findings(data.tables["scores"]))
+TABLE = Table(
+    "bounds",
+    lambda data: summarise_bounds(data.tables["scores"], data.seed),
+    printed=Printed(
+        "CLEVER and the smallest adversarial distance found",
+        (
+            Column("cell", "cell", named),
+            Column("target", "target", of_target),
+            Column("CLEVER", "score", number),
+            Column("smallest distance", "distance", number),
+            printed.interval("CLEVER / distance", "ratio"),
+            Column("median", "median_ratio", number),
+            Column("at distance 0", "at_zero"),
+            Column("rank correlation", "rank_correlation", correlation),
+            Column(
+                "CLEVER above",
+                ("exceeding", "judged", "share_exceeding", "share_exceeding_low", "share_exceeding_high"),
+                shares,
+            ),
+            Column("attack found", "found", "{:.0%}".format),
+            Column("rate", "rate", percentage, optional=True),
+            Column("rate, unseen draws", "rate_unseen", percentage, optional=True),
+        ),
+        by_network_and_norm=True,
+    ),
+)
