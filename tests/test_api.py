@@ -242,7 +242,7 @@ def test_progress_is_shown_unless_told_otherwise(network, images: torch.Tensor, 
     assert "100%" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", ["fell_back", "discrete"])
+@pytest.mark.parametrize("flag", ["fit_failed", "discrete"])
 def test_a_largest_value_in_place_of_a_fit_is_remarked(scores: clever.Scores, flag: str) -> None:
     fitted = next(score for score in scores if score.interval)
     without = dataclasses.replace(fitted, end_point=dataclasses.replace(fitted.end_point, **{flag: True}))
@@ -261,7 +261,7 @@ def test_json_follows_the_schema(scores: clever.Scores, tmp_path: Path) -> None:
     assert list(check.iter_errors(found)) == []
     assert [one["score"] for one in found["scores"]] == [score.score for score in scores]
     for spoil in (
-        lambda d: d.update(version=2),
+        lambda d: d.update(version=3),
         lambda d: d["run"].pop("versions"),
         lambda d: d["run"]["network"].update(weights_sha256="abc"),
         lambda d: d["scores"][0].update(score=None),

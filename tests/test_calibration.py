@@ -28,7 +28,7 @@ def test_a_factor_changes_the_ratio_alone() -> None:
         calibrate(values(rows(factor), CELLS), CELLS, 0).set_index(["cell", "method"]) for factor in (1.0, 5.0)
     )
     assert other.loc[("b", "CLEVER"), "ratio"] == pytest.approx(5 * one.loc[("b", "CLEVER"), "ratio"])
-    assert other.loc[("b", "CLEVER"), "above"] > one.loc[("b", "CLEVER"), "above"] + 0.3
+    assert other.loc[("b", "CLEVER"), "share_above"] > one.loc[("b", "CLEVER"), "share_above"] + 0.3
     same = ["spread", "spread_low", "spread_high", "worst", "tightness", "gain", "gain_low", "gain_high"]
     same += ["rank_correlation"]
     for column in same:  # the rank is that of the same values
@@ -44,8 +44,8 @@ def test_the_numbers_are_those_of_the_law() -> None:
         assert row.gradients == 20
         assert row.ratio_5 == pytest.approx(0.8 * np.exp(-1.645 * spread), rel=0.05)
         assert row.ratio_95 == pytest.approx(0.8 * np.exp(1.645 * spread), rel=0.05)
-        assert row.exceeding == row.above * 400
-        assert row.above_low < norm.sf(-np.log(0.8) / spread) < row.above_high
+        assert row.count_above == row.share_above * 400
+        assert row.share_above_low < norm.sf(-np.log(0.8) / spread) < row.share_above_high
         assert np.log(row.spread_high / row.spread_low) == pytest.approx(2 * 1.96 / np.sqrt(2 * 399), rel=0.15)
     baseline = found.loc[("a", ONE_GRADIENT)]
     assert ("b", ONE_GRADIENT) not in found.index  # the same network and defense

@@ -91,8 +91,8 @@ def test_no_text_lies_on_what_is_drawn(drawn_figures: list[Figure]) -> None:
 
 def of_cells(*norms: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores of an undefended cell and of a defense with BPDA and without, whose first score is capped; the cells."""
-    plain, cells = scored(*norms)[0].assign(exceeds=False, capped=False), ["identity", "a_long_defense"]
-    masked = plain.assign(cell="a_long_defense-no_bpda", score=plain.score * 9, exceeds=True)
+    plain, cells = scored(*norms)[0].assign(above_distance=False, capped=False), ["identity", "a_long_defense"]
+    masked = plain.assign(cell="a_long_defense-no_bpda", score=plain.score * 9, above_distance=True)
     table = pd.concat([plain, plain.assign(cell="a_long_defense", score=plain.score * 1.5), masked], ignore_index=True)
     table.loc[table.index[-1], "capped"] = True
     about = pd.DataFrame({"cell": [*cells, "a_long_defense-no_bpda"], "bpda": [True, True, False]})
@@ -194,7 +194,7 @@ def test_a_score_is_judged_only_where_an_adversarial_image_was_found(
     kept: list[Figure] = []
     monkeypatch.setattr(plt, "close", kept.append)
     rows = pd.DataFrame({"cell": "identity", "norm": "L2", "score": [1.0, 1.0, 1.0], "distance": [0.5, 2.0, np.inf]})
-    sandwich.draw(tmp_path, rows.assign(exceeds=rows.score > rows.distance))
+    sandwich.draw(tmp_path, rows.assign(above_distance=rows.score > rows.distance))
     monkeypatch.undo()
     assert kept[0].axes[0].get_title() == "identity, L2: 1 of 2 above"
     plt.close("all")

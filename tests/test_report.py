@@ -175,7 +175,7 @@ def rows(cell: str, top2: float, *, images: int = 8, distance: float = 1.0, **ch
         for image in range(images)
         for target, share in (("top2", 1.0), ("random", 1.5), ("least", 2.0))
     ]
-    return pd.DataFrame(table).assign(exceeds=lambda made: made.score > made.distance).assign(**change)
+    return pd.DataFrame(table).assign(above_distance=lambda made: made.score > made.distance).assign(**change)
 
 
 def judged(*tables: pd.DataFrame, bpda: tuple[bool, ...], order: tuple[str, ...] = ()) -> dict[str, Verdict]:
@@ -193,7 +193,7 @@ def test_verdicts_follow_the_numbers() -> None:
     assert good["Second-order"] == Verdict.UNTESTED
 
     far, free = rows("jpeg", 0.6), rows("masked", 0.4)
-    bad = judged(plain.assign(exceeds=True), far, free, bpda=(True, True, False))
+    bad = judged(plain.assign(above_distance=True), far, free, bpda=(True, True, False))
     assert [bad[name] for name in names[:4]] == [Verdict.FAILS] * 4
     alone = judged(plain, bpda=(True,))
     assert [alone[name] for name in names[:3]] == [Verdict.UNTESTED] * 3

@@ -144,7 +144,7 @@ def test_a_ratio_is_of_the_same_image_class_and_target() -> None:
 
 
 def about_the_same(scores: pd.DataFrame, cells: pd.DataFrame) -> tuple[Verdict, list[str]]:
-    attacked = scores.assign(distance=np.nan, exceeds=False)
+    attacked = scores.assign(distance=np.nan, above_distance=False)
     found = claims(attacked, cells, None, 0)[0]
     return found.verdict, found.evidence
 

@@ -30,10 +30,10 @@ def scores(**cells: list[float]) -> pd.DataFrame:
             "score": value,
             "already_changed": value == 3,
             "capped": value >= 8,
-            "floored": value <= 2,
+            "raised_to_x0": value <= 2,
             "on_path": False,
             "end_point_unbounded": False,
-            "end_point_fell_back": index == 0,
+            "end_point_fit_failed": index == 0,
             "end_point_degenerate": False,
         }
         for cell, values in cells.items()
@@ -47,7 +47,7 @@ def test_the_row_of_a_cell() -> None:
     row = table.loc["jpeg"]
     assert (row["mean"], row["median"], row.minimum, row.images, row.pairs) == (5, 5, 2, 8, 8)
     assert (row.already_changed, table.loc["plain"].already_changed) == (0, 2)
-    assert (row.share_capped, row.share_floored, row.share_fell_back) == (0.25, 0.25, 0.125)
+    assert (row.share_capped, row.share_raised_to_x0, row.share_fit_failed) == (0.25, 0.25, 0.125)
     assert row.ratio == pytest.approx((2 * 2 * 2 * 1) ** 0.25)
     assert row.ratio_low <= row.ratio <= row.ratio_high
     assert row.mean_low <= row["mean"] <= row.mean_high

@@ -56,7 +56,7 @@ def test_every_method_stands_beside_the_exact_distance_where_there_is_one() -> N
         assert found.loc[(method, first), "ratio"] == pytest.approx(ratio)
     assert [found.loc[("CLEVER", cell), "ratio"] for cell in CELLS.cell] == pytest.approx([0.9, 1.0, 1.1, 1.2])
     assert len(found) == len(CELLS) + len(expected)
-    assert found.loc[("CLEVER", CELLS.cell[2]), ["exceeding", "above"]].tolist() == [IMAGES - 1, 1]
+    assert found.loc[("CLEVER", CELLS.cell[2]), ["count_above", "share_above"]].tolist() == [IMAGES - 1, 1]
 
 
 def test_the_share_with_an_answer_is_told() -> None:

@@ -58,7 +58,7 @@ def test_draws_follow_the_fitted_laws_and_are_fitted_by_the_same_estimator(
     """((end - m)/scale)^shape of the k-th largest of a batch is a sum of k exponential variables."""
     sample = largest_of(3, 60, values, seed=2)
     points = end_points(sample, estimator)
-    assert not any(point.fell_back for point in points)
+    assert not any(point.fit_failed for point in points)
     seen = []
 
     def watched(largest: np.ndarray, by: str) -> list[clever.EndPoint]:

@@ -42,11 +42,11 @@ class Estimate:
     low: float
     high: float
     radius: float
-    reach: float
+    farthest_sample: float
     constant: float
     gradients: int
     end_point: EndPoint
-    floored: bool
+    raised_to_x0: bool
     on_path: bool
     ascended: bool
     vanishing: bool
@@ -164,8 +164,10 @@ def _made(
     largest = np.stack([of_label.value[:, 0, order.column(norm, settings), :kept] for of_label in maxima])
     points = end_points(largest, settings.estimator)
     for label, of_label, row, point, other in zip(labels, maxima, largest, points, beside, strict=True):
-        reach = max(float(of_label.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
-        radius = replace(ball, radius=min(ball.radius, reach) if in_box else ball.radius).holds(norm, subject.dimension)
+        farthest_sample = max(float(of_label.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
+        radius = replace(ball, radius=min(ball.radius, farthest_sample) if in_box else ball.radius).holds(
+            norm, subject.dimension
+        )
         limit = radius if settings.cap else math.inf
         score_of = partial(_score_of, order, subject, label, norm, other.largest, limit)
         # An end point that may be anywhere leaves a score down to 0.
@@ -179,11 +181,11 @@ def _made(
             low=low,
             high=high,
             radius=radius,
-            reach=reach,
+            farthest_sample=farthest_sample,
             constant=max(point.value, other.largest),
             gradients=len(row) * settings.n_samples + other.gradients,
             end_point=point,
-            floored=source == "floor",
+            raised_to_x0=source == "floor",
             on_path=source == "path",
             ascended=source == "ascent",
             vanishing=masked,

@@ -26,7 +26,7 @@ from clever.score import Score
 from clever.settings import Settings
 
 FORMAT = "clever-scores"
-VERSION = 1
+VERSION = 2
 """Of the schema."""
 
 

@@ -34,13 +34,15 @@ class Score:
 
     An estimate: it can exceed the true distance and guarantees nothing. Of a `Defended` network with BPDA, first order
     does not even estimate a lower bound: it speaks of the distance on the output's side of the defense (`Defended`);
-    `clever.Gauge` estimates one. ``score``, ``radius``, ``reach`` and the distance are in [0,1]-pixel units and in the
-    ``norm``. ``radius``: how far the cap lets a score go, min(R, what the box leaves): where points are clipped to
-    [0,1] or drawn within it, no further than the farthest of them, with shared points that of the largest ball of the
-    norm that the L2 ball holds. ``reach``: the distance of the farthest point sampled, in the norm of the ball sampled.
+    `clever.Gauge` estimates one. ``score``, ``radius``, ``farthest_sample`` and the distance are in [0,1]-pixel units
+    and the ``norm``. ``radius``: how far the cap lets a score go, min(R, what the box leaves): where points are clipped
+    to [0,1] or drawn within it, no further than the farthest of them, with shared points that of the largest ball of
+    the norm that the L2 ball holds. ``farthest_sample``: the distance of the farthest point sampled, in the norm of the
+    ball sampled.
     ``segments``: whether the points lay on the segments from t(x0) to t(x), z0 + u (t(x) - z0), and not only at t(x).
-    ``capped`` says that the score is ``radius`` because the bound reached beyond what was sampled; ``floored``, that
-    the end point came out below what is measured at the image itself, which stands in its place (`Settings.floor`);
+    ``capped`` says that the score is ``radius`` because the bound reached beyond what was sampled;
+    ``raised_to_x0``, that the end point came out below what is measured at the image itself, which stands in its place
+    (`Settings.floor`);
     ``on_path``, that what was measured on the way to an adversarial image does (`Settings.path`); ``ascended``, that
     what ascent from the largest sampled points found does (`Settings.ascent`);
     ``vanishing``, that gradients were zero or nearly so wherever they were taken, so that the score says nothing;
@@ -75,7 +77,7 @@ class Score:
     high: float
     corrected: float
     capped: bool
-    floored: bool
+    raised_to_x0: bool
     on_path: bool
     ascended: bool
     vanishing: bool
@@ -83,7 +85,7 @@ class Score:
     margin: float
     gradient_norm: float
     radius: float
-    reach: float
+    farthest_sample: float
     segments: bool
     constant: float
     gradients: int
@@ -106,12 +108,12 @@ class Score:
 
     @property
     def remarks(self) -> str:
-        """What keeps the number from being read as it is: capped, floored, ...; empty where nothing does.
+        """What keeps the number from being read as it is: capped, raised_to_x0, ...; empty where nothing does.
 
         "no fit": the largest sampled value stands in for the end point, so that the score is rather too large.
         """
-        said = ["no fit"] * (self.end_point.fell_back or self.end_point.discrete)
-        named = ("capped", "floored", "on_path", "ascended", "vanishing", "already_changed")
+        said = ["no fit"] * (self.end_point.fit_failed or self.end_point.discrete)
+        named = ("capped", "raised_to_x0", "on_path", "ascended", "vanishing", "already_changed")
         return ", ".join([*said, *(name.replace("_", " ") for name in named if getattr(self, name))])
 
     @property
@@ -212,7 +214,7 @@ def score_subject(
                     high=spread.high,
                     corrected=spread.corrected,
                     capped=settings.cap and chosen.score == chosen.radius,
-                    floored=chosen.floored,
+                    raised_to_x0=chosen.raised_to_x0,
                     on_path=chosen.on_path,
                     ascended=chosen.ascended,
                     vanishing=chosen.vanishing,
@@ -220,7 +222,7 @@ def score_subject(
                     margin=subject.margins[label],
                     gradient_norm=subject.gradients[label][norm.dual],
                     radius=chosen.radius,
-                    reach=chosen.reach,
+                    farthest_sample=chosen.farthest_sample,
                     segments=settings.segments or order.segments,
                     constant=chosen.constant,
                     gradients=chosen.gradients,

@@ -23,7 +23,7 @@ ABOVE = 0.05
 GROUP = ["network", "norm", "target", "cell", "method"]
 COLUMNS = [*GROUP, "id", "value", "distance", "gradients", "capped"]
 """Of `values`."""
-OF_LOGS = ["ratio", "ratio_5", "ratio_95", "exceeding", "above", "above_low", "above_high"]
+OF_LOGS = ["ratio", "ratio_5", "ratio_95", "count_above", "share_above", "share_above_low", "share_above_high"]
 OF_SPREAD = ["spread", "spread_low", "spread_high", "worst", "tightness", "pairs", "gain", "gain_low", "gain_high"]
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 """Verdicts by the interval of ``gain``."""
@@ -47,8 +47,8 @@ def values(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 def calibrate(table: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row for each network, norm, target, cell and method, over images with a positive finite value and distance.
 
-    ``ratio``: the median of value over distance; ``ratio_5``, ``ratio_95``: its quantiles; ``exceeding``: how many
-    images have it beyond 1, ``above`` their share with its exact binomial interval. The rest no factor changes:
+    ``ratio``: the median of value over distance; ``ratio_5``, ``ratio_95``: its quantiles; ``count_above``: how many
+    images have it beyond 1, ``share_above`` their share with its exact binomial interval. The rest no factor changes:
     ``spread``, the standard deviation of log(value / distance), with its 95 % interval (`spread_interval`); ``worst``:
     the largest ratio over the median one, so the factor by which a value scaled to be right in the median is too large
     at worst; ``tightness``: the median ratio once all values are scaled so that a share `ABOVE` exceeds the distance;
@@ -64,8 +64,8 @@ def calibrate(table: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFra
     reference, found = _references(cells), []
     for key, used in of_key.items():
         logs = used.log.to_numpy()
-        middle, exceeding = float(np.median(logs)), int((logs > 0).sum())
-        (low, high), (above_low, above_high) = spread_interval(logs), share_interval(exceeding, len(logs))
+        middle, count_above = float(np.median(logs)), int((logs > 0).sum())
+        (low, high), (above_low, above_high) = spread_interval(logs), share_interval(count_above, len(logs))
         *place, cell, _ = key
         first = (*place, reference.get(cell, ""), CLEVER)
         gain = _gain(used, of_key[first], seed) if first in of_key and first != key else {"verdict": ""}
@@ -76,10 +76,10 @@ def calibrate(table: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFra
                 "ratio": np.exp(middle),
                 "ratio_5": np.exp(np.quantile(logs, 0.05)),
                 "ratio_95": np.exp(np.quantile(logs, 0.95)),
-                "exceeding": exceeding,
-                "above": exceeding / len(logs),
-                "above_low": above_low,
-                "above_high": above_high,
+                "count_above": count_above,
+                "share_above": count_above / len(logs),
+                "share_above_low": above_low,
+                "share_above_high": above_high,
                 "spread": logs.std(ddof=1) if len(logs) > 1 else np.nan,
                 "spread_low": low,
                 "spread_high": high,
@@ -148,7 +148,7 @@ TABLE = Table(
             Column("estimate", "method"),
             Column("target", "target", of_target),
             Column("median ratio", "ratio", number),
-            Column("above", "above", "{:.0%}".format),
+            Column("above", "share_above", "{:.0%}".format),
             *AT_EQUAL_TIGHTNESS,
             Column("images", "images"),
         ),

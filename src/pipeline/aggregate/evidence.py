@@ -16,8 +16,8 @@ def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """One row for each network, defense, norm and cell that was attacked, ``kind`` the kind of its scores.
 
     ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: as `by_the_nearest` takes them, which
-    judges every score. The unit is the image: ``exceeding`` counts those with a score above for any target,
-    ``share_exceeding`` has its exact binomial interval. ``median_ratio``: of score over distance, over targets and
+    judges every score. The unit is the image: ``count_above`` counts those with a score above for any target,
+    ``share_above`` has its exact binomial interval. ``median_ratio``: of score over distance, over targets and
     images at a positive and finite distance; ``at_zero``: images at distance 0. ``gradients``: of a score, in the mean.
     """
     known = by_the_nearest(rows, cells)
@@ -50,7 +50,7 @@ TABLE = Table(
             Column("score", "score", named),
             Column(
                 "images above",
-                ("exceeding", "images", "share_exceeding", "share_exceeding_low", "share_exceeding_high"),
+                ("count_above", "images", "share_above", "share_above_low", "share_above_high"),
                 shares,
             ),
             Column("score / distance, median", "median_ratio", number),

@@ -46,7 +46,7 @@ def _but_radius(settings: dict[str, Any]) -> str:
 def radii(over: pd.DataFrame) -> pd.DataFrame:
     """One row for each radius of each network, defense, kind and norm, and one for the self-consistent radius (NaN).
 
-    ``exceeding``: the images with a score above the distance, with the exact binomial interval of their share;
+    ``count_above``: the images with a score above the distance, with the exact binomial interval of their share;
     ``median_ratio`` of score over distance.
     """
     best = over.groupby(SAME, sort=False, as_index=False).agg(

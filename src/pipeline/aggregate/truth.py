@@ -95,7 +95,7 @@ TABLE = Table(
             Column("95 %", "ratio_95", number),
             Column(
                 "above",
-                ("exceeding", "images", "above_low", "above_high"),
+                ("count_above", "images", "share_above_low", "share_above_high"),
                 lambda count, total, low, high: f"{count:.0f} of {total:.0f} [{low:.0%}, {high:.0%}]",
             ),
             *AT_EQUAL_TIGHTNESS,

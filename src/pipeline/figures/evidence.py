@@ -37,7 +37,7 @@ def draw(folder: Path, rows: pd.DataFrame, evidence: pd.DataFrame, names: Mappin
                 spread = x + np.linspace(-0.25, 0.25, len(ratio))
                 axes.scatter(spread, ratio, 6, color=colour(1 + which), marker=marker(which), alpha=0.5, lw=0)
                 axes.plot(x + np.array([-0.32, 0.32]), [told.median_ratio] * 2, color="black", lw=1.4)
-                note = f"{told.exceeding}\nof {told.images}"
+                note = f"{told.count_above}\nof {told.images}"
                 axes.annotate(note, (x, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7)
             for which, kind in enumerate(kinds):
                 axes.scatter([], [], 20, color=colour(1 + which), marker=marker(which), label=named(kind))

@@ -71,11 +71,11 @@ def _fit(row: "pd.Series[Any]", maxima: NDArray[np.float32]) -> str:
     """What the fit says, in lines above the axes, where it hides nothing."""
     if row.end_point_degenerate:
         return "all maxima equal"
-    if row.end_point_fell_back:
+    if row.end_point_fit_failed:
         return (
-            "fell back: many maxima equal"
+            "fit failed: many maxima equal"
             if row.end_point_discrete
-            else f"fell back: K-S p {row.end_point_ks_pvalue:.2g}"
+            else f"fit failed: K-S p {row.end_point_ks_pvalue:.2g}"
         )
     if np.isnan(row.end_point_shape):
         return "sample maximum"

@@ -33,7 +33,7 @@ def draw(folder: Path, rows: pd.DataFrame, pairs: list[tuple[str, str]]) -> None
                         unbounded(axes, np.array([place + (step - 1) * 0.26]), shade)
                     middle = value[np.isfinite(value)].median()
                     axes.plot(place + (step - 1) * 0.26 + np.array([-0.11, 0.11]), [middle] * 2, color=shade, lw=2)
-                above, total = int(of_cell[masked].exceeds.sum()), len(of_cell[masked])
+                above, total = int(of_cell[masked].above_distance.sum()), len(of_cell[masked])
                 top = 1.0 if above else 0.93
                 note = f"✗ {above} of {total}\nabove" if above else "none above"
                 axes.annotate(

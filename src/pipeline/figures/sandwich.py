@@ -22,7 +22,7 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             axes.vlines(x, part.score, distance, color="#B0B0B0", lw=0.8)
             axes.scatter(x, distance, 9, color=COLOURS[2], marker="s", label="smallest adversarial distance found")
             axes.scatter(x, part.score, 9, color=COLOURS[1], marker="o", label="CLEVER (estimate of a lower bound)")
-            above = part.exceeds.to_numpy()
+            above = part.above_distance.to_numpy()
             axes.scatter(x[above], part.score[above], 45, "none", marker="o", edgecolors="black", linewidths=0.9)
             axes.scatter([], [], 45, "none", marker="o", edgecolors="black", label="CLEVER above the distance")
             logarithmic(axes, part[["score", "distance"]].to_numpy())

@@ -39,7 +39,7 @@ def image_shares(rows: pd.DataFrame, cell: str) -> Shares:
     above, below, texts = [], [], []
     found = rows[np.isfinite(rows.distance)]  # where no attack found anything, no score can be above it
     for (norm, target), group in found.groupby(["norm", "target"], sort=False):
-        share = Majority(int(group.exceeds.sum()), len(group))
+        share = Majority(int(group.above_distance.sum()), len(group))
         above.append(share.most)
         below.append(share.few)
         texts.append(f"{norm} {of_target(target)} {share}")
