@@ -9,7 +9,6 @@ import pytest
 import clever
 from conftest import ROOT
 from pipeline.aggregate.published import another, beside_ours, compare, read
-from pipeline.shared.pairing import stem
 
 
 def ours(**means: tuple[float, float]) -> pd.DataFrame:
@@ -19,8 +18,8 @@ def ours(**means: tuple[float, float]) -> pd.DataFrame:
         for network, (score, distance) in means.items()
         for off in (-0.5, 0.5)
     ]
-    known = pd.DataFrame(rows).assign(norm="L2", target="top2")
-    return known.assign(cell=known.network, base_network=known.network.map(stem))
+    table = pd.DataFrame(rows).assign(norm="L2", target="top2")
+    return table.assign(cell=table.network, base_network=table.network.str.rpartition("_")[0])
 
 
 def theirs(clever_: float, cw: float, network: str = "mlp") -> pd.DataFrame:

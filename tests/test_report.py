@@ -14,9 +14,10 @@ import pytest
 import yaml
 
 from conftest import ROOT, TINY, Project
-from pipeline.report.claims import Claim, claims
-from pipeline.report.part import Part
-from pipeline.report.run import marks
+from pipeline.aggregate.claims.claim import Claim
+from pipeline.aggregate.claims.judge import claims
+from pipeline.report.reported_claim import ReportedClaim
+from pipeline.report.section import ExperimentSection
 from pipeline.shared.verdicts import Verdict
 
 CELLS = ["identity", "quantize", "quantize-no_bpda"]
@@ -47,8 +48,8 @@ def table(project: Project, name: str, experiment: str = "few") -> pd.DataFrame:
     return pd.read_csv(project.folder / "results" / experiment / "tables" / f"{name}.csv")
 
 
-def committed(name: str) -> Part:
-    return Part.read(name, ROOT / "results" / name)
+def committed(name: str) -> ExperimentSection:
+    return ExperimentSection.read(name, ROOT / "results" / name)
 
 
 def test_the_report_says_what_was_run_and_what_came_out(reported: Project) -> None:
@@ -111,8 +112,7 @@ def test_from_tables_and_runs_alone_all_but_the_figures_of_images_is_made(report
         path.unlink()
     project.stage("aggregate", "experiment=few")
     shown = project.stage("figures", "experiment=few").stdout
-    for missing in ("fits, convergence", "adversaries", "images"):
-        assert f"no {missing}, since the files they are drawn from are not there" in shown
+    assert "no adversaries, fits, convergence, images, since the files they are drawn from are not there" in shown
     project.stage("report")
     page = (project.folder / "results" / "report.html").read_text()
     assert 'id="few-sandwich"' in page
@@ -161,7 +161,7 @@ def rows(cell: str, top2: float, *, images: int = 8, distance: float = 1.0, **ch
         for image in range(images)
         for target, share in (("top2", 1.0), ("random", 1.5), ("least", 2.0))
     ]
-    return pd.DataFrame(table).assign(exceeds=lambda made: made.score > made.distance).assign(**change)
+    return pd.DataFrame(table).assign(above_distance=lambda made: made.score > made.distance).assign(**change)
 
 
 def judged(*tables: pd.DataFrame, bpda: tuple[bool, ...], order: tuple[str, ...] = ()) -> dict[str, Verdict]:
@@ -180,7 +180,7 @@ def test_verdicts_follow_the_numbers() -> None:
     assert good["Second-order"] == Verdict.UNTESTED
 
     far, free = rows("jpeg", 0.6), rows("masked", 0.4)
-    bad = judged(plain.assign(exceeds=True), far, free, bpda=(True, True, False))
+    bad = judged(plain.assign(above_distance=True), far, free, bpda=(True, True, False))
     assert [bad[name] for name in names[:4]] == [Verdict.FAILS] * 4
     alone = judged(plain, bpda=(True,))
     assert [alone[name] for name in names[:3]] == [Verdict.UNTESTED] * 3
@@ -280,17 +280,22 @@ def test_the_order_of_targets_is_judged_for_each_training() -> None:
     good, turned = rows("net_0", 0.2).assign(network="net_0"), rows("net_1", 0.2).assign(network="net_1")
     turned.loc[turned.target == "least", "score"] *= 0.1
     cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
-    cells = cells.assign(transformation="Identity", bpda=True, order="first_order", sampling="{}")
+    cells = cells.assign(base_network="net", transformation="Identity", variant="all", bpda=True, order="first_order")
     (found,) = [claim for claim in claims(pd.concat([good, turned]), cells, None, 0) if "most likely" in claim.text]
     assert found.verdict is Verdict.FAILS
     assert [line.split(",")[0] for line in found.evidence] == ["net 0", "net 1"]
 
 
+def marks(claim: Claim) -> list[tuple[str, str]]:
+    """By the row that the claim has in the experiment's table."""
+    return ReportedClaim.of(claim.row()).marks("e")
+
+
 def test_networks_that_differ_have_a_mark_each() -> None:
     same = of_two_networks(ratio=1.0, least=1.0)["With BPDA,"]
-    assert marks("e", same) == [("e", Verdict.HOLDS)]
+    assert marks(same) == [("e", Verdict.HOLDS)]
     differing = of_two_networks(ratio=3.0, least=1.0)["With BPDA,"]
-    assert marks("e", differing) == [("e, one", Verdict.HOLDS), ("e, two", Verdict.FAILS)]
+    assert marks(differing) == [("e, one", Verdict.HOLDS), ("e, two", Verdict.FAILS)]
 
 
 @pytest.mark.parametrize(
@@ -313,7 +318,7 @@ def test_a_published_number_is_judged_by_what_another_training_would_give(
     of_other = row | {"network": "other", "seeds": 3, "expected_low": 5.0, "expected_high": 6.0}
     table = pd.DataFrame([row | {"seeds": 3, "expected_low": low, "expected_high": high}, of_other])
     cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
-    cells = cells.assign(transformation="Identity", bpda=True, order="first_order", sampling="{}")
+    cells = cells.assign(base_network="net", transformation="Identity", variant="all", bpda=True, order="first_order")
     scores = pd.concat([rows("net_0", 0.2), rows("net_1", 0.2)])
     (found,) = [claim for claim in claims(scores, cells, table, 0) if "trained anew" in claim.text]
     assert found.verdict is verdict

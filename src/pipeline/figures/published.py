@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, legend_above, note_below
 from pipeline.shared.formats import named, of_target
 
@@ -61,3 +62,10 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
             axes.set_ylabel(f"mean over images,\n{norm} norm ([0,1] pixel units)")
         legend_above(drawn, axes)
         note_below(drawn, "band: 95 % interval for the average of another training, over as many images as published")
+
+
+FIGURE = Figure(
+    {"published": "A published table beside our trainings of the same networks"},
+    lambda data, folder: draw(folder, data.files.table("published")),
+    whole_experiment=True,
+)
