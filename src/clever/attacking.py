@@ -16,7 +16,8 @@ from clever.attacks.verified import verified
 from clever.backward import Smooth
 from clever.bpda import Defended, bare_network
 from clever.checks import require_int
-from clever.distances import Distance, Distances
+from clever.distance import Distance
+from clever.distances import Distances
 from clever.errors import InputError
 from clever.images import Images, batch_of
 from clever.models import frozen, logits_of
