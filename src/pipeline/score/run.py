@@ -112,9 +112,7 @@ class Job:
         return Progress(
             self.config,
             about_cell(self.config, told_by(self.config, self.sampled)),
-            shard=self.selection.shard,
-            together=1,
-            per_image=self._per_class * max(classes, default=0),
+            rows=self.selection.rows,
             left=self._per_class * sum(classes),
             unit="point",
         )
