@@ -59,7 +59,7 @@ def test_what_was_not_attacked_is_not_judged() -> None:
     table = rows()
     table.loc[table.cell == "gauge", "distance"] = float("nan")
     (only,) = evidence(table, CELLS).itertuples()
-    assert (only.kind, only.gradients, only.count_above) == ("first_order", 20, 1)
+    assert (only.kind, only.gradients, only.count_above) == ("first_order", 30, 1)
 
 
 def test_where_no_attack_found_anything_nothing_is_judged() -> None:

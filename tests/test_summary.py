@@ -142,7 +142,7 @@ def run(cell: str, defense: str, **radius: float) -> dict[str, Any]:
     counts = dict.fromkeys(("scored", "left_out_misclassified", "left_out_not_finite"), 0)
     told = {"network": "net", "order": "first_order", "defense": {"class": defense}, "bpda": True}
     about = {"weights": {"model": {"name": "net"}}, "compute": {}, "order_settings": "FirstOrder()"}
-    sampling = {"path": cell, "ascent": 0, "radius": radius}
+    sampling = {"path": cell, "ascent": 0, "estimator": "mle", "n_batches": 8, "n_samples": 4, "radius": radius}
     return told | about | counts | {"accuracy": 1.0, "backward": "identity", "sampling": sampling}
 
 
