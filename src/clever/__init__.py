@@ -15,6 +15,7 @@ score is an estimate of a lower bound of the distance to an adversarial image, n
 from clever.adapters import from_art, from_foolbox
 from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
+from clever.chain import Chain, Identity
 from clever.compute import Compilation, Compute, Layout, Precision
 from clever.curvature import Convention
 from clever.descent import descend, pixelwise
@@ -24,6 +25,7 @@ from clever.errors import GradientMasking, InputError, NotFinite
 from clever.extreme_value import EndPoint, Estimator, end_points
 from clever.gauge import Gauge, minimiser
 from clever.goodness import Goodness, goodness_of_fit
+from clever.jpeg import JPEG, Codec
 from clever.lanczos import Lanczos
 from clever.median import Median
 from clever.models import Normalize
@@ -31,6 +33,7 @@ from clever.noise import Noise
 from clever.norms import Norm
 from clever.orders import FirstOrder
 from clever.power_iteration import PowerIteration
+from clever.quantization import PNG, BitDepth, Quantize, Rounding
 from clever.quilting import PatchBank, Quilting
 from clever.sampling import Ball, Law
 from clever.score import Score
@@ -42,7 +45,6 @@ from clever.settings import Reference, Settings, paper, reference_code
 from clever.staircase import Steps
 from clever.targets import RandomTarget
 from clever.total_variation import TVMinimization
-from clever.transforms import JPEG, PNG, BitDepth, Chain, Codec, Identity, Quantize, Rounding
 
 __all__ = [
     "BPDA",

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from clever.backward import Smooth
 from clever.bpda import Behind, Defended, behind, on_segments
+from clever.capabilities import needs_surrogate
 from clever.capacity import Capacity
+from clever.chain import Identity, parts
 from clever.descent import Nearest, descend
 from clever.margin import margins
 from clever.norms import Norm
 from clever.orders import Order
 from clever.subjects import Subject
-from clever.transforms import JPEG, Identity, parts
 
 STEPS, POINTS = 20, 33
 """Gradients of the short attack, and points of a segment."""
@@ -81,8 +82,8 @@ def path_maxima(
 def _attacked(
     network: nn.Module, image: Tensor, subject: Subject, norm: Norm, steps: int, defense: Callable[[Tensor], Tensor]
 ) -> Nearest:
-    """A row a target class. Behind JPEG gradients come through its smooth substitute: BPDA alone finds little there."""
-    if isinstance(network, Defended) and behind(network) and any(isinstance(part, JPEG) for part in parts(defense)):
+    """A row a target class. Behind JPEG gradients come through its surrogate: BPDA alone finds little there."""
+    if isinstance(network, Defended) and behind(network) and any(map(needs_surrogate, parts(defense))):
         network = Defended(network.network, defense, backward=Smooth(defense, jpeg_only=True)).eval()
 
     def margin(images: Tensor) -> Tensor:

@@ -13,13 +13,13 @@ from torch.nn.modules import pooling
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clever.bpda import BPDA, Clamped
+from clever.chain import Identity
 from clever.compute import Compilation, Computed
 from clever.errors import InputError
 from clever.kinks import unexplained
 from clever.models import frozen
 from clever.norms import Norm
 from clever.sampling import Ball, offsets
-from clever.transforms import Identity
 
 KINKED_MODULES: tuple[type[nn.Module], ...] = (
     nn.ReLU,

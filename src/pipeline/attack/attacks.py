@@ -10,14 +10,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clever.bpda import BPDA, Defended, Transformation
+from clever.chain import Chain, Identity, parts
 from clever.checks import whole
 from clever.compute import Compute
 from clever.descent import descend, pixelwise
 from clever.ensemble import Expectation
 from clever.errors import InputError
+from clever.jpeg_linear import Linearized
 from clever.models import frozen, logits_of
 from clever.norms import Norm
-from clever.transforms import JPEG, PNG, Chain, Identity, parts
+from clever.quantization import PNG
 from pipeline.attack.chance import UNSEEN, Chance, Eot, Fresh, Jury, randomness
 from pipeline.attack.codec import trade
 from pipeline.attack.library import carlini_wagner, minimum_norm
@@ -110,7 +112,7 @@ def _every_way(
     nearest: Nearest,
     ledger: Callable[[Norm], Nearest],
     staircase: Transformation | None,
-    codec: JPEG | None,
+    codec: Linearized | None,
     straight: nn.Module,
     strength: Strength,
     seed: int,
@@ -188,7 +190,7 @@ def passes(
     staircase = _stairs(defense, eight_bits)
     thinned = (staircase is not None and norm is not Norm.LINF) * strength.rounds // 2
     descents = strength.steps * (staircase is not None and _known(staircase))
-    descents *= 1 + (norm is not Norm.LINF and any(isinstance(part, JPEG) for part in parts(defense)))
+    descents *= 1 + (norm is not Norm.LINF and any(isinstance(part, Linearized) for part in parts(defense)))
     # The library's attack and a walk, for L1 on a staircase those of L2 as well.
     ways = 0 if descents and not eight_bits else 4 if norm is Norm.L1 and staircase else 2
     alone = (descents + ways * (strength.steps + HALVINGS)) * strength.starts + thinned
@@ -215,12 +217,12 @@ def _known(staircase: Transformation) -> bool:
     return not isinstance(pixelwise(staircase), Identity)
 
 
-def _behind_codec(network: nn.Module) -> tuple[JPEG, Defended] | None:
+def _behind_codec(network: nn.Module) -> tuple[Linearized, Defended] | None:
     """JPEG and the classifier with the gradients of f at t(x), where it is behind JPEG alone and attacked by BPDA."""
     if not isinstance(network, Defended) or not isinstance(network.transformation, BPDA):
         return None
     match parts(network.defense):
-        case [JPEG() as codec]:
+        case [Linearized() as codec]:
             return codec, Defended(network.network, codec)
     return None
 

@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from clever.descent import pixelwise
-from clever.jpeg_linear import Linear
-from clever.transforms import JPEG, steps_of
+from clever.capabilities import steps_of
+from clever.jpeg_linear import Linearized
 from pipeline.attack.refine import Nearest
 from pipeline.attack.regions import Regions
 
@@ -25,7 +24,7 @@ INSIDE = 1e-6
 """How far beyond the edge of its step a pixel ends."""
 
 
-def trade(nearest: Nearest, codec: JPEG, steps: int, generator: Generator) -> None:
+def trade(nearest: Nearest, codec: Linearized, steps: int, generator: Generator) -> None:
     """From the nearest adversarial image known to nearer ones, a forward and a backward pass a step; L1 and L2.
 
     Each step looks for the image with the least linearised margin among those that are nearer by a share; the share
@@ -54,11 +53,11 @@ def trade(nearest: Nearest, codec: JPEG, steps: int, generator: Generator) -> No
 class _Search:
     """``levels``: of each number, 0..255, what the codec starts from; each number lies at the nearest edge of its."""
 
-    def __init__(self, nearest: Nearest, codec: JPEG, generator: Generator) -> None:
+    def __init__(self, nearest: Nearest, codec: Linearized, generator: Generator) -> None:
         self.nearest, self.codec, self.generator = nearest, codec, generator
-        self.linear = Linear(nearest.originals[0], codec.quality, codec.subsampling)
+        self.linear = codec.linear(nearest.originals[0])
         self.regions, self.p = Regions(self.linear), nearest.norm.p
-        edges, like = steps_of(pixelwise(codec)).boundaries.to(nearest.originals), nearest.originals
+        edges, like = steps_of(codec.pixelwise()).boundaries.to(nearest.originals), nearest.originals
         self.edges = torch.cat([like.new_tensor([-INSIDE]), edges, like.new_tensor([1 + INSIDE])])
         self.originals = torch.bucketize(nearest.originals.flatten(1), edges)
         self.levels = torch.bucketize(nearest.image.flatten(1), edges)

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from clever.bisection import bisected
 from clever.bpda import BPDA, Transformation
+from clever.chain import Identity
 from clever.descent import pixelwise
 from clever.norms import Norm
 from clever.projection import projected
-from clever.transforms import PNG, Identity
+from clever.quantization import PNG
 from pipeline.attack.chance import Jury
 
 Images = Float[Tensor, "row channel height width"]

@@ -16,6 +16,8 @@ from clever import (
     backward,
     bisection,
     bpda,
+    capabilities,
+    chain,
     compute,
     descent,
     draws,
@@ -23,6 +25,7 @@ from clever import (
     gauge,
     generators,
     hyperplane,
+    jpeg,
     jpeg_blocks,
     jpeg_linear,
     jumps,
@@ -33,24 +36,24 @@ from clever import (
     noise,
     norms,
     projection,
+    quantization,
     quilting,
     seams,
     separable,
     staircase,
     total_variation,
-    transforms,
 )
 from clever.bpda import Defended
+from clever.capabilities import has_useful_gradient
+from clever.chain import Identity
 from clever.checks import flag
 from clever.errors import InputError
 from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import Subject
-from clever.transforms import Identity
 from pipeline.attack import attacks, chance, codec, library, refine, regions, strength
 from pipeline.attack.attacks import Found, smallest_distances
 from pipeline.attack.chance import Chance, randomness
-from pipeline.attack.derivable import derivable
 from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import found_by
 from pipeline.attack.strength import Strength, check_method
@@ -72,13 +75,13 @@ DECIDING = (
     *(attacks, chance, codec, library, refine, regions, strength),
     *(backward, bisection, bpda, compute, descent, draws, ensemble, gauge, generators, hyperplane, jpeg_blocks),
     *(jpeg_linear, jumps, knapsack, libjpeg, median, models, noise, norms, projection, quilting, seams, separable),
-    *(staircase, total_variation, transforms),
+    *(capabilities, chain, jpeg, quantization, staircase, total_variation),
 )
 """The modules that decide a distance, given the network."""
 
 
 AUTO = "auto"
-"""Of ``attack.bpda``: BPDA for all defenses that are not `derivable`."""
+"""Of ``attack.bpda``: BPDA for all defenses without a `useful_gradient`."""
 
 
 def run(config: DictConfig) -> None:
@@ -269,7 +272,7 @@ def asked(config: DictConfig) -> DictConfig:
 
 def attacked_of(config: DictConfig, network: Defended) -> Defended:
     """The classifier attacked: the same one whatever the cell's scores go back through."""
-    bpda = not derivable(network.defense) if config.attack.bpda == AUTO else config.attack.bpda
+    bpda = not has_useful_gradient(network.defense) if config.attack.bpda == AUTO else config.attack.bpda
     substitute = backward_of(config.attack.backward, network.defense) if bpda else None
     return Defended(network.network, network.defense, bpda=bpda, backward=substitute)
 

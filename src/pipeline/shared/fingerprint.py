@@ -19,6 +19,8 @@ from clever import (
     bisection,
     box,
     bpda,
+    capabilities,
+    chain,
     compute,
     curvature,
     draws,
@@ -27,6 +29,7 @@ from clever import (
     gauge,
     generators,
     hessian,
+    jpeg,
     jpeg_blocks,
     jpeg_gauge,
     jpeg_linear,
@@ -42,6 +45,7 @@ from clever import (
     norms,
     orders,
     power_iteration,
+    quantization,
     quilting,
     sampling,
     seams,
@@ -49,24 +53,26 @@ from clever import (
     separable,
     staircase,
     total_variation,
-    transforms,
     unit_ball,
 )
 from clever.bpda import BPDA, Defended
+from clever.chain import Identity
 from clever.errors import InputError
 from clever.gauge import Gauge
 from clever.orders import FirstOrder, Order
 from clever.second_order import SecondOrder
-from clever.transforms import Identity
 
 SHARED: tuple[ModuleType, ...] = (
     backward,
     box,
     bpda,
+    capabilities,
+    chain,
     compute,
     draws,
     ensemble,
     generators,
+    jpeg,
     jpeg_blocks,
     jpeg_linear,
     libjpeg,
@@ -76,13 +82,13 @@ SHARED: tuple[ModuleType, ...] = (
     models,
     noise,
     norms,
+    quantization,
     quilting,
     sampling,
     seams,
     separable,
     staircase,
     total_variation,
-    transforms,
     unit_ball,
 )
 """The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
@@ -162,6 +168,13 @@ def _held(given: object) -> Iterator[object]:
             left += getattr(one, "__dict__", {}).values()
 
 
+def _builds(defense: object) -> Iterator[str]:
+    """The ``build`` of the defense and of all that it holds, where they have one (`clever.capabilities`)."""
+    for one in _held(defense):
+        if isinstance(build := getattr(one, "build", None), str):
+            yield build
+
+
 def of_order(order: Order) -> dict[str, object]:
     """The order and the code that decides its maxima."""
     own = OF_ORDER.get(type(order)) or (sys.modules[type(order).__module__],)
@@ -190,7 +203,7 @@ def identity_of(network: Defended, configuration: object) -> dict[str, object]:
     return {
         "network": fingerprint(network.network),
         "transformation": fingerprint(transformation),
-        "codec": libjpeg.BUILD if "JPEG" in repr(transformation) else "",
+        "codec": ", ".join(sorted(set(_builds(transformation)))),
         # without a transformation there is nothing to approximate
         "bpda": isinstance(network.transformation, BPDA) or isinstance(transformation, Identity),
         "backward": fingerprint(substitute),
