@@ -5,7 +5,7 @@ point, lies beyond it, or ends before it; that are flagged `unbounded`, since no
 point, which without an end point is the truth; that have no interval, as `discrete` (shares are of the others); the
 median length in ranges of the maxima. ``of the pool``: the share of a pool's points that a sample takes, and of samples
 that hold its largest value, so that their intervals, which begin beyond the sample maximum, do not hold it. By the
-likelihood of the maxima (``profile``), of the r largest and of peaks over threshold. Beside them, of the same maxima,
+likelihood of the maxima (``profile``) and of the r largest. Beside them, of the same maxima,
 what it is in place of: 1.96 standard errors about the estimate of ``mle_reg``, among the samples that have one, and
 their share; and, of the first samples, a parametric bootstrap, which is always finite: the error of
 log(value - sample maximum) among samples of the fitted law, each fitted by ``profile`` anew.
@@ -46,7 +46,7 @@ def _coverage(law: LargestOf, n: int, samples: int, bootstrapped: int, replicate
     largest = law.largest(few, n, seed=1)
     span = np.ptp(largest[:, :, 0], axis=1)
     rows = []
-    for estimator in (Estimator.PROFILE, Estimator.R_LARGEST, Estimator.THRESHOLD):
+    for estimator in (Estimator.PROFILE, Estimator.R_LARGEST):
         points = end_points(largest[:, :, : estimator.values_of(law.n_samples)], estimator)
         low, high = np.array([(p.low, p.high) for p in points]).T
         given = np.isfinite(low)

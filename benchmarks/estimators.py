@@ -51,7 +51,7 @@ def _errors(law: LargestOf, n_batches: int, samples: int) -> list[dict[str, obje
                     "N_b": n_batches,
                     "samples": few,
                     "estimator": str(estimator),
-                    "values a batch": ranks or largest.shape[2],
+                    "values a batch": ranks,
                     "chosen": ranks == own,
                     "bias": round(float(np.median(value / law.end) - 1), 4),
                     "log error, rms": round(rms(np.log(value / law.end)), 4),

@@ -19,9 +19,6 @@ from conftest import ROOT
 TRUE = 20.0
 
 
-SINGLE = [estimator for estimator in Estimator if estimator is not Estimator.THRESHOLD]
-
-
 def simulated(shape: float, n_batches: int, samples: int, seed: int = 0) -> np.ndarray:
     return TRUE - np.random.default_rng(seed).weibull(shape, (samples, n_batches))
 
@@ -135,7 +132,7 @@ def test_ties_are_counted() -> None:
 def test_the_end_point_is_never_below_the_sample_maximum(seed: int) -> None:
     rng = np.random.default_rng(seed)
     maxima = rng.choice([rng.normal(9, 1, (5, 12)), rng.exponential(1, (5, 12)), rng.uniform(0, 1, (5, 12))])
-    for estimator in SINGLE:
+    for estimator in Estimator:
         for row, point in zip(maxima, end_points(maxima, estimator), strict=True):
             assert np.isfinite(point.value)
             assert point.value >= row.max()
@@ -280,8 +277,7 @@ def test_profile_is_the_best_of_the_likelihood_and_describes_the_law() -> None:
         ([1, 2, np.inf, 4, 5], "mle", "is inf: maxima must be finite"),
         ([1, 2, -3, 4, 5], "mle", "never negative"),
         ([1, 2, 3, 4], "mle_reg", "needs at least 5"),
-        ([1, 2, 3, 4, 5], "threshold", "one value a batch: the estimator threshold needs several"),
-        ([1, 2, 3, 4, 5], "moments", "one of mle_reg, mle, maximum, profile, r_largest, threshold"),
+        ([1, 2, 3, 4, 5], "moments", "one of mle_reg, mle, maximum, profile, r_largest"),
     ],
 )
 def test_what_is_no_sample_is_refused(maxima: list[float], estimator: str, message: str) -> None:
@@ -302,10 +298,9 @@ def largest_of(shape: float, n_batches: int, samples: int, kept: int = 8, seed: 
     return TRUE - (arrivals ** (1 / shape) if np.isfinite(shape) else np.log(arrivals))
 
 
-@pytest.mark.parametrize("estimator", ["r_largest", "threshold"])
 @pytest.mark.parametrize(("shape", "n_batches"), [(2.0, 32), (5.0, 32), (5.0, 100), (15.0, 100)])
-def test_intervals_of_several_values_hold_the_end_point(estimator: str, shape: float, n_batches: int) -> None:
-    points = end_points(largest_of(shape, n_batches, 400), estimator)
+def test_intervals_of_several_values_hold_the_end_point(shape: float, n_batches: int) -> None:
+    points = end_points(largest_of(shape, n_batches, 400), "r_largest")
     assert 0.91 <= np.mean([point.low <= TRUE <= point.high for point in points]) <= 0.98
     assert np.mean([point.low > TRUE for point in points]) < 0.06
     assert np.mean([point.high < TRUE for point in points]) < 0.06
@@ -314,18 +309,16 @@ def test_intervals_of_several_values_hold_the_end_point(estimator: str, shape: f
 def test_more_values_of_each_batch_make_a_better_end_point() -> None:
     largest = largest_of(5.0, 100, 200)
     error, width = {}, {}
-    for estimator in ("profile", "r_largest", "threshold"):
+    for estimator in ("profile", "r_largest"):
         points = end_points(largest, estimator)
         error[estimator] = np.sqrt(np.mean([(point.value - TRUE) ** 2 for point in points]))
         width[estimator] = np.mean([point.unbounded for point in points])
     assert error["r_largest"] < 0.7 * error["profile"]
     assert width["r_largest"] < 0.1 < width["profile"]
-    assert error["threshold"] < 1.2 * error["profile"]
 
 
-@pytest.mark.parametrize("estimator", ["r_largest", "threshold"])
-def test_several_values_describe_the_law_of_the_maxima(estimator: str) -> None:
-    for point in end_points(largest_of(4.0, 2000, 3), estimator):
+def test_several_values_describe_the_law_of_the_maxima() -> None:
+    for point in end_points(largest_of(4.0, 2000, 3), "r_largest"):
         assert point.value == pytest.approx(TRUE, abs=0.15)
         assert point.shape == pytest.approx(4, rel=0.15)
         assert point.scale == pytest.approx(1, rel=0.1)
@@ -334,13 +327,12 @@ def test_several_values_describe_the_law_of_the_maxima(estimator: str) -> None:
         assert not point.unbounded
 
 
-@pytest.mark.parametrize("estimator", ["r_largest", "threshold"])
-def test_several_values_of_a_law_without_an_end_point_are_limited(estimator: str) -> None:
-    for point in end_points(largest_of(np.inf, 200, 20), estimator):
+def test_several_values_of_a_law_without_an_end_point_are_limited() -> None:
+    for point in end_points(largest_of(np.inf, 200, 20), "r_largest"):
         assert point.value <= point.high
         if point.limited:
             assert point.unbounded
-    assert np.mean([point.unbounded for point in end_points(largest_of(np.inf, 200, 100), estimator)]) >= 0.9
+    assert np.mean([point.unbounded for point in end_points(largest_of(np.inf, 200, 100), "r_largest")]) >= 0.9
 
 
 def test_the_likelihood_of_the_r_largest_is_the_product_of_its_densities() -> None:
@@ -363,15 +355,14 @@ def test_the_likelihood_of_the_r_largest_is_the_product_of_its_densities() -> No
         assert log_likelihood(gap, shape, other * scale) < best
 
 
-@pytest.mark.parametrize("estimator", ["r_largest", "threshold"])
-def test_ties_within_batches_leave_no_law_and_many_values_close_by_chance_do(estimator: str) -> None:
+def test_ties_within_batches_leave_no_law_and_many_values_close_by_chance_do() -> None:
     largest = largest_of(3.0, 50, 1)
     repeated = largest.copy()
     repeated[:, :, 1] = repeated[:, :, 0]
-    assert end_points(repeated, estimator)[0].discrete
+    assert end_points(repeated, "r_largest")[0].discrete
     assert not end_points(repeated, "profile")[0].discrete
     close = 30 + largest_of(15.0, 500, 1)  # of 4000 values, all together, many differ by a last digit of float32
-    assert not end_points(close, estimator)[0].discrete
+    assert not end_points(close, "r_largest")[0].discrete
 
 
 def test_values_that_are_not_sorted_are_refused() -> None:

@@ -51,7 +51,7 @@ def test_the_bias_of_the_smallest_of_equal_scores_is_taken_off() -> None:
     assert np.mean([one.low <= 1 <= one.high for _, one in told]) >= 0.75
 
 
-@pytest.mark.parametrize(("estimator", "values"), [("mle_reg", 1), ("profile", 1), ("r_largest", 8), ("threshold", 8)])
+@pytest.mark.parametrize(("estimator", "values"), [("mle_reg", 1), ("profile", 1), ("r_largest", 8)])
 def test_draws_follow_the_fitted_laws_and_are_fitted_by_the_same_estimator(
     estimator: str, values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,8 +32,6 @@ LONGEST = 1.0
 """Ranges of the maxima that an end point is above the sample maximum at the most where the data set it no limit."""
 TAIL = 128
 """One in so many points of a batch belongs to its tail (benchmarks/estimators.py)."""
-EXCEEDANCES = 2
-"""Values for each batch that exceed the threshold: 1 in 4000 batches holds more of them than the eight it keeps."""
 
 
 class Estimator(Choice):
@@ -50,8 +48,6 @@ class Estimator(Choice):
     the interval has no upper end; the sample maximum where the K-S p-value is below 0.001.
     ``r_largest``: like ``profile``, by the likelihood of the r largest values of each batch (`Profile`), in a score of
     the largest 128th of its points (`Estimator.values_of`): more of a batch does not follow the law of its maximum.
-    ``threshold``: like ``profile``, by peaks over threshold: the generalised Pareto likelihood of the 2 N_b largest of
-    all points, as far as their batches kept them.
 
     One range beyond N_b maxima of the Gumbel law is about what one of N_b^2 maxima exceeds. All but ``maximum`` take
     the sample maximum where more than 5 % of the maxima repeat another one: such a sample has no continuous law.
@@ -62,12 +58,9 @@ class Estimator(Choice):
     MAXIMUM = "maximum"
     PROFILE = "profile"
     R_LARGEST = "r_largest"
-    THRESHOLD = "threshold"
 
-    def values_of(self, n_samples: int) -> int | None:
-        """How many of the largest values of a batch of N_s points it is to have; None: all that are kept."""
-        if self is Estimator.THRESHOLD:
-            return None
+    def values_of(self, n_samples: int) -> int:
+        """How many of the largest values of a batch of N_s points it is to have."""
         return max(1, n_samples // TAIL) if self is Estimator.R_LARGEST else 1
 
 
@@ -87,7 +80,7 @@ class EndPoint:
     best end point exceeds that of none; 0 where it grows all the way. ``unbounded``: ``high`` is infinite, a law
     without an end point is not rejected. That holds for 97.5 % of samples from such a law, and for those of shape 5 it
     holds for 74 % with 32 maxima, 25 % with 100, none with 500. ``limited``: the value is one range above the sample
-    maximum, beyond which the likelihood is larger yet. ``r_largest`` and ``threshold`` have the interval of their own
+    maximum, beyond which the likelihood is larger yet. ``r_largest`` has the interval of its own
     likelihood; the law, and the K-S numbers, are those of the maxima. ``tied`` counts maxima, ``discrete`` tells of all
     values. ``standard_error``: of ``value``, by the observed information, for comparison only; 0 for equal maxima, NaN
     without a fit and where the information does not say it (`clever.weibull.Fit`). It is too small for few maxima: of
@@ -118,9 +111,8 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
     """The end point of each sample by `Estimator` (Weng et al. 2018, section 4.1).
 
     ``largest``: the batch maxima, (samples, N_b), or the largest values of each batch, largest first,
-    (samples, N_b, kept), of which all estimators but ``r_largest`` and ``threshold`` use the maxima.
-    `InputError` for NaN, infinite or negative values, for fewer batches than `FEWEST_BATCHES` where a law is fitted,
-    and for maxima alone where the threshold needs more.
+    (samples, N_b, kept), of which all estimators but ``r_largest`` use the maxima.
+    `InputError` for NaN, infinite or negative values, for fewer batches than `FEWEST_BATCHES` where a law is fitted.
     """
     estimator = Estimator.named(estimator)
     largest = np.atleast_2d(largest).astype(np.float64)
@@ -159,12 +151,7 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
 
 def _used(largest: Array, estimator: Estimator) -> Array:
     """The values that the likelihood is of, (samples, batches, values), largest first."""
-    if estimator is Estimator.R_LARGEST:
-        return largest
-    if estimator is Estimator.THRESHOLD:
-        pool = largest.reshape(len(largest), -1)
-        return -np.sort(-pool, axis=1)[:, None, : EXCEEDANCES * largest.shape[1]]
-    return largest[:, :, :1]
+    return largest if estimator is Estimator.R_LARGEST else largest[:, :, :1]
 
 
 @dataclass(frozen=True)
@@ -245,7 +232,7 @@ def _likeliest(z: Array, used: Array, gap: Array) -> _Laws:
     """The likeliest law of the maxima z with each gap, given the values used; good where the K-S test lets it pass."""
     reach = used.max((1, 2))
     shape, scale = likeliest(used / reach[:, None, None], gap / reach)
-    scale *= reach * (z.shape[1] / used.shape[1]) ** (1 / shape)  # from the maximum of all to that of a batch
+    scale *= reach
     statistic, pvalue = (of_law[:, 0] for of_law in kolmogorov_smirnov(z, gap[:, None], shape[:, None], scale[:, None]))
     unknown = np.full(len(z), np.nan)
     return _Laws(gap, shape, scale, unknown, statistic, pvalue, unknown.copy(), pvalue >= LEAST_PVALUE)
@@ -262,5 +249,3 @@ def _check(largest: Array, estimator: Estimator) -> None:
     fewest = 1 if estimator is Estimator.MAXIMUM else FEWEST_BATCHES
     if largest.shape[1] < fewest:
         raise InputError(f"{largest.shape[1]} batch maxima (N_b): the estimator {estimator} needs at least {fewest}")
-    if estimator is Estimator.THRESHOLD and largest.shape[2] < EXCEEDANCES:
-        raise InputError(f"one value a batch: the estimator {estimator} needs several, (samples, N_b, kept)")

@@ -28,8 +28,7 @@ class Profile:
 
     (samples, batches, r): the r largest values of each batch, largest first, by the likelihood of the r largest order
     statistics (Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, section 3.5)
-    prod_i exp(-Lambda(z_ir)) prod_k lambda(z_ik), Lambda = exp(rate (t - location)). A single batch of the k largest of
-    all points is peaks over threshold: the generalised Pareto likelihood of k exceedances.
+    prod_i exp(-Lambda(z_ir)) prod_k lambda(z_ik), Lambda = exp(rate (t - location)).
     """
 
     def __init__(self, z: Array) -> None:
@@ -122,7 +121,7 @@ def peak(profile: Profile) -> Peak:
 def likeliest(z: Array, gap: Array) -> tuple[Array, Array]:
     """Shape, from 1 up, and scale of the law of Z, likeliest of those that begin ``gap`` before 0; z as `Profile`'s.
 
-    Of several values a batch, it is still the law of each batch's maximum; of a single batch, of the maximum of that.
+    Of several values a batch, it is still the law of each batch's maximum.
     """
     _, reciprocal_shape = Profile(z)(np.log1p(1 / (gap * BEND)))
     smallest, ranks = (z[:, :, -1], z.shape[2]) if z.ndim == 3 else (z, 1)

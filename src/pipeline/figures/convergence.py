@@ -14,9 +14,9 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
     """The score from the first N_b batches over that from all, uncapped: median and quartiles over images and targets.
 
     Beside it, the same from the sample maximum, which shows what the fit of the law changes. Only the maxima are kept
-    with the scores: in place of estimators that take several values of each batch, `Estimator.PROFILE` is shown.
+    with the scores: in place of ``r_largest``, which takes several values of each batch, `Estimator.PROFILE` is shown.
     """
-    if Estimator.named(estimator) in (Estimator.R_LARGEST, Estimator.THRESHOLD):
+    if Estimator.named(estimator) is Estimator.R_LARGEST:
         estimator = Estimator.PROFILE
     total = int(scores.n_batches.min())
     maxima = maxima[:, :total]
