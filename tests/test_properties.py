@@ -16,8 +16,9 @@ from clever import bounds
 from clever.bpda import BPDA, Defended, Transformation
 from clever.chain import Chain, Identity
 from clever.errors import InputError
-from clever.extreme_value import FEWEST_BATCHES, RESOLUTION, EndPoint, Estimator, end_points
+from clever.extreme_value import RESOLUTION, EndPoint, Estimator, end_points
 from clever.jpeg import JPEG
+from clever.laws import FEWEST_BATCHES
 from clever.margin import gradient_norms, margins
 from clever.maxima import Site
 from clever.norms import Norm
