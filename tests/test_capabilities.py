@@ -122,6 +122,15 @@ def test_of_a_defense_that_says_nothing_nothing_is_assumed(network, images: Tens
         clever.Smooth(Bare())
 
 
+@pytest.mark.parametrize(
+    ("left_out", "found_by"), [("surrogate", on_path), ("pixelwise", on_path), ("linear", distances)]
+)
+def test_each_answer_counts(left_out: str, found_by, network, images: Tensor) -> None:
+    less = type("Less", (Open,), {left_out: None})()
+    given = images[0] if found_by is on_path else images
+    assert found_by(network, given, less) != found_by(network, given, Open())
+
+
 def test_a_setting_called_steps_is_no_staircase() -> None:
     minimised = clever.TVMinimization(steps=5)
     assert clever.pixelwise(minimised) == clever.Identity()
