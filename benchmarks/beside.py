@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 import clever
+from clever.norms import Norm
 from pipeline.aggregate.calibration import ABOVE
 from pipeline.aggregate.cost import PRODUCT
 from pipeline.shared.formats import share
@@ -79,7 +80,7 @@ def library(
     network: nn.Module,
     images: Tensor,
     settings: clever.Settings,
-    norm: clever.Norm,
+    norm: Norm,
     order: clever.FirstOrder | clever.SecondOrder = clever.FirstOrder(),  # noqa: B008 (frozen)
 ) -> Values:
     """`clever.score` of each image for its second class; a Hessian-vector product as `PRODUCT` gradients."""

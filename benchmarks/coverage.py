@@ -5,10 +5,9 @@ point, lies beyond it, or ends before it; that are flagged `unbounded`, since no
 point, which without an end point is the truth; that have no interval, as `discrete` (shares are of the others); the
 median length in ranges of the maxima. ``of the pool``: the share of a pool's points that a sample takes, and of samples
 that hold its largest value, so that their intervals, which begin beyond the sample maximum, do not hold it. By the
-likelihood of the maxima (``profile``) and of the r largest. Beside them, of the same maxima,
-what it is in place of: 1.96 standard errors about the estimate of ``mle_reg``, among the samples that have one, and
-their share; and, of the first samples, a parametric bootstrap, which is always finite: the error of
-log(value - sample maximum) among samples of the fitted law, each fitted by ``profile`` anew.
+likelihood of the maxima (``profile``) and of the r largest. Beside them, of the first samples, a parametric bootstrap,
+which is always finite: the error of log(value - sample maximum) among samples of the fitted law, each fitted by
+``profile`` anew.
 Example: python benchmarks/coverage.py --pool small_densenet.npy --out benchmarks/results/coverage.csv
 """
 
@@ -20,8 +19,6 @@ from report import parser, report
 from tqdm import tqdm
 
 from clever.extreme_value import EndPoint, Estimator, end_points
-
-SIGMAS = 1.96
 
 
 def main() -> None:
@@ -54,7 +51,7 @@ def _coverage(law: LargestOf, n: int, samples: int, bootstrapped: int, replicate
         row |= {"of the pool": round(law.n_samples * n / law.points, 3)} if np.isfinite(law.points) else {}
         row |= _shares(low[given], high[given], span[given], law.end) | {"have none": np.mean(~given).round(3)}
         if estimator is Estimator.PROFILE and given.any():
-            row |= _errors(largest[:, :, 0], law.end) | _bootstrap(points[:bootstrapped], span, n, law.end, replicates)
+            row |= _bootstrap(points[:bootstrapped], span, n, law.end, replicates)
         rows.append(row)
     return rows
 
@@ -68,16 +65,6 @@ def _shares(low: Array, high: Array, span: Array, true: float) -> dict[str, obje
         "ends before": np.mean(high < true).round(3),
         "unbounded": np.isinf(high).mean().round(3),
         "length": np.median((high - low) / span).round(3),
-    }
-
-
-def _errors(maxima: Array, true: float) -> dict[str, object]:
-    value, error = np.array([(p.value, p.standard_error) for p in end_points(maxima)]).T
-    known = ~np.isnan(error)
-    held = np.abs(value - true)[known] <= SIGMAS * error[known]
-    return {
-        "standard errors hold it": held.mean().round(3) if known.any() else np.nan,
-        "have a standard error": known.mean().round(3),
     }
 
 

@@ -20,9 +20,10 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from clever import Lanczos, PowerIteration
+from clever import Lanczos
 from clever.eigenvalues import Eigenvalues, Solver
 from clever.hessian import Hessian, Margin
+from clever.power_iteration import PowerIteration
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}
 SOLVERS: dict[str, Solver] = {"power": PowerIteration(), "lanczos": Lanczos()}

@@ -10,11 +10,13 @@ import torch
 from networks import SIZES, network, subject_with_targets
 from report import parser, report
 
-from clever import JPEG, PNG, Ball, BitDepth, Defended, Identity, Norm, Quantize
+from clever import JPEG, PNG, BitDepth, Defended, Identity, Quantize
 from clever.capacity import Capacity
-from clever.maxima import Site, batch_maxima
+from clever.maxima import BallSampler, batch_maxima
 from clever.models import frozen
+from clever.norms import Norm
 from clever.orders import FirstOrder
+from clever.sampling import Ball
 
 DEFENSES = {
     "identity": Identity(),
@@ -38,19 +40,19 @@ def main() -> None:
     net, size = network(options.network, options.device), SIZES[options.network]
     n_points = options.points or {"densenet121": 16, "small": 4096}[options.network]
     centre = torch.rand(3, size, size, device=options.device)
-    site = Site(centre, "benchmark", Ball(Norm.L2, 3.0), n_points, 0, True)
+    ball_sampler = BallSampler(centre, "benchmark", Ball(Norm.L2, 3.0), n_points, 0, True)
     seconds: dict[str, list[float]] = {name: [] for name in DEFENSES}
     with frozen(net):
-        subject, targets = subject_with_targets(net, centre, options.targets)
+        context, targets = subject_with_targets(net, centre, options.targets)
         measures = {
-            name: FirstOrder().measure(Defended(net, defense), centre, subject, targets)
+            name: FirstOrder().measure(Defended(net, defense), centre, context, targets)
             for name, defense in DEFENSES.items()
         }
         capacity = Capacity.of(measures["identity"], centre)
         for turn in range(options.rounds + 1):
             for name, measure in measures.items():
                 started = time.perf_counter()
-                batch_maxima(measure, site, range(1), capacity, lambda _: None)
+                batch_maxima(measure, ball_sampler, range(1), capacity, lambda _: None)
                 if turn:  # the first turn only warms up
                     seconds[name].append(time.perf_counter() - started)
     rows = [

@@ -10,11 +10,13 @@ from networks import SIZES, network, subject_with_targets
 from report import parser, report
 from tqdm import tqdm
 
-from clever import Ball, FirstOrder, Norm, SecondOrder, paper
+from clever import FirstOrder, SecondOrder, paper
 from clever.capacity import Capacity
-from clever.maxima import Site, batch_maxima
+from clever.maxima import BallSampler, batch_maxima
 from clever.models import frozen
+from clever.norms import Norm
 from clever.orders import Order
+from clever.sampling import Ball
 from pipeline.shared.networks.densenet import DenseNet
 from pipeline.shared.networks.small import mlp
 
@@ -43,16 +45,16 @@ def main() -> None:
     rows = []
     for name, classifier, size, order, n_samples in plans:
         image = torch.rand(3, size, size, generator=torch.Generator().manual_seed(1))
-        site = Site(image, "an image", Ball(Norm.L2, 3.0), n_samples, 0, True)
+        ball_sampler = BallSampler(image, "an image", Ball(Norm.L2, 3.0), n_samples, 0, True)
         reference = None
         cases = [(USUAL, options.threads[0])]
         cases += [(passes, threads) for threads in options.threads for passes in options.passes]
         for passes, threads in tqdm(list(dict.fromkeys(cases)), desc=name):
             torch.set_num_threads(threads)
             with frozen(classifier):
-                subject, targets = subject_with_targets(classifier, image, 2)
-                measure = order.measure(classifier, image, subject, targets)
-                found = batch_maxima(measure, site, range(options.batches), Capacity(passes), lambda _: None)
+                context, targets = subject_with_targets(classifier, image, 2)
+                measure = order.measure(classifier, image, context, targets)
+                found = batch_maxima(measure, ball_sampler, range(options.batches), Capacity(passes), lambda _: None)
             column = order.column(Norm.L2, paper())
             maxima = found.value[:, :, column, 0].astype(float)
             reference = maxima if reference is None else reference

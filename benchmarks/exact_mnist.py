@@ -30,16 +30,18 @@ from torchvision.datasets import MNIST
 from tqdm import tqdm
 
 import clever
-from pipeline.attack.attacks import smallest_distances
+from clever.attacks.search import smallest_distances
+from clever.attacks.strength import Strength
+from clever.extreme_value import Estimator
+from clever.norms import Norm
 from pipeline.attack.exact import Exact, check_order, exact_distances
-from pipeline.attack.strength import Strength
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, share_right, train
 from pipeline.prepare.idx_files import unpacked
 from pipeline.shared.networks.small import mlp
 from pipeline.shared.networks.two_layer import TwoLayer
 
-L2 = clever.Norm.L2
+L2 = Norm.L2
 SECOND = 16
 """So many times fewer points of second order: a curvature costs tens of gradients."""
 
@@ -127,7 +129,7 @@ def _rows(network: nn.Sequential, images: Tensor, known: Known, options) -> Iter
             drawn = {"n_batches": n_b, "n_samples": n_s}
             settings = {
                 str(estimator): clever.Settings(radius={L2: radius}, clip=True, estimator=estimator, **drawn)
-                for estimator in clever.Estimator
+                for estimator in Estimator
             }
             settings["clever.paper"] = clever.paper(radius={L2: radius}, **drawn)
             settings["clever.reference_code"] = clever.reference_code(radius={L2: radius}, **drawn)

@@ -17,7 +17,7 @@ import torch
 from networks import WEIGHTS, held_out_by_id, published
 from peer import installed, toolbox
 
-import clever
+from clever.norms import Norm
 from pipeline.shared.artifacts import write_text
 from pipeline.shared.classifier import sha256_of
 from pipeline.shared.methods import TOOLBOX
@@ -42,7 +42,7 @@ def main() -> None:
     exact = pd.read_csv(RESULTS / "attack" / CELL / "exact.csv", dtype={"target": str})
     scores = pd.read_csv(RESULTS / "score" / CELL / "scores.csv", dtype={"target": str})
     known = scores.merge(exact[exact.exact.notna()][["id", "target", "norm"]], on=["id", "target", "norm"])
-    norm, radius = clever.Norm.L2, sampling["radius"]["L2"]
+    norm, radius = Norm.L2, sampling["radius"]["L2"]
     images, targets = held_out_by_id(known.id), known.target_class.tolist()
     found = toolbox(published(name), images, targets, sampling["n_batches"], sampling["n_samples"], radius, norm)
     table = known[["norm", "target", "id"]].assign(

@@ -15,16 +15,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 import clever
-from clever.bpda import Behind
+from clever.bpda import BareNetwork
 from clever.capacity import Capacity
-from clever.maxima import Site, batch_maxima
+from clever.maxima import BallSampler, batch_maxima
 from clever.models import frozen
+from clever.norms import Norm
 from clever.orders import Order
 from clever.sampling import Ball
-from clever.subjects import Subject, subject_of
+from clever.subjects import ImageContext, image_context
 
 ALL_DEFENSES = DEFENSES | {"bit_depth, truncating": clever.BitDepth(3, rounding="truncate")}
-BALLS = [Ball(clever.Norm.L2, 3.0), Ball(clever.Norm.L2, 0.1), Ball(clever.Norm.LINF, 0.1)]
+BALLS = [Ball(Norm.L2, 3.0), Ball(Norm.L2, 0.1), Ball(Norm.LINF, 0.1)]
 
 
 def main() -> None:
@@ -43,10 +44,10 @@ def main() -> None:
         for name in options.defenses:
             defended = clever.Defended(net, ALL_DEFENSES[name])
             for image, label in zip(images, labels, strict=True):
-                subject = subject_of(defended, image, 0, ["top2"], settings, int(label))
-                for ball in BALLS if subject else []:
-                    assert subject
-                    rows += [measured(order, defended, image, subject, ball, options.points) for order in orders]
+                context = image_context(defended, image, 0, ["top2"], settings, int(label))
+                for ball in BALLS if context else []:
+                    assert context
+                    rows += [measured(order, defended, image, context, ball, options.points) for order in orders]
                     rows[-2] |= {"defense": name}
                     rows[-1] |= {"defense": name}
                 bar.update()
@@ -68,22 +69,22 @@ def main() -> None:
 
 
 def measured(
-    order: Order, defended: clever.Defended, image: Tensor, subject: Subject, ball: Ball, n_points: int
+    order: Order, defended: clever.Defended, image: Tensor, context: ImageContext, ball: Ball, n_points: int
 ) -> dict[str, object]:
     """min(g / largest, R) of one batch of points, and the processor time that took."""
-    f = Behind(defended.network, defended.defense)
-    network, seen = (f, f.seen) if order.segments else (defended, None)
-    site = Site(image, subject.name, ball, n_points, 0, True, seen)
-    measure = order.measure(network, image, subject, subject.classes)
+    f = BareNetwork(defended.network, defended.defense)
+    network, transform = (f, f.transform) if order.segments else (defended, None)
+    ball_sampler = BallSampler(image, context.name, ball, n_points, 0, True, transform)
+    measure = order.measure(network, image, context, context.classes)
     started = time.process_time()
-    found = batch_maxima(measure, site, range(1), Capacity(32), lambda _: None)
+    found = batch_maxima(measure, ball_sampler, range(1), Capacity(32), lambda _: None)
     seconds = time.process_time() - started
-    (target,) = subject.classes
+    (target,) = context.classes
     largest = float(found.value[0, 0, order.column(ball.norm, clever.paper()), 0])
-    score = order.bound(subject, target, ball.norm, largest, ball.radius)
+    score = order.bound(context, target, ball.norm, largest, ball.radius)
     return {
         "ball": f"{ball.norm}, R = {ball.radius:g}",
-        "image": subject.name[:8],
+        "image": context.name[:8],
         "score": float(f"{score:.4g}"),
         "seconds": round(seconds, 2),
     }

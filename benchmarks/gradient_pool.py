@@ -26,9 +26,10 @@ from tqdm import tqdm
 
 import clever
 from clever.compute import Compilation, Compute, Layout, Precision
-from clever.maxima import Site
+from clever.maxima import BallSampler
 from clever.models import frozen
-from clever.subjects import subject_of
+from clever.norms import Norm
+from clever.subjects import image_context
 from pipeline.shared.artifacts import write_atomically
 
 AT_ONCE = {"small_densenet": 256, "densenet_bc": 16}
@@ -54,7 +55,7 @@ def main() -> None:
     described.add_argument("--compilation", choices=list(Compilation), default=Compilation.NONE)
     options = described.parse_args()
     torch.set_num_threads(1)
-    net, image = subject(options.network, options.image)
+    net, image = context(options.network, options.image)
     compute = Compute(options.precision, Layout.CHANNELS_LAST, options.compilation)
     net, at_once = compute.applied(net.to(options.device)), options.at_once or AT_ONCE[options.network]
     passes = range(options.begin // at_once, -(-(options.begin + options.points) // at_once))
@@ -71,14 +72,14 @@ def gradient_norms(
     found = [np.load(out)] if out.exists() else [np.empty(0, np.float32)]
     kept = time.monotonic()
     with frozen(net):
-        chosen = subject_of(net, image, 0, ["top2"], settings)
+        chosen = image_context(net, image, 0, ["top2"], settings)
         assert chosen is not None  # it has no label to differ from
         measure = clever.FirstOrder().measure(net, image, chosen, chosen.classes)
-        site = Site(image, chosen.name, settings.ball(clever.Norm.L2), at_once, settings.seed, clip=True)
-        column = clever.FirstOrder().column(clever.Norm.L2, settings)
+        ball_sampler = BallSampler(image, chosen.name, settings.ball(Norm.L2), at_once, settings.seed, clip=True)
+        column = clever.FirstOrder().column(Norm.L2, settings)
         done = len(found[0]) // at_once
         found[0], left = found[0][: done * at_once], passes[done:]
-        for some, _ in tqdm(site.points(left, at_once), total=len(left), unit="pass"):
+        for some, _ in tqdm(ball_sampler.points(left, at_once), total=len(left), unit="pass"):
             found.append(measure(some)[:, 0, column].cpu().numpy())
             if time.monotonic() - kept > KEEP:
                 found, kept = [_written(found, out)], time.monotonic()
@@ -93,7 +94,7 @@ def _written(found: list[NDArray[np.float32]], out: Path) -> NDArray[np.float32]
     return pool
 
 
-def subject(network: str, index: int) -> tuple[nn.Module, torch.Tensor]:
+def context(network: str, index: int) -> tuple[nn.Module, torch.Tensor]:
     """The network and its image, (3, 32, 32)."""
     if network == "small_densenet":
         return published(network), held_out(index + 1)[0][index]

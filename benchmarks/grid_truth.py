@@ -20,6 +20,7 @@ from clever.curvature import curvature_factor
 from clever.hessian import Hessian
 from clever.margin import gradient_norms, margins
 from clever.models import frozen
+from clever.norms import Norm
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}
 CLASSES = 3
@@ -55,7 +56,7 @@ def cube(dim: int) -> Tensor:
     return torch.cartesian_prod(*[axis] * dim)
 
 
-def true_distance(network: nn.Module, x0: Tensor, offsets: Tensor, norm: clever.Norm, predicted: int) -> float:
+def true_distance(network: nn.Module, x0: Tensor, offsets: Tensor, norm: Norm, predicted: int) -> float:
     """The distance to the nearest other class within the radius, infinite if there is none."""
     other = offsets[network(x0 + offsets).argmax(1) != predicted]
     if not len(other):
@@ -69,7 +70,7 @@ def true_distance(network: nn.Module, x0: Tensor, offsets: Tensor, norm: clever.
     return float(norm.of(high * nearest).min())
 
 
-def true_bound(network: nn.Module, x0: Tensor, offsets: Tensor, norm: clever.Norm, predicted: int, order: str) -> float:
+def true_bound(network: nn.Module, x0: Tensor, offsets: Tensor, norm: Norm, predicted: int, order: str) -> float:
     """The closed formula with the largest gradient norm, or curvature, on the grid in the ball; over all targets."""
     offsets = offsets[norm.of(offsets) <= RADIUS]
     inside = x0 + offsets[:: 1 + len(offsets) // 50_000]  # the largest of a smooth function needs no finer grid
@@ -92,7 +93,7 @@ def true_bound(network: nn.Module, x0: Tensor, offsets: Tensor, norm: clever.Nor
 
 def measured(images: int, n_batches: int, n_samples: int) -> Iterator[dict[str, object]]:
     """A row for each number of inputs, activation, norm and order."""
-    settings = clever.paper(n_batches=n_batches, n_samples=n_samples, radius=dict.fromkeys(clever.Norm, RADIUS))
+    settings = clever.paper(n_batches=n_batches, n_samples=n_samples, radius=dict.fromkeys(Norm, RADIUS))
     for dim in (2, 3):
         offsets = RADIUS * cube(dim).view(-1, 1, 1, dim)
         for seed, activation in enumerate(ACTIVATIONS):
@@ -105,11 +106,11 @@ def measured(images: int, n_batches: int, n_samples: int) -> Iterator[dict[str, 
                     for name, order in ORDERS.items()
                 }
                 places = list(zip(points, predicted, strict=True))
-                for index, norm in enumerate(clever.Norm):
+                for index, norm in enumerate(Norm):
                     bar = tqdm(places, desc=f"{dim} inputs, {activation}, {norm}", unit="point", leave=False)
                     truth = np.array([true_distance(network, x[None], offsets, norm, c) for x, c in bar])
                     for name in ORDERS:
-                        scores = np.array([score.score for score in estimates[name][index :: len(clever.Norm)]])
+                        scores = np.array([score.score for score in estimates[name][index :: len(Norm)]])
                         theorem = [true_bound(network, x[None], offsets, norm, c, name) for x, c in places]
                         yield row(dim, activation, norm, name, scores, np.array(theorem), truth)
 

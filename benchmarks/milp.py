@@ -35,10 +35,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import clever
-from pipeline.attack.attacks import smallest_distances
-from pipeline.attack.strength import Strength
+from clever.attacks.search import smallest_distances
+from clever.attacks.strength import Strength
+from clever.extreme_value import Estimator
+from clever.norms import Norm
 
-LINF = clever.Norm.LINF
+LINF = Norm.LINF
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _rows(cases: list[Case], radii: list[float], budgets: list[tuple[int, int]])
             drawn = {"n_batches": n_b, "n_samples": n_s}
             of = {"R": radius, "N_b": n_b, "N_s": n_s}
             ours = {"radius": {LINF: radius}, "clip": True} | drawn
-            for estimator in clever.Estimator:
+            for estimator in Estimator:
                 yield _row(cases, str(estimator), of, _library(clever.Settings(estimator=estimator, **ours)), radius)
             if there:
                 yield _row(cases, "clever_t of ART", of, _toolbox(n_b, n_s, radius))

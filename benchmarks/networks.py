@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from clever import Normalize, paper
 from clever.models import frozen, logits_of
-from clever.subjects import Subject, subject_of
+from clever.subjects import ImageContext, image_context
 from pipeline.prepare.digits import Digits
 from pipeline.prepare.source import Candidate
 
@@ -69,9 +69,9 @@ def second_classes(net: nn.Module, images: Tensor, labels: Tensor, count: int) -
     return images[right], order[right, 0].tolist(), order[right, 1].tolist()
 
 
-def subject_with_targets(net: nn.Module, image: Tensor, count: int) -> tuple[Subject, list[int]]:
+def subject_with_targets(net: nn.Module, image: Tensor, count: int) -> tuple[ImageContext, list[int]]:
     """The image ready for scoring, with the ``count`` most likely classes beside the predicted one as targets."""
     targets = logits_of(net, image.unsqueeze(0))[0].argsort(descending=True).tolist()[1 : count + 1]
-    subject = subject_of(net, image, 0, targets, paper())
-    assert subject is not None  # it has no label to differ from
-    return subject, targets
+    context = image_context(net, image, 0, targets, paper())
+    assert context is not None  # it has no label to differ from
+    return context, targets

@@ -14,7 +14,7 @@ from beside import Values
 from torch import Tensor, nn
 from tqdm import tqdm
 
-import clever
+from clever.norms import Norm
 
 POOL = 10
 """The toolbox's default: so many times N_s points are drawn for a score, and its batches are drawn from these."""
@@ -37,7 +37,7 @@ def toolbox(
     n_batches: int,
     n_samples: int,
     radius: float,
-    norm: clever.Norm,
+    norm: Norm,
     seed: int = 0,
 ) -> Values:
     """Its score of each image, as it comes out, which may be NaN, or negative.

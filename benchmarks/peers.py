@@ -28,9 +28,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import clever
+from clever.attacks.search import smallest_distances
+from clever.attacks.strength import Strength
 from clever.models import frozen
-from pipeline.attack.attacks import smallest_distances
-from pipeline.attack.strength import Strength
+from clever.norms import Norm
 
 RADIUS = {"L1": 30.0, "L2": 3.0, "Linf": 0.1}
 """Those of the authors' code."""
@@ -51,7 +52,7 @@ class Images:
         network = published("small_densenet")
         return cls(network, *second_classes(network, *held_out(2 * count), count))
 
-    def ours(self, norm: clever.Norm, steps: int) -> Values:
+    def ours(self, norm: Norm, steps: int) -> Values:
         """The distances that this project's attack finds."""
         started = time.process_time()
         of = self.network, self.images, self.predicted, self.targets, norm, Strength(steps)
@@ -59,7 +60,7 @@ class Images:
         seconds = (time.process_time() - started) / len(self.images)
         return Values(found.distance.double().numpy(), float(found.backwards), seconds)
 
-    def foolbox(self, norm: clever.Norm, steps: int) -> Values:
+    def foolbox(self, norm: Norm, steps: int) -> Values:
         """Those that an attack of foolbox finds, infinite where it finds none."""
         with warnings.catch_warnings():  # foolbox 3.3.4 calls one of scipy's functions by its old name
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -90,12 +91,12 @@ def main() -> None:
     options = described.parse_args()
     torch.set_num_threads(1)
     images = Images.of(options.images)
-    norms = [clever.Norm.named(name) for name in options.norms]
+    norms = [Norm.parse(name) for name in options.norms]
     per_norm = (options.n_batches, options.n_samples, options.steps)
     report([row for norm in tqdm(norms, unit="norm") for row in _rows(images, norm, *per_norm)], options.out)
 
 
-def _rows(images: Images, norm: clever.Norm, n_b: int, n_s: int, steps: int) -> Iterator[dict[str, object]]:
+def _rows(images: Images, norm: Norm, n_b: int, n_s: int, steps: int) -> Iterator[dict[str, object]]:
     attacks = {"attack of this project": images.ours(norm, steps), "attack of foolbox": images.foolbox(norm, steps)}
     distance = np.min([found.values for found in attacks.values()], axis=0)
     radius = {norm: RADIUS[norm]}

@@ -15,11 +15,13 @@ from networks import SIZES, network, subject_with_targets
 from report import parser, report
 from torch import nn
 
-from clever import Ball, Compute, Defended, Identity, Norm
+from clever import Compute, Defended, Identity
 from clever.capacity import Capacity
-from clever.maxima import Site, batch_maxima
+from clever.maxima import BallSampler, batch_maxima
 from clever.models import frozen
+from clever.norms import Norm
 from clever.orders import FirstOrder
+from clever.sampling import Ball
 
 
 def bare(net: nn.Module, points: torch.Tensor) -> None:
@@ -46,18 +48,18 @@ def main() -> None:
     net, size = network(options.network, options.device), SIZES[options.network]
     n_points = options.points or {"densenet121": 32, "small": 4096}[options.network]
     centre = torch.rand(3, size, size, device=options.device)
-    site = Site(centre, "benchmark", Ball(Norm.named(options.norm), 3.0), n_points // 4, 0, True)
+    ball_sampler = BallSampler(centre, "benchmark", Ball(Norm.parse(options.norm), 3.0), n_points // 4, 0, True)
     with frozen(net), compute.arithmetic():
         faster = compute.applied(net)
-        subject, targets = subject_with_targets(net, centre, options.targets)
-        measure = FirstOrder().measure(Defended(faster, Identity()), centre, subject, targets)
-        capacity = Capacity.of(FirstOrder().measure(Defended(net, Identity()), centre, subject, targets[:1]), centre)
+        context, targets = subject_with_targets(net, centre, options.targets)
+        measure = FirstOrder().measure(Defended(faster, Identity()), centre, context, targets)
+        capacity = Capacity.of(FirstOrder().measure(Defended(net, Identity()), centre, context, targets[:1]), centre)
         points = torch.rand(capacity.size, *centre.shape, device=options.device)
         passes = max(1, n_points // capacity.size)
 
         def ours() -> int:
-            batch_maxima(measure, site, range(4), capacity, lambda _: None)
-            return 4 * site.n_samples * options.targets
+            batch_maxima(measure, ball_sampler, range(4), capacity, lambda _: None)
+            return 4 * ball_sampler.n_samples * options.targets
 
         def loop(of: nn.Module) -> int:
             for _ in range(passes):

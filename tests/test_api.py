@@ -1,13 +1,16 @@
 """How people call the library: any form of images in, a result that shows itself and goes into files out."""
 
 import dataclasses
+import enum
 import io
 import itertools
 import json
 import math
 import sys
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import matplotlib as mpl
 import numpy as np
@@ -20,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import clever
 from clever import record
+from clever.extreme_value import EndPoint
 from clever.images import batch_of
 
 SETTINGS = clever.paper(n_batches=5, n_samples=8, radius={"L2": 3.0, "Linf": 0.1})
@@ -237,6 +241,52 @@ def test_plots_show_every_score_and_its_fit(scores: clever.Scores) -> None:
         mpl.pyplot.close("all")
 
 
+def test_the_public_names_are_few_and_none_is_a_module_or_an_enumeration() -> None:
+    assert len(clever.__all__) <= 45
+    values = [getattr(clever, name) for name in clever.__all__]
+    assert not [value for value in values if isinstance(value, ModuleType | enum.EnumMeta)]
+    assert isinstance(clever.score, FunctionType)
+    assert find_spec("clever.score") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [("first_order", clever.FirstOrder()), ("second_order", clever.SecondOrder()), ("gauge", clever.Gauge())],
+)
+def test_an_order_may_be_given_by_its_name(network, images: torch.Tensor, name: str, order: object) -> None:
+    found, expected = (clever.score(network, images[:1], SETTINGS, order=given, **ONE) for given in (name, order))
+    assert [score.row() for score in found] == [score.row() for score in expected]
+    assert found.run == expected.run
+    assert found[0].order == name
+
+
+def test_one_norm_and_one_target_may_be_given_alone(network, images: torch.Tensor) -> None:
+    alone = clever.score(network, images[:1], SETTINGS, targets="top2", norms="l2", progress=False)
+    assert alone[0].row() == clever.score(network, images[:1], SETTINGS, **ONE)[0].row()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"order": "third_order"}, "unknown order 'third_order': it must be one of first_order, second_order, gauge"),
+        ({"order": clever.Gauge}, "unknown order .*Gauge.*: it must be one of first_order, second_order, gauge"),
+        ({"order": None}, "unknown order None"),
+        ({"norms": ["L3"]}, "unknown norm 'L3': it must be one of L1, L2, Linf"),
+        ({"norms": "L3"}, "unknown norm 'L3'"),
+        ({"targets": "top3"}, "unknown target 'top3'"),
+    ],
+)
+def test_an_unknown_choice_is_refused_with_the_valid_ones(network, images, given: dict, message: str) -> None:
+    with pytest.raises(clever.InputError, match=message):
+        clever.score(network, images[:1], SETTINGS, **ONE | given)
+
+
+@pytest.mark.parametrize("choice", ["law", "reference", "random_target", "estimator", "curvature"])
+def test_an_unknown_choice_of_the_settings_is_refused_with_the_valid_ones(choice: str) -> None:
+    with pytest.raises(clever.InputError, match=r"unknown [\w ]+ 'other': it must be one of \w+, \w+"):
+        clever.paper(**{choice: "other"})
+
+
 def test_progress_is_shown_unless_told_otherwise(network, images: torch.Tensor, capsys) -> None:
     clever.score(network, images[:1], SETTINGS, targets=["top2"], norms=["L2"])
     assert "100%" in capsys.readouterr().err
@@ -261,7 +311,7 @@ def test_json_follows_the_schema(scores: clever.Scores, tmp_path: Path) -> None:
     assert list(check.iter_errors(found)) == []
     assert [one["score"] for one in found["scores"]] == [score.score for score in scores]
     for spoil in (
-        lambda d: d.update(version=2),
+        lambda d: d.update(version=3),
         lambda d: d["run"].pop("versions"),
         lambda d: d["run"]["network"].update(weights_sha256="abc"),
         lambda d: d["scores"][0].update(score=None),
@@ -277,7 +327,7 @@ def test_the_schema_describes_every_field() -> None:
     definitions = record.schema()["$defs"]
     told = {field.name for field in fields(clever.Score)} - {"maxima"}
     assert told <= {*definitions["score"]["properties"]}
-    assert {field.name for field in fields(clever.EndPoint)} <= {*definitions["end_point"]["properties"]}
+    assert {field.name for field in fields(EndPoint)} <= {*definitions["end_point"]["properties"]}
 
 
 @pytest.mark.filterwarnings("ignore::clever.GradientMasking")
@@ -300,37 +350,3 @@ def test_the_run_tells_one_network_from_another(scores: clever.Scores, network, 
     other = clever.score(network, images[:1], SETTINGS, **ONE).run["network"]
     assert told["parameters"] == other["parameters"] == 109 * 32 + 33 * 7
     assert told["weights_sha256"] != other["weights_sha256"]
-
-
-def test_a_network_of_foolbox(network, images: torch.Tensor) -> None:
-    foolbox = pytest.importorskip("foolbox")
-    shift, scale = [100.0, 120.0, 130.0], [50.0, 60.0, 70.0]
-    preprocessing = {"mean": shift, "std": scale, "axis": -3}
-    model = foolbox.PyTorchModel(network.eval(), bounds=(0, 255), device="cpu", preprocessing=preprocessing)
-    normal = nn.Sequential(clever.Normalize([m / 255 for m in shift], [s / 255 for s in scale]), network)
-    found = clever.score(clever.from_foolbox(model), images, SETTINGS, **ONE)
-    expected = clever.score(normal, images, SETTINGS, **ONE)
-    assert [score.score for score in found] == pytest.approx([score.score for score in expected], rel=1e-4)
-    assert found.run["network"]["parameters"] == expected.run["network"]["parameters"]
-    with pytest.raises(clever.InputError, match=r"Sequential is no foolbox\.PyTorchModel"):
-        clever.from_foolbox(network)
-
-
-@pytest.mark.filterwarnings("ignore")  # ART's own
-def test_a_network_of_art(network, images: torch.Tensor) -> None:
-    art = pytest.importorskip(
-        "art.estimators.classification", reason="no ART: pip install adversarial-robustness-toolbox"
-    )
-    numpy_defences = pytest.importorskip("art.defences.preprocessor")
-    shape, shift, scale = (3, 1, 1), np.float32([100, 120, 130]), np.float32([50, 60, 70])
-    given = {"loss": nn.CrossEntropyLoss(), "input_shape": (3, 6, 6), "nb_classes": 7, "clip_values": (0, 255)}
-    given |= {"preprocessing": (shift.reshape(shape), scale.reshape(shape)), "device_type": "cpu"}
-    normal = nn.Sequential(clever.Normalize(*((part / 255).tolist() for part in (shift, scale))), network)
-    found = clever.score(clever.from_art(art.PyTorchClassifier(model=network, **given)), images, SETTINGS, **ONE)
-    expected = clever.score(normal, images, SETTINGS, **ONE)
-    assert [score.score for score in found] == pytest.approx([score.score for score in expected], rel=1e-4)
-    jpeg = numpy_defences.JpegCompression(clip_values=(0, 255), channels_first=True)
-    with pytest.raises(clever.InputError, match=r"JpegCompression computes by NumPy.*clever\.Defended"):
-        clever.from_art(art.PyTorchClassifier(model=network, preprocessing_defences=jpeg, **given))
-    with pytest.raises(clever.InputError, match="Sequential is no PyTorchClassifier"):
-        clever.from_art(network)

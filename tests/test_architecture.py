@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ALLOWED = {"clever", "torch", "numpy", "scipy", "jaxtyping", "PIL", "tqdm"}
-TYPES = {"scores.py": {"pandas", "matplotlib"}, "plots.py": {"matplotlib"}}
+TYPES = {"scores_table.py": {"pandas", "matplotlib"}, "plots.py": {"matplotlib"}}
 """What the library names in types alone, and imports when it is asked for what needs it (tests/test_api.py)."""
 FILES = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
 FLOW = ("prepare", "model", "score", "attack", "aggregate", "figures", "report")
@@ -38,7 +38,7 @@ def tops(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imported(path)}
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.glob("clever/*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("clever/**/*.py")), ids=lambda path: path.name)
 def test_the_library_knows_nothing_of_the_pipeline(path: Path) -> None:
     assert tops(path) - set(sys.stdlib_module_names) <= ALLOWED | TYPES.get(path.name, set())
     assert ("pathlib" in tops(path)) == (path.name == "files.py")
@@ -146,6 +146,6 @@ def test_the_wheel_holds_the_library_alone(tmp_path: Path) -> None:
         content_of = {name: content.read(name).decode() for name in names if "entry_points" in name}
     info = {name for name in names if ".dist-info/" in name}
     assert {name.partition("/")[0] for name in set(names) - info} == {"clever"}
-    assert {"clever/__init__.py", "clever/score.py", "clever/py.typed"} <= set(names)
+    assert {"clever/__init__.py", "clever/api.py", "clever/py.typed"} <= set(names)
     (commands,) = (name for name in info if name.endswith("entry_points.txt"))
-    assert content_of[commands].split() == ["[console_scripts]", "clever-score", "=", "clever.command:main"]
+    assert content_of[commands].split() == ["[console_scripts]", "clever-score", "=", "clever.cli:main"]

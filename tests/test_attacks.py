@@ -9,11 +9,11 @@ from scipy.optimize import linprog, minimize
 from torch import Tensor, nn
 
 import clever
+from clever.attacks.refine import snapped_back
+from clever.attacks.search import Found, passes, smallest_distances
+from clever.attacks.strength import Method, Strength
 from clever.models import frozen
 from clever.norms import Norm
-from pipeline.attack.attacks import Found, passes, smallest_distances
-from pipeline.attack.refine import unnoticed
-from pipeline.attack.strength import Method, Strength
 
 STRENGTH = Strength()
 WEAK = Strength(steps=15, rounds=0)
@@ -180,7 +180,7 @@ def test_what_a_staircase_does_not_notice_is_taken_back_to_its_step() -> None:
     images = images_of((3, 4, 4), 6)
     far = (images + 0.3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     quantize = clever.Quantize(6)
-    back = unnoticed(images, far, quantize)
+    back = snapped_back(images, far, quantize)
     assert torch.equal(quantize(back), quantize(far))
     level = quantize(far)
     nearest = torch.minimum(torch.maximum(images, level - 0.1), level + 0.1)

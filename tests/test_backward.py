@@ -11,7 +11,7 @@ from clever import jpeg_linear
 from clever.smoothness import require_twice_differentiable
 from conftest import composed
 from pipeline.shared.classifier import backward_of
-from pipeline.shared.fingerprint import identity_of
+from pipeline.shared.fingerprint import classifier_key
 
 STAIRCASES = [
     clever.Quantize(16),
@@ -183,7 +183,7 @@ def test_the_configuration_chooses_it() -> None:
 def test_stored_numbers_are_told_apart_by_it() -> None:
     linear, png = nn.Linear(2, 2), clever.PNG()
     functions = [None, clever.Smooth(png), clever.Smooth(png, 0.5), nn.Tanh()]
-    found = [identity_of(clever.Defended(linear, png, backward=function), {}) for function in functions]
+    found = [classifier_key(clever.Defended(linear, png, backward=function), {}) for function in functions]
     assert all(one != other for at, one in enumerate(found) for other in found[:at])
     with pytest.raises(clever.InputError, match="the backward function function needs a repr"):
-        identity_of(clever.Defended(linear, png, backward=lambda x: x), {})
+        classifier_key(clever.Defended(linear, png, backward=lambda x: x), {})

@@ -97,8 +97,8 @@ def random(singles: list[list[float]], pairs: list[list[float]]) -> tuple[pd.Dat
     rows, cells = [], []
     for draws, of_size in ((1, singles), (2, pairs)):
         for place, scores in enumerate(of_size):
-            cell, told = f"{draws}at{place * draws}", {"_target_": "x.Mean", "draws": draws, "first": place * draws}
-            told["transformation"] = {"_target_": "y.Noise", "std": 0.1}
+            cell, told = f"{draws}at{place * draws}", {"class": "Mean", "draws": draws, "first": place * draws}
+            told["transformation"] = {"class": "Noise", "std": 0.1}
             cells.append({"cell": cell, "network": "net", "defense": json.dumps(told)})
             known = [(n, score) for n, score in enumerate(scores) if not np.isnan(score)]
             rows += [SAME | {"cell": cell, "network": "net", "id": f"i{n}", "score": score} for n, score in known]
@@ -127,7 +127,7 @@ def test_sets_that_share_draws_are_not_taken_for_two() -> None:
 
 def test_an_experiment_without_random_defenses_has_no_such_table() -> None:
     rows, cells = networks(a=[(1, 2)])
-    assert against_draws(rows, cells.assign(defense='{"_target_": "clever.transforms.PNG"}')).empty
+    assert against_draws(rows, cells.assign(defense='{"class": "PNG"}')).empty
 
 
 def rated() -> pd.DataFrame:

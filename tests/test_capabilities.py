@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import clever
+from clever.attacks.descent import pixelwise
+from clever.attacks.search import passes, smallest_distances
+from clever.attacks.strength import Strength
 from clever.capabilities import has_useful_gradient, needs_surrogate, steps_of
 from clever.gauge import gauge_of
 from clever.jpeg_linear import Linear
@@ -16,11 +19,9 @@ from clever.models import frozen
 from clever.norms import Norm
 from clever.path import path_maxima
 from clever.staircase import CoefficientSteps
-from clever.subjects import subject_of
-from pipeline.attack.attacks import passes, smallest_distances
-from pipeline.attack.strength import Strength
+from clever.subjects import image_context
 from pipeline.shared.classifier import backward_of
-from pipeline.shared.fingerprint import identity_of
+from pipeline.shared.fingerprint import classifier_key
 
 JPEG = clever.JPEG(50)
 HARD = Strength(steps=8, starts=1, rounds=2)
@@ -86,10 +87,10 @@ def scores(network: nn.Module, images: Tensor, defense, order) -> list[float]:
 def on_path(network: nn.Module, image: Tensor, defense) -> dict[tuple[Norm, int], float]:
     """How far the images of the short attack are."""
     defended, settings = clever.Defended(network, defense).eval(), clever.paper(radius={"L2": 9.0})
-    subject = subject_of(defended, image, 0, ["top2"], settings)
-    assert subject
+    context = image_context(defended, image, 0, ["top2"], settings)
+    assert context
     with frozen(defended):
-        return path_maxima(defended, image, subject, clever.FirstOrder(), {Norm.L2: 9.0}).distances
+        return path_maxima(defended, image, context, clever.FirstOrder(), {Norm.L2: 9.0}).distances
 
 
 def distances(network: nn.Module, images: Tensor, defense) -> list[float]:
@@ -106,13 +107,13 @@ def test_another_defense_that_says_the_same_is_scored_and_attacked_as_jpeg_is(ne
     assert distances(network, images, Open()) == distances(network, images, JPEG)
     assert passes(Norm.L2, HARD, Open(), eight_bits=False) == passes(Norm.L2, HARD, JPEG, eight_bits=False)
     assert torch.equal(clever.Smooth(Open())(images), clever.Smooth(JPEG)(images))
-    assert clever.pixelwise(Open()) == clever.pixelwise(JPEG)
+    assert pixelwise(Open()) == pixelwise(JPEG)
 
 
 def test_of_a_defense_that_says_nothing_nothing_is_assumed(network, images: Tensor) -> None:
     assert distances(network, images, Bare()) != distances(network, images, JPEG)
     assert on_path(network, images[0], Bare()) != on_path(network, images[0], JPEG)
-    assert clever.pixelwise(Bare()) == clever.Identity()
+    assert pixelwise(Bare()) == clever.Identity()
     assert backward_of("smooth_jpeg", Bare()) is None
     assert not needs_surrogate(Bare())
     assert not has_useful_gradient(Bare())
@@ -133,7 +134,7 @@ def test_each_answer_counts(left_out: str, found_by, network, images: Tensor) ->
 
 def test_a_setting_called_steps_is_no_staircase() -> None:
     minimised = clever.TVMinimization(steps=5)
-    assert clever.pixelwise(minimised) == clever.Identity()
+    assert pixelwise(minimised) == clever.Identity()
     with pytest.raises(clever.InputError, match="is no pixelwise staircase"):
         steps_of(minimised)
 
@@ -154,7 +155,7 @@ def test_chains_and_means_ask_their_parts_for_a_gradient() -> None:
 
 def test_the_codec_of_whatever_is_held_is_part_of_the_key() -> None:
     def codec(defense) -> object:
-        return identity_of(clever.Defended(nn.Linear(2, 2), defense), {})["codec"]
+        return classifier_key(clever.Defended(nn.Linear(2, 2), defense), {})["codec"]
 
     noisy = clever.Chain([clever.Noise(), JPEG])
     assert codec(clever.PNG()) == codec(Bare()) == ""

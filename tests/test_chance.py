@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 import clever
+from clever.attacks.criterion import HELD_OUT, STEPS, UNSEEN, FreshDraws, SuccessCriterion, randomness
+from clever.attacks.search import Found, Strength, passes, smallest_distances
 from clever.capabilities import has_useful_gradient
 from clever.norms import Norm
 from conftest import Project, composed
-from pipeline.attack.attacks import Found, Strength, passes, smallest_distances
-from pipeline.attack.chance import JUDGES, STEPS, UNSEEN, Chance, Fresh, randomness
 from pipeline.attack.run import attacked_of
 from test_attacks import affine, classes_of, exact, images_of
 from test_shards import content, slurm_is_up
@@ -41,7 +41,14 @@ def images() -> torch.Tensor:
 def attacked(network: nn.Module, images: torch.Tensor, **settings: object) -> tuple[Found, list[int]]:
     predicted, targets = classes_of(network, images)
     found = smallest_distances(
-        network, images, predicted, targets, Norm.L2, STRENGTH, seed=0, chance=Chance(**{"draws": 40} | settings)
+        network,
+        images,
+        predicted,
+        targets,
+        Norm.L2,
+        STRENGTH,
+        seed=0,
+        criterion=SuccessCriterion(**{"draws": 40} | settings),
     )
     return found, targets
 
@@ -58,7 +65,7 @@ def test_the_rate_is_the_share_of_fresh_draws_and_what_is_found_convinces_mean_a
     found, targets = attacked(network, images, eot=eot)
     assert found.success.all()
     assert torch.equal(network(found.images).argmax(1), torch.tensor(targets))
-    torch.testing.assert_close(found.rate, share(bare, found.images, targets, JUDGES, 40))
+    torch.testing.assert_close(found.rate, share(bare, found.images, targets, HELD_OUT, 40))
     torch.testing.assert_close(found.unseen, share(bare, found.images, targets, UNSEEN, 40))
     assert (found.rate > 0.5).all()
     torch.testing.assert_close(found.distance, Norm.L2.of(found.images - images))
@@ -89,7 +96,7 @@ def test_more_draws_to_convince_take_a_larger_change(bare, images) -> None:
 
 def test_fresh_gradients_are_those_of_draws_never_shown_before(bare, images) -> None:
     network = clever.Defended(bare, clever.Expectation(NOISE, draws=3))
-    fresh = Fresh(network, NOISE)
+    fresh = FreshDraws(network, NOISE)
     for turn in range(3):
         views = [NOISE.drawn(STEPS + 3 * turn + k) for k in range(3)]
         torch.testing.assert_close(fresh(images), sum(bare(view(images)) for view in views) / 3)
@@ -97,7 +104,7 @@ def test_fresh_gradients_are_those_of_draws_never_shown_before(bare, images) -> 
 
 def test_a_single_draw_of_a_random_defense_has_a_rate_too(bare, images) -> None:
     found, targets = attacked(clever.Defended(bare, NOISE), images)
-    torch.testing.assert_close(found.rate, share(bare, found.images, targets, JUDGES, 40))
+    torch.testing.assert_close(found.rate, share(bare, found.images, targets, HELD_OUT, 40))
 
 
 @pytest.mark.parametrize("defense", [clever.Identity(), clever.Median(), clever.Chain([clever.PNG(), clever.Median()])])
@@ -129,7 +136,9 @@ def test_passes_are_counted_draw_by_draw_and_planned(bare, images) -> None:
     alone, _ = attacked(bare, images)
     assert found.backwards == 5 * alone.backwards
     assert found.forwards > 5 * alone.forwards
-    planned = [passes(Norm.L2, STRENGTH, of, eight_bits=False, chance=Chance(draws=40)) for of in (defense, NOISE)]
+    planned = [
+        passes(Norm.L2, STRENGTH, of, eight_bits=False, criterion=SuccessCriterion(draws=40)) for of in (defense, NOISE)
+    ]
     # forward passes alone are half a pass, and one is over all draws
     assert 0.4 < planned[0] * 5 / ((found.forwards + found.backwards) / 2) < 2.5
     assert planned[1] > planned[0] > passes(Norm.L2, STRENGTH, clever.Identity(), eight_bits=False)
@@ -147,7 +156,7 @@ def test_passes_are_counted_draw_by_draw_and_planned(bare, images) -> None:
 )
 def test_bad_settings_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(clever.InputError, match=message):
-        replace(Chance(), **change)
+        replace(SuccessCriterion(), **change)
 
 
 @pytest.mark.parametrize(

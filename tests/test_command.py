@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clever.command import main
+from clever.cli import main
 
 NETWORKS = """
 import torch
@@ -146,13 +146,13 @@ def test_an_interruption_is_told(folder: Path, capsys, monkeypatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("clever.command.score", interrupted)
+    monkeypatch.setattr("clever.cli.score", interrupted)
     assert run(capsys)[0] == 130
 
 
 def test_it_is_installed_as_a_program(folder: Path) -> None:
     """As it starts: its current folder is not on the path of an installed program."""
-    program = "import sys; sys.path = [p for p in sys.path if p]; from clever.command import main; sys.exit(main())"
+    program = "import sys; sys.path = [p for p in sys.path if p]; from clever.cli import main; sys.exit(main())"
     given = ["--model", "networks:load", "--images", "pictures", *SMALL, "--norms", "L2"]
     command = [shutil.which("clever-score") or sys.executable, *given]
     command = command if shutil.which("clever-score") else [sys.executable, "-c", program, *given]

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch._functorch import config as functorch
 
 import clever
 from clever.capacity import MOST, Capacity
 from clever.compute import Computed, deviation
+from clever.margin import gradient_norms
 from clever.models import frozen
+from clever.norms import Norm
 from clever.orders import FirstOrder
-from clever.subjects import Subject
+from clever.subjects import ImageContext
 from conftest import Project
 
 
@@ -63,6 +66,22 @@ def test_what_changes_the_rounding_only(
     assert network[0].weight.is_contiguous()
 
 
+def test_compilation_leaves_the_settings_of_the_process_alone(
+    network: nn.Module, points: torch.Tensor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One target and then several: the graph that a first backward pass compiled serves several passes, too."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    for whole_process in (True, False):
+        with functorch.patch(donated_buffer=whole_process), frozen(network):
+            compiled = clever.Compute(compilation="default").applied(network)
+            assert functorch.donated_buffer is whole_process
+            for targets in ([1], [1, 2, 3]):
+                found = gradient_norms(compiled, points, 0, targets, (Norm.L2,))
+                exact = gradient_norms(network, points, 0, targets, (Norm.L2,))
+                assert torch.allclose(found, exact, rtol=1e-4)
+            assert functorch.donated_buffer is whole_process
+
+
 def test_bfloat16_changes_more_than_rounding(network: nn.Module, points: torch.Tensor) -> None:
     share = changed(clever.Compute(precision="bfloat16"), network, points)
     assert 1e-4 < share.median() < 0.1
@@ -73,8 +92,8 @@ def test_a_compiled_network_goes_through_in_batches_of_the_size_that_fits_it_unc
     wide = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 64 * 64, 2)).eval()
 
     def size(network: nn.Module) -> int:
-        subject = Subject(0, "image", 3 * 64 * 64, 0, {}, {}, {})
-        return Capacity.of(FirstOrder().measure(network, torch.empty(0), subject, [1]), torch.rand(3, 64, 64)).size
+        context = ImageContext(0, "image", 3 * 64 * 64, 0, {}, {}, {})
+        return Capacity.of(FirstOrder().measure(network, torch.empty(0), context, [1]), torch.rand(3, 64, 64)).size
 
     with frozen(wide):
         assert 1 <= size(wide) == size(clever.Compute(compilation="default").applied(wide)) < MOST["cpu"]

@@ -14,6 +14,7 @@ import yaml
 from torch import nn
 
 import clever
+from clever.attacks.descent import pixelwise
 from conftest import ROOT, TINY, Project
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
@@ -85,7 +86,7 @@ def test_the_defense_of_the_recipe_says_its_own_steps() -> None:
     pixels = torch.linspace(0, 1, 1001, dtype=torch.float64)
     expected = steps.levels[torch.bucketize(pixels, steps.boundaries)]
     torch.testing.assert_close(defense(pixels.view(1, 1, 1, -1)).flatten(), expected)
-    assert clever.pixelwise(defense) == clever.Chain([defense])
+    assert pixelwise(defense) == clever.Chain([defense])
     smooth = clever.Smooth(defense, 0.0)(pixels)
     torch.testing.assert_close(smooth, pixels)
     torch.testing.assert_close(clever.Smooth(defense)(steps.levels), steps.levels)

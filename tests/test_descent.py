@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 import clever
-from clever.descent import descend, pixelwise
+from clever.attacks.descent import descend, pixelwise
+from clever.attacks.hyperplane import nearest_beyond
 from clever.gauge import gauge_of
-from clever.hyperplane import nearest_beyond
 from clever.models import frozen
 from clever.norms import Norm
 from clever.path import path_maxima
-from clever.subjects import Subject, subject_of
+from clever.subjects import ImageContext, image_context
 from test_attacks import affine, exact, images_of
 
 SETTINGS = clever.paper(n_batches=10, n_samples=8)
@@ -127,16 +127,16 @@ def test_the_staircase_that_a_defense_begins_with() -> None:
     for defense in (jpeg, clever.JPEG(to_uint8="truncate"), quantize, clever.Chain([quantize, jpeg, quantize])):
         staircase = pixelwise(defense)
         # What the staircase does not tell apart, the defense does not either.
-        assert torch.equal(defense(images), defense(clever.descent.pixelwise(defense)(images) + 1e-5))
+        assert torch.equal(defense(images), defense(clever.attacks.descent.pixelwise(defense)(images) + 1e-5))
         assert not torch.equal(staircase(images), images)
     assert pixelwise(nn.AvgPool2d(3, 1, 1)) == pixelwise(clever.Chain([nn.Dropout(), quantize])) == clever.Identity()
 
 
-def subject_and_image(network: nn.Module, targets=("top2", "least")) -> tuple[Subject, Tensor]:
+def subject_and_image(network: nn.Module, targets=("top2", "least")) -> tuple[ImageContext, Tensor]:
     image = clever.PNG()(images_of((3, 8, 8), 1))[0]
-    subject = subject_of(network, image, 0, targets, SETTINGS)
-    assert subject is not None
-    return subject, image
+    context = image_context(network, image, 0, targets, SETTINGS)
+    assert context is not None
+    return context, image
 
 
 @pytest.fixture(scope="module")
@@ -156,21 +156,34 @@ def test_a_score_with_the_path_in_it_does_not_exceed_the_distance_at_its_end(kin
     network = clever.Defended(kinked, defense)
     order = clever.Gauge() if not isinstance(defense, clever.Identity) else clever.FirstOrder()
     with frozen(network):
-        subject, image = subject_and_image(network)
+        context, image = subject_and_image(network)
         radii = {norm: 1e3 for norm in Norm}
-        path = path_maxima(network, image, subject, order, radii)
-        again = path_maxima(network, image, subject, order, radii)
+        path = path_maxima(network, image, context, order, radii)
+        again = path_maxima(network, image, context, order, radii)
     assert path == again
-    assert path.maxima.keys() == {(norm, label) for norm in Norm for label in subject.classes}
+    assert path.maxima.keys() == {(norm, label) for norm in Norm for label in context.classes}
     assert path.gradients == 3 * (2 * 20 + 2 * 33)
     for (norm, label), maxima in path.maxima.items():
-        score = order.bound(subject, label, norm, maxima[order.column(norm, SETTINGS)], math.inf)
+        score = order.bound(context, label, norm, maxima[order.column(norm, SETTINGS)], math.inf)
         assert 0.1 * path.distances[norm, label] < score <= path.distances[norm, label] * 1.02, (norm, label)
 
 
 def test_beyond_the_radius_nothing_counts(kinked) -> None:
     with frozen(kinked):
-        subject, image = subject_and_image(kinked, ("top2",))
-        (near,) = path_maxima(kinked, image, subject, clever.FirstOrder(), {Norm.L2: 10.0}).distances.values()
+        context, image = subject_and_image(kinked, ("top2",))
+        (near,) = path_maxima(kinked, image, context, clever.FirstOrder(), {Norm.L2: 10.0}).distances.values()
         radii = {Norm.L2: 0.99 * near}
-        assert not path_maxima(kinked, image, subject, clever.FirstOrder(), radii).maxima
+        assert not path_maxima(kinked, image, context, clever.FirstOrder(), radii).maxima
+
+
+def test_a_norm_is_given_by_its_name() -> None:
+    images = torch.full((1, 1, 2, 2), 0.6)
+
+    def margin(points: Tensor) -> Tensor:
+        return points.flatten(1).sum(1) - 2
+
+    found, expected = (clever.descend(margin, images, norm, steps=5) for norm in ("l2", Norm.L2))
+    assert found.distance.equal(expected.distance)
+    assert found.distance.isfinite().all()
+    with pytest.raises(clever.InputError, match="unknown norm 'L3': it must be one of L1, L2, Linf"):
+        clever.descend(margin, images, "L3", steps=5)

@@ -4,11 +4,11 @@ import pytest
 
 from pipeline.shared.described import described
 
-IDENTITY = {"_target_": "clever.transforms.Identity"}
-PNG = {"_target_": "clever.transforms.PNG", "levels": 256}
-NOISE = {"_target_": "clever.noise.Noise", "std": 0.25, "seed": 1215}
-MEAN = {"_target_": "clever.ensemble.Expectation", "draws": 4, "first": 0, "transformation": NOISE}
-CHAIN = {"_target_": "clever.transforms.Chain", "transforms": [PNG, IDENTITY]}
+IDENTITY = {"class": "Identity"}
+PNG = {"class": "PNG", "levels": 256}
+NOISE = {"class": "Noise", "std": 0.25, "seed": 1215}
+MEAN = {"class": "Expectation", "draws": 4, "first": 0, "transformation": NOISE}
+CHAIN = {"class": "Chain", "transforms": [PNG, IDENTITY]}
 
 
 @pytest.mark.parametrize(

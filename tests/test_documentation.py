@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,9 +17,10 @@ from urllib.parse import unquote
 import pytest
 
 import clever
+from clever.choice import Choice
 from conftest import ROOT
 
-CHECKS = re.compile(r"raise InputError|raise NotFinite|\b(?:whole|flag|_?check|check_\w+)\(|\.named\(")
+CHECKS = re.compile(r"raise InputError|raise NotFinite|\b(?:require_int|require_bool|_?check|check_\w+)\(|\.parse\(")
 """What refuses input."""
 TAKES_IMAGES = re.compile(r"images: |\bImages\b|\bradius: |channel height width|Settings\(")
 """Whoever takes images or a radius says in which units."""
@@ -67,8 +69,15 @@ def test_docstrings_say_what_is_refused_and_in_which_units_images_are(name: str)
 
 def test_the_reference_has_every_public_name() -> None:
     text = (ROOT / "docs/reference.md").read_text()
-    listed = re.findall(r"^::: (clever(?:\.\w+)+)$", text, re.MULTILINE)
+    explained = re.search(r"^## Strings that choose$.*(?=^## Networks)", text, re.MULTILINE | re.DOTALL)
+    assert explained
+    public = text.replace(explained[0], "")
+    listed = re.findall(r"^::: (clever(?:\.\w+)+)$", public, re.MULTILINE)
     assert sorted(path.rpartition(".")[2] for path in listed) == sorted(clever.__all__)
+    choices = re.findall(r"^::: clever\.(\w+)\.(\w+)$", explained[0], re.MULTILINE)
+    enums = {choice.__name__ for choice in Choice.__subclasses__() if choice.__module__.startswith("clever.")}
+    assert enums <= {name for _, name in choices}
+    assert all(hasattr(import_module(f"clever.{module}"), name) for module, name in choices)
 
 
 @pytest.fixture(scope="module")

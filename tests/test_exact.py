@@ -8,7 +8,8 @@ from scipy.optimize import minimize
 from torch import nn
 
 import clever
-from pipeline.attack.attacks import Strength, smallest_distances
+from clever.attacks.search import Strength, smallest_distances
+from clever.norms import Norm
 from pipeline.attack.exact import check_order, exact_distances
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, train
@@ -58,7 +59,7 @@ def test_the_distance_lies_between_certificate_and_attack_and_is_that_of_another
     images, predicted, targets = pairs(net)
     found = exact_distances(TwoLayer.of(net), images.flatten(1), predicted, targets)
     assert found.known.sum() >= len(images) // 2
-    attack = smallest_distances(net, images, predicted, targets, clever.Norm.L2, Strength(100), seed=0).distance
+    attack = smallest_distances(net, images, predicted, targets, Norm.L2, Strength(100), seed=0).distance
     assert (found.certificate <= found.upper * (1 + 1e-9)).all()
     assert (found.certificate < 0.999 * found.upper).any()
     assert (found.lower <= attack * (1 + 1e-4)).all()

@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 from torch import Tensor, nn
 
 import clever
-from clever.bpda import Transformation, behind
+from clever.bpda import Transformation, bare_network
 from clever.capabilities import steps_of
 from clever.chain import Chain, Identity
 from clever.gauge import NORMS, gauge_of, minimiser
@@ -24,7 +24,7 @@ from clever.jumps import _hull, _listed, sides
 from clever.norms import Norm
 from clever.quantization import PNG, BitDepth, Quantize
 from clever.staircase import Steps
-from clever.subjects import subject_of
+from clever.subjects import image_context
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ def test_the_closed_form_for_even_steps_is_that_for_any(defense: Transformation)
     price, down = 3 * torch.rand(9, 40, generator=generator, dtype=torch.float64), torch.rand(9, 40) < 0.5
     steps = steps_of(defense)
     level = (steps.levels - defense(x0.view(1, 1, 1, -1)).flatten().unsqueeze(1)).abs().argmin(1).unsqueeze(0)
-    even = sides(steps, x0, defense(x0.view(1, 1, 1, -1)).flatten(1)).facing(down)
-    listed = _listed(x0, level, steps.boundaries, steps.levels).facing(down)
+    even = sides(steps, x0, defense(x0.view(1, 1, 1, -1)).flatten(1)).in_direction(down)
+    listed = _listed(x0, level, steps.boundaries, steps.levels).in_direction(down)
     radius = torch.rand(9, 1, generator=generator, dtype=torch.float64)
     for p in (1, 2):
         taken = [(jumps, jumps.best(price, p)) for jumps in (even, listed)]
@@ -230,11 +230,11 @@ def scores(network: nn.Module, image: Tensor) -> dict[str, float]:
 @pytest.mark.parametrize("defense", [PNG(), Quantize(16), BitDepth(3)], ids=repr)
 def test_the_score_of_an_affine_network_is_the_gauge_and_its_minimiser_is_adversarial(defense: Transformation) -> None:
     network, image = affine(defense, 8, 0.7)
-    f = behind(network)
+    f = bare_network(network)
     assert f is not None
     weights, margin = network.network.weights.unsqueeze(0), torch.tensor([0.7])
     for norm, score in scores(network, image).items():
-        named = Norm.named(norm)
+        named = Norm.parse(norm)
         expected = float(gauge_of(defense, image)(weights, margin)[0, NORMS.index(named)])
         assert score == pytest.approx(min(expected, SETTINGS.radius[norm]), rel=1e-3)
         adversarial = minimiser(defense, image.unsqueeze(0), weights, margin * 1.001, named)
@@ -311,10 +311,10 @@ def test_in_lower_precision_the_margin_is_still_the_full_one() -> None:
         linear[1].bias.copy_(torch.tensor([100.0 + affine_network.network.bias, 100.0]))
     network = clever.Defended(linear, Quantize(16))
     computed = clever.Defended(clever.Compute(precision="bfloat16").applied(linear), Quantize(16))
-    subject = subject_of(network, image, 0, ["top2"], SETTINGS)
-    assert subject is not None
+    context = image_context(network, image, 0, ["top2"], SETTINGS)
+    assert context is not None
     points = image + 0.01 * torch.randn(4, *image.shape, generator=torch.Generator().manual_seed(1))
-    full, lower = (clever.Gauge().measure(f, image, subject, subject.classes)(points) for f in (network, computed))
+    full, lower = (clever.Gauge().measure(f, image, context, context.classes)(points) for f in (network, computed))
     torch.testing.assert_close(lower, full, rtol=0.02, atol=0)
 
 

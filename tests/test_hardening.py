@@ -10,10 +10,10 @@ from hydra.utils import instantiate
 from torch import nn
 
 import clever
+from clever.attacks.search import Strength, smallest_distances
 from clever.models import Normalize
 from clever.norms import Norm
 from conftest import ROOT, composed
-from pipeline.attack.attacks import Strength, smallest_distances
 from pipeline.model.trained import Course
 from pipeline.model.training import train
 from pipeline.shared.checkpoint import load_state
@@ -40,7 +40,7 @@ def test_the_adversary_of_a_linear_network_is_the_steepest_change_of_that_length
     steepest = radius * (away.sign() if norm == "Linf" else away / away.norm())
     cosine = torch.nn.functional.cosine_similarity(change.flatten(1), signs * steepest)
     assert float(cosine.detach().min()) > 0.96  # what the random start leaves of itself
-    torch.testing.assert_close(Norm.named(norm).of(change), torch.full((8,), radius), rtol=1e-3, atol=0)
+    torch.testing.assert_close(Norm.parse(norm).of(change), torch.full((8,), radius), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("norm", RADII)
@@ -52,7 +52,7 @@ def test_the_adversary_stays_in_ball_and_box_and_leaves_the_network_as_it_was(no
     seen = AdversarialTraining(norm=norm, radius=0.3, steps=3)(network, images)
     assert seen.amin() >= 0
     assert seen.amax() <= 1
-    assert (Norm.named(norm).of(seen - images) <= 0.3 + 1e-6).all()
+    assert (Norm.parse(norm).of(seen - images) <= 0.3 + 1e-6).all()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert network.training
     assert all(parameter.requires_grad and parameter.grad is None for parameter in network.parameters())

@@ -7,7 +7,7 @@ from torch import nn
 import clever
 from clever.norms import Norm
 from clever.path import path_maxima
-from clever.subjects import subjects
+from clever.subjects import image_contexts
 
 
 class Bend(nn.Module):
@@ -31,9 +31,9 @@ def test_a_score_on_the_path_is_below_the_distance(defense: object) -> None:
 
     free, held = scored(False), scored(True)
     distances = [
-        path_maxima(defended, images[subject.index], subject, order, {Norm.L2: 2.0}).distances[Norm.L2, label]
-        for subject in subjects(defended, images, ["top2"], few)
-        for label in subject.classes
+        path_maxima(defended, images[context.index], context, order, {Norm.L2: 2.0}).distances[Norm.L2, label]
+        for context in image_contexts(defended, images, ["top2"], few)
+        for label in context.classes
     ]
     assert all(score.score <= 1.02 * distance for score, distance in zip(held, distances, strict=True))
     assert any(score.score > distance for score, distance in zip(free, distances, strict=True))
@@ -49,8 +49,8 @@ def test_behind_jpeg_there_is_a_path_too() -> None:
     images = clever.PNG()(torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1)))
     few = clever.Settings(n_batches=1, n_samples=2, radius={"L2": 2.0}, estimator="maximum")
     found = [
-        path_maxima(network, images[subject.index], subject, clever.Gauge(), {Norm.L2: 2.0})
-        for subject in subjects(network, images, ["top2"], few)
+        path_maxima(network, images[context.index], context, clever.Gauge(), {Norm.L2: 2.0})
+        for context in image_contexts(network, images, ["top2"], few)
     ]
     assert all(path.maxima for path in found)
     distances = torch.tensor([distance for path in found for distance in path.distances.values()])

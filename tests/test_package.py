@@ -49,9 +49,11 @@ def test_the_wheel_holds_the_library_and_its_licence(built: tuple[Path, Path]) -
         metadata = email.message_from_bytes(wheel.read(described))
     tops = {name.split("/")[0] for name in names}
     assert tops == {"clever", described.split("/")[0]}
-    assert {path.name for path in (ROOT / "src/clever").iterdir() if path.suffix in (".py", ".typed", ".json")} == {
-        name.removeprefix("clever/") for name in names if name.startswith("clever/")
-    }
+    assert {
+        path.relative_to(ROOT / "src/clever").as_posix()
+        for path in (ROOT / "src/clever").rglob("*")
+        if path.suffix in (".py", ".typed", ".json")
+    } == {name.removeprefix("clever/") for name in names if name.startswith("clever/")}
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata.get_all("License-File") == PACKAGE["license-files"]
     assert metadata["Version"] == PACKAGE["version"]

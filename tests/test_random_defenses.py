@@ -11,14 +11,14 @@ from joblib import Parallel, delayed
 from torch import nn
 
 import clever
-from clever.bpda import behind
+from clever.bpda import bare_network
 from clever.draws import Random
 from clever.ensemble import TOGETHER
 from clever.margin import gradient_norms
 from clever.norms import Norm
 from conftest import Project, composed
 from pipeline.shared.classifier import defense_of
-from pipeline.shared.fingerprint import identity_of
+from pipeline.shared.fingerprint import classifier_key
 
 BANK = clever.PatchBank.of(torch.rand(3, 3, 12, 12, generator=torch.Generator().manual_seed(9)), 4, 60, seed=0)
 RANDOM: list[Random] = [
@@ -172,8 +172,8 @@ def test_a_figure_is_shown_the_first_draw(images: torch.Tensor) -> None:
 
 def test_an_expectation_is_not_one_network_behind_one_map(network: nn.Module) -> None:
     """Methods that work on t's side, at t(x), have no single t(x) here."""
-    assert behind(clever.Defended(network, clever.Expectation(clever.Noise(), draws=2))) is None
-    assert behind(clever.Defended(network, clever.Noise())) is not None
+    assert bare_network(clever.Defended(network, clever.Expectation(clever.Noise(), draws=2))) is None
+    assert bare_network(clever.Defended(network, clever.Noise())) is not None
 
 
 def test_what_decides_the_numbers_names_seed_draws_and_bank(network: nn.Module) -> None:
@@ -187,7 +187,7 @@ def test_what_decides_the_numbers_names_seed_draws_and_bank(network: nn.Module) 
         clever.Quilting(BANK),
         clever.Quilting(other),
     ]
-    assert len({repr(identity_of(clever.Defended(network, kind), None)) for kind in kinds}) == len(kinds)
+    assert len({repr(classifier_key(clever.Defended(network, kind), None)) for kind in kinds}) == len(kinds)
 
 
 @dataclass(frozen=True)

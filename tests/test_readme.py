@@ -162,7 +162,7 @@ def test_a_benchmark_exists_and_has_its_options(command: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_within_sentences_exist(page: str) -> None:
-    """`order=second_order` names a file of its group, `sampling.tolerance=0.1` a setting of some choice of groups."""
+    """`order=second_order` names a file of its group, `sampling.n_batches=100` a setting of some choice of groups."""
     groups = {path.parent.relative_to(ROOT / "conf").as_posix() for path in ROOT.glob("conf/*/**/*.yaml")}
     texts = "".join(path.read_text() for path in [*ROOT.glob("conf/**/*.yaml"), ROOT / "params.yaml"])
     for span in spans(TEXTS[page]):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import clever
+from clever.norms import Norm
 from conftest import ROOT
 
 
@@ -129,7 +130,7 @@ def test_columns_are_of_positive_values_with_a_distance(modules: dict[str, Modul
 def test_one_gradient_is_the_margin_over_its_norm(modules: dict[str, ModuleType]) -> None:
     net, images = network(16, 8, seed=2), torch.rand(2, 1, 4, 4, dtype=torch.float64)
     settings = clever.Settings(n_batches=5, n_samples=4, radius={"Linf": 0.01}, clip=True)
-    found = modules["beside"].library(net, images, settings, clever.Norm.LINF)
+    found = modules["beside"].library(net, images, settings, Norm.LINF)
     assert found.gradients == 5 * 4 + 1
     for score, value in zip(found.scores, modules["beside"].one_gradient(found.scores).values, strict=True):
         assert value == pytest.approx(score.margin / score.gradient_norm)

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import kstest, uniform
 
 from clever.errors import InputError
-from clever.maxima import Site
+from clever.maxima import BallSampler
 from clever.norms import Norm
 from clever.sampling import Ball, Law, batch_generator, batch_offsets, offsets
 
@@ -96,9 +96,9 @@ def test_a_batch_of_points_depends_on_its_arguments_alone() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 32, 50, 1000])
 def test_the_hardware_batch_changes_no_point(size: int) -> None:
-    site = Site(torch.rand(3, 4, 4), "a", Ball(Norm.L1, 1.0), n_samples=37, seed=5, clip=True)
-    whole = torch.cat([points for points, _ in site.points(range(2, 6), 10**6)])
-    parts = [points.clone() for points, _ in site.points(range(2, 6), size)]
+    ball_sampler = BallSampler(torch.rand(3, 4, 4), "a", Ball(Norm.L1, 1.0), n_samples=37, seed=5, clip=True)
+    whole = torch.cat([points for points, _ in ball_sampler.points(range(2, 6), 10**6)])
+    parts = [points.clone() for points, _ in ball_sampler.points(range(2, 6), size)]
     assert all(len(part) == size for part in parts[:-1])
     assert torch.equal(torch.cat(parts), whole)
     assert len(whole) == 4 * 37
@@ -106,8 +106,8 @@ def test_the_hardware_batch_changes_no_point(size: int) -> None:
 
 def test_clipping_keeps_points_valid_and_measures_their_distance() -> None:
     centre = torch.tensor([0.0, 1.0, 0.5])
-    site = Site(centre, "a", Ball(Norm.LINF, 0.8), n_samples=100, seed=0, clip=True)
-    points, distance = next(site.points(range(1), 100))
+    ball_sampler = BallSampler(centre, "a", Ball(Norm.LINF, 0.8), n_samples=100, seed=0, clip=True)
+    points, distance = next(ball_sampler.points(range(1), 100))
     assert float(points.min()) == 0
     assert float(points.max()) == 1
     assert torch.allclose(distance, (points - centre).abs().amax(1))

@@ -10,10 +10,10 @@ from torch import nn
 
 import clever
 from clever.capacity import Capacity
+from clever.engine import score_image
 from clever.orders import FirstOrder
 from clever.samplers import sample_with
-from clever.score import score_subject
-from clever.subjects import Subject, subjects
+from clever.subjects import ImageContext, image_contexts
 
 RADII = {"L1": 30.0, "L2": 3.0, "Linf": 0.1}
 DUAL = {"L1": math.inf, "L2": 2.0, "Linf": 1.0}
@@ -93,6 +93,8 @@ def test_untargeted_is_the_minimum_over_all_classes(bent: nn.Sequential, images:
             smallest = group.loc[group.score.idxmin()]
             assert row.score == pytest.approx(smallest.score, rel=1e-6)
             assert row.target_class == smallest.target_class
+            for end in ("low", "high"):  # those of the class chosen
+                assert row[end] == pytest.approx(smallest[end], rel=1e-6, nan_ok=True)
 
 
 def test_named_targets_are_the_classes_they_say(bent: nn.Sequential, images: torch.Tensor) -> None:
@@ -133,8 +135,8 @@ def test_shared_points_serve_all_norms(bent: nn.Sequential, images: torch.Tensor
     assert np.allclose(shared.score[same], own.score[same])
     assert not np.allclose(shared.score[~same], own.score[~same])
     clipped = scored(bent, images, clever.reference_code(**SMALL))
-    assert (clipped.reach < RADII["L2"]).all()
-    assert np.allclose(clipped.radius, clipped.reach / clipped.norm.map({"L1": 1, "L2": 1, "Linf": 108**0.5}))
+    assert (clipped.farthest_sample < RADII["L2"]).all()
+    assert np.allclose(clipped.radius, clipped.farthest_sample / clipped.norm.map({"L1": 1, "L2": 1, "Linf": 108**0.5}))
 
 
 def test_the_reference_decides_who_predicts(images: torch.Tensor) -> None:
@@ -164,11 +166,11 @@ def test_the_network_is_left_as_it_was(bent: nn.Sequential, images: torch.Tensor
 def test_one_forward_pass_serves_all_targets(bent: nn.Sequential, images: torch.Tensor) -> None:
     forwards = []
     bent.register_forward_hook(lambda *_: forwards.append(1))
-    list(subjects(bent, images[:1], ["top2"], SETTINGS))
-    subject = next(iter(subjects(bent, images[:1], ["top2", "least", "random"], SETTINGS)))
+    list(image_contexts(bent, images[:1], ["top2"], SETTINGS))
+    context = next(iter(image_contexts(bent, images[:1], ["top2", "least", "random"], SETTINGS)))
     forwards.clear()
     norms, sampler = ["L1", "L2", "Linf"], sample_with(lambda _: None)
-    score_subject(bent, images[0], subject, SETTINGS, norms=norms, order=FirstOrder(), sampler=sampler)
+    score_image(bent, images[0], context, SETTINGS, norms=norms, order=FirstOrder(), sampler=sampler)
     # one ball of 6 x 20 points in passes of up to 256, and one point to see what a pass needs
     assert len(forwards) == 2
 
@@ -261,7 +263,7 @@ def test_what_cannot_be_scored_says_why(bent: nn.Sequential, images: torch.Tenso
         ({"radius": 3.0}, "must name a radius for each norm"),
         ({"cap": "no"}, "cap is 'no': it must be true or false"),
         ({"seed": -1}, "seed is -1: it must be a whole number from 0 to"),
-        ({"law": "normal"}, "unknown law 'normal': it must be one of uniform, reference_code, uniform_in_box"),
+        ({"law": "normal"}, "unknown law 'normal': it must be one of uniform, reference_code"),
         ({"reference": "both"}, "unknown reference 'both'"),
         ({"random_target": "no"}, "unknown random target 'no'"),
         ({"estimator": "best"}, "unknown estimator 'best': it must be one of mle_reg, mle, maximum"),
@@ -281,7 +283,7 @@ def test_a_larger_network_gets_a_smaller_pass() -> None:
     def passed(width: int) -> int:
         layers = [nn.Conv2d(3, width, 3, padding=1), *[nn.Conv2d(width, width, 3, padding=1) for _ in range(4)]]
         net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * 64 * 64, 2)).eval()
-        subject = Subject(0, "image", 3 * 64 * 64, 0, {}, {}, {})
-        return Capacity.of(FirstOrder().measure(net, torch.empty(0), subject, [1]), torch.rand(3, 64, 64)).size
+        context = ImageContext(0, "image", 3 * 64 * 64, 0, {}, {}, {})
+        return Capacity.of(FirstOrder().measure(net, torch.empty(0), context, [1]), torch.rand(3, 64, 64)).size
 
     assert passed(4) > passed(64) >= 1

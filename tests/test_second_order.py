@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 import clever
 from clever.capacity import Capacity
+from clever.norms import Norm
+from clever.power_iteration import PowerIteration
 
 RADII = {"L1": 3.0, "L2": 1.0, "Linf": 0.05}
 DUAL = {"L1": math.inf, "L2": 2.0, "Linf": 1.0}
@@ -49,7 +51,7 @@ def smooth() -> nn.Sequential:
 
 
 def scored(network: nn.Module, images: Tensor, settings: clever.Settings = SETTINGS, **options: object) -> pd.DataFrame:
-    options = {"progress": False, "order": clever.SecondOrder(formed=0)} | options
+    options = {"progress": False, "order": clever.SecondOrder(dense_hessian_max_dim=0)} | options
     return pd.DataFrame(score.row() for score in clever.score(network, images, settings, **options))
 
 
@@ -108,7 +110,7 @@ def test_no_adversarial_point_of_a_quadratic_lies_below_its_score(images: Tensor
             directions = torch.eye(DIM).repeat(2, 1).view(-1, 3, 4, 4) * torch.tensor([1.0, -1.0]).repeat_interleave(
                 DIM
             ).view(-1, 1, 1, 1)
-        step = row.score * (1 - 1e-5) * directions / clever.Norm(row.norm).of(directions).view(-1, 1, 1, 1)
+        step = row.score * (1 - 1e-5) * directions / Norm(row.norm).of(directions).view(-1, 1, 1, 1)
         logits = network(images[:1] + step)
         assert (logits[:, 0] - logits[:, row.target_class]).min() > 0
 
@@ -135,14 +137,19 @@ def test_both_orders_see_the_same_images_targets_and_margins(smooth, images: Ten
 def test_the_authors_search_gives_about_the_same(smooth, images: Tensor) -> None:
     ours = scored(smooth, images.double(), norms=["L2"])
     theirs = scored(
-        smooth, images.double(), norms=["L2"], order=clever.SecondOrder(clever.PowerIteration(tolerance=1e-6), formed=0)
+        smooth,
+        images.double(),
+        norms=["L2"],
+        order=clever.SecondOrder(PowerIteration(tolerance=1e-6), dense_hessian_max_dim=0),
     )
     assert theirs.score.to_numpy() == pytest.approx(ours.score.to_numpy(), rel=1e-2)
     assert theirs["products"].mean() > 4 * ours["products"].mean()
 
 
 def test_what_does_not_converge_is_counted(smooth, images: Tensor) -> None:
-    table = scored(smooth, images.double(), order=clever.SecondOrder(clever.Lanczos(max_products=2), formed=0))
+    table = scored(
+        smooth, images.double(), order=clever.SecondOrder(clever.Lanczos(max_products=2), dense_hessian_max_dim=0)
+    )
     assert (table.unconverged == 1).all()
     assert (table["products"] == 2).all()
     assert (table.residual > 0).all()
@@ -164,21 +171,6 @@ def test_margin_gradient_and_curvature_are_those_of_one_function(smooth, images:
     without = clever.Defended(smooth, clever.Identity(), bpda=False)
     undefended = scored(without, images, clever.Settings(**of_images | {"reference": "undefended"}))
     assert undefended.score.equals(scored(smooth, images, clever.Settings(**of_images)).score)
-
-
-@pytest.mark.filterwarnings("ignore::clever.GradientMasking")
-def test_a_kink_that_no_name_gives_away_is_refused_within_the_sampled_balls(images: Tensor) -> None:
-    class Far(nn.Module):
-        """Its kink lies at an L2 distance of 2 from the image, in any direction."""
-
-        def forward(self, x: Tensor) -> Tensor:
-            away = (x.flatten(1) - images[0].flatten()).square().sum(1, keepdim=True)
-            return torch.cat([10 - away, ((away - 4).square() + 0.0).sqrt()], dim=1)
-
-    near, wide = (clever.paper(n_batches=5, n_samples=4, radius={"L2": radius}) for radius in (1.5, 3.0))
-    assert (scored(Far(), images[:1], near, norms=["L2"], targets=[1]).score > 0).all()
-    with pytest.raises(clever.InputError, match=r"its slope along a line .* jumps from .* at distance 2,"):
-        scored(Far(), images[:1], wide, norms=["L2"], targets=[1])
 
 
 class Counting(nn.Module):

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import clever
-from clever.bpda import behind
-from clever.maxima import Site
+from clever.bpda import bare_network
+from clever.maxima import BallSampler
+from clever.norms import Norm
 from clever.sampling import Ball
 from pipeline.score.store import Store
 
@@ -60,18 +61,20 @@ def test_what_the_images_behind_a_staircase_do_not_show_the_segments_do() -> Non
 
 def test_points_lie_on_the_segments_of_the_same_images(tmp_path: Path) -> None:
     image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(0))
-    f = behind(clever.Defended(nn.Flatten(), clever.Quantize(levels=3)))
+    f = bare_network(clever.Defended(nn.Flatten(), clever.Quantize(levels=3)))
     assert f is not None
-    sites = [Site(image, "a", Ball(clever.Norm.L2, 2.0), 40, 0, True, seen) for seen in (None, f.seen)]
-    (x, distance), (z, same) = (next(site.points(range(1), 40)) for site in sites)
+    ball_samplers = [
+        BallSampler(image, "a", Ball(Norm.L2, 2.0), 40, 0, True, transform) for transform in (None, f.transform)
+    ]
+    (x, distance), (z, same) = (next(ball_sampler.points(range(1), 40)) for ball_sampler in ball_samplers)
     assert torch.equal(distance, same)
-    start, end = f.seen(image.unsqueeze(0)), f.seen(x)
+    start, end = f.transform(image.unsqueeze(0)), f.transform(x)
     share = ((z - start) * (end - start)).flatten(1).sum(1) / (end - start).flatten(1).square().sum(1)
     assert torch.allclose(z, start + share.view(-1, 1, 1, 1) * (end - start), atol=1e-6)
     assert float(share.min()) >= 0
     assert float(share.max()) <= 1
     assert 0.35 < float(share.mean()) < 0.65
-    longer = Site(image, "a", Ball(clever.Norm.L2, 2.0), 55, 0, True, f.seen)
+    longer = BallSampler(image, "a", Ball(Norm.L2, 2.0), 55, 0, True, f.transform)
     assert torch.equal(next(longer.points(range(1), 55))[0][:40], z)
 
 
@@ -91,10 +94,11 @@ def test_the_store_tells_segments_apart(tmp_path: Path, affine: nn.Module, image
     def measure_of(targets: object) -> Callable[[Tensor], Tensor]:
         return lambda points: points.flatten(1)[:, :1].unsqueeze(2)
 
-    sites = [
-        Site(images[0], "a", Ball(clever.Norm.L2, 1.0), 10, 0, True, seen) for seen in (None, clever.Identity(), None)
+    ball_samplers = [
+        BallSampler(images[0], "a", Ball(Norm.L2, 1.0), 10, 0, True, transform)
+        for transform in (None, clever.Identity(), None)
     ]
-    kept = [store(measure_of, site, 0, [1], range(2)) for site in sites]  # type: ignore[arg-type]
+    kept = [store(measure_of, ball_sampler, 0, [1], range(2)) for ball_sampler in ball_samplers]  # type: ignore[arg-type]
     assert sum(computed) == 2 * 20
     assert np.array_equal(kept[0].value, kept[2].value)
     assert not np.array_equal(kept[0].value, kept[1].value)

@@ -12,9 +12,7 @@ from clever.bpda import Defended
 from clever.chain import Identity
 from clever.errors import InputError
 from clever.jpeg import JPEG
-from clever.norms import Norm
 from clever.quantization import PNG, BitDepth, Quantize
-from clever.sampling import Ball
 from clever.smoothness import require_twice_differentiable
 
 IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -78,20 +76,6 @@ class OutsideTorch(torch.autograd.Function):
         return gradient * ctx.saved_tensors[0]
 
 
-class Threefold(torch.autograd.Function):
-    """x, and 3 x where it is positive, by numpy; times x it has a gradient without a jump."""
-
-    @staticmethod
-    def forward(ctx, images):
-        slope = torch.from_numpy(np.where(images.detach().numpy() > 0, 3, 1).astype(images.detach().numpy().dtype))
-        ctx.save_for_backward(slope)
-        return images.detach() * slope
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return gradient * ctx.saved_tensors[0]
-
-
 class OutsideTorchOnce(OutsideTorch):
     """The same, whose backward pass says that it has no derivative."""
 
@@ -145,7 +129,7 @@ KINKED = [
 
 @pytest.mark.parametrize("module", KINKED, ids=lambda module: repr(module))
 def test_kinked_modules_are_refused_by_name(module):
-    with pytest.raises(InputError, match=rf"body\.1\.act \({type(module).__name__}\) is not twice differentiable"):
+    with pytest.raises(InputError, match=rf"body\.1\.act \({type(module).__name__}\) calls aten\.\w+, which is not"):
         require_twice_differentiable(within(module), IMAGE)
 
 
@@ -196,77 +180,37 @@ def test_the_innermost_module_is_named_and_the_networks_own_forward_too():
         require_twice_differentiable(after, IMAGE)
 
 
-UNLISTED = {
-    "hypot": lambda x: torch.hypot(x, x.new_zeros(())),
-    "root of a square": lambda x: (x * x).sqrt(),
-    "power of a square": lambda x: (x * x) ** 0.5,
-    "a ReLU outside torch": OutsideTorch.apply,
-    "straight through a smooth function": lambda x: Scaled.apply(x, torch.tanh),
-    "straight through, scaled": lambda x: Scaled.apply(x, lambda y: 1.1 * y),
+OWN = {
+    "smooth": (Tanh, Tanh.apply),
+    "a ReLU outside torch": (OutsideTorch, OutsideTorch.apply),
+    "differentiable once": (OutsideTorchOnce, lambda x: OutsideTorchOnce.apply(x + 9) ** 2),
+    "straight through a smooth function": (Scaled, lambda x: Scaled.apply(x, torch.tanh)),
+    "straight through, scaled": (Scaled, lambda x: Scaled.apply(x, lambda y: 1.1 * y)),
 }
-"""Kinks, and backward passes that are no derivatives, that no name gives away."""
+"""Functions with a backward pass of their own, of which only the first is the derivative."""
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("function", UNLISTED.values(), ids=UNLISTED)
-def test_what_no_list_knows_is_found_by_numbers(function, seed):
-    torch.manual_seed(seed)
-    with pytest.raises(InputError, match=r"not defined for this network: its (slope|values).*not twice differentiable"):
-        require_twice_differentiable(within(Calls(function)), IMAGE)
-    middle = nn.Sequential(
-        nn.Conv2d(3, 4, 3), Calls(function), nn.Flatten(), nn.LazyLinear(5), nn.Tanh(), nn.Linear(5, 3)
-    )
-    with torch.no_grad():
-        middle(IMAGE)
-    with pytest.raises(InputError, match=r"its (slope|values)"):
-        require_twice_differentiable(middle.eval(), IMAGE, [Ball(Norm.LINF, 0.1), Ball(Norm.L1, 30.0)])
+@pytest.mark.parametrize(("function", "applied"), OWN.values(), ids=OWN)
+def test_a_function_with_a_backward_pass_of_its_own_is_refused(function: type, applied):
+    with pytest.raises(InputError, match=rf"autograd\.Function of its own \({function.__name__}\)"):
+        require_twice_differentiable(within(Calls(lambda x: applied(x).tanh())), IMAGE)
 
 
-SECOND = {
-    "a backward pass that autograd takes for a constant": lambda x: OutsideTorchOnce.apply(x + 9) ** 2,
-    "a second derivative that jumps": lambda x: (x - 0.3) * Threefold.apply(x - 0.3),
-}
+def test_a_network_without_products_is_refused():
+    attention = Calls(lambda x: F.scaled_dot_product_attention(x, x, x))
+    with pytest.raises(InputError, match="needs products with the Hessian, and this network gives none"):
+        require_twice_differentiable(within(attention), IMAGE)
 
 
-@pytest.mark.parametrize("function", SECOND.values(), ids=SECOND)
-def test_second_derivatives_that_are_none_are_found_in_double_precision(function):
-    with pytest.raises(InputError, match="its gradient changes otherwise than its second derivatives say"):
-        require_twice_differentiable(Calls(lambda x: function(x).flatten(1)), IMAGE)
-
-
-def test_the_search_by_numbers_costs_little():
-    """A gradient and a product at each point; a smooth network needs about 90."""
+def test_the_check_is_one_forward_pass():
     seen = []
 
     def counted(x):
         seen.append(len(x))
         return x.tanh()
 
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), Calls(counted), nn.Flatten(), nn.LazyLinear(3))
-    with torch.no_grad():
-        network(IMAGE)
-    seen.clear()
-    require_twice_differentiable(network.eval(), IMAGE)
-    assert sum(seen) <= 100
-    kinked = nn.Sequential(network[:2], Calls(lambda x: (x * x).sqrt()), *network[2:])
-    seen.clear()
-    with pytest.raises(InputError, match="its slope"):
-        require_twice_differentiable(kinked, IMAGE)
-    assert sum(seen) <= 160
-
-
-def test_a_kink_is_told_from_rounding_in_single_precision():
-    """A network with numbers of its own in single precision cannot be run in double."""
-    kernel = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(1))
-
-    def single(x, then):
-        return then(F.conv2d(x, kernel)).flatten(1)
-
-    for smooth in (torch.tanh, lambda x: (50 * x).sigmoid(), lambda x: 1000 + x.sin()):
-        require_twice_differentiable(Calls(lambda x, f=smooth: single(x, f)), IMAGE)
-        require_twice_differentiable(Calls(lambda x, f=smooth: f(x.float()).to(x)), IMAGE)
-    with pytest.raises(InputError, match="its slope"):
-        require_twice_differentiable(Calls(lambda x: single(x, lambda y: (y * y).sqrt())), IMAGE)
+    require_twice_differentiable(within(Calls(counted)), IMAGE)
+    assert seen == [1]
 
 
 SMOOTH = {
@@ -288,7 +232,6 @@ SMOOTH = {
     "bilinear": nn.Upsample(scale_factor=2, mode="bilinear"),
     "standard deviation": Calls(lambda x: x / x.std((1, 2, 3), keepdim=True)),
     "log-sum-exp": Calls(lambda x: x.logsumexp(1)),
-    "smooth function": Calls(lambda x: Tanh.apply(x)),
     "sharp softplus": Calls(lambda x: F.softplus(50 * x) / 50),
     "sharp sigmoid": Calls(lambda x: (50 * x).sigmoid()),
     "smoothed absolute value": Calls(lambda x: (x * x + 1e-6).sqrt()),
@@ -307,7 +250,7 @@ SMOOTH = {
 @pytest.mark.parametrize("module", SMOOTH.values(), ids=SMOOTH)
 def test_smooth_networks_pass(module):
     require_twice_differentiable(within(module), IMAGE)
-    require_twice_differentiable(within(module).double(), IMAGE.double(), [Ball(Norm.L2, 5.0), Ball(Norm.LINF, 0.3)])
+    require_twice_differentiable(within(module).double(), IMAGE.double())
 
 
 def test_kinks_in_the_weights_pass_and_the_network_is_left_alone():

@@ -5,7 +5,8 @@ import linecache
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -20,18 +21,18 @@ from clever.chain import Chain, Identity
 from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.jpeg import JPEG
-from clever.maxima import BatchMaxima, Site
+from clever.maxima import BallSampler, BatchMaxima
 from clever.noise import Noise
 from clever.norms import Norm
 from clever.orders import FirstOrder
 from clever.quantization import Quantize
 from clever.samplers import sample_with
 from clever.sampling import Ball
-from clever.subjects import Subject
+from clever.subjects import ImageContext
 from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
 from pipeline.shared import kept
-from pipeline.shared.fingerprint import identity_of, of_order
+from pipeline.shared.fingerprint import classifier_key, fingerprint, order_key, source_of
 
 N_SAMPLES = 10
 
@@ -47,8 +48,8 @@ def network() -> Defended:
 
 def measure(network: Defended, targets: Sequence[int]) -> Measure:
     """First order's, predicted class 0; it asks neither for the image nor for the margins."""
-    subject = Subject(0, "image", 48, 0, {}, {}, {})
-    return FirstOrder().measure(network, torch.empty(0), subject, targets)
+    context = ImageContext(0, "image", 48, 0, {}, {}, {})
+    return FirstOrder().measure(network, torch.empty(0), context, targets)
 
 
 class Scaled(nn.Module):
@@ -67,8 +68,8 @@ class Counted:
 
     def __init__(self, path: Path, network: Defended, chunk_points: int = 4 * N_SAMPLES) -> None:
         self.network, self.computed, self.found = network, 0, 0
-        identity = identity_of(network, {}) | of_order(FirstOrder())
-        self.store = Store(path, identity, chunk_points, compute=self.add_computed, find=self.add_found)
+        key = classifier_key(network, {}) | order_key(FirstOrder())
+        self.store = Store(path, key, chunk_points, compute=self.add_computed, find=self.add_found)
 
     def add_computed(self, gradients: int) -> None:
         self.computed += gradients
@@ -78,8 +79,8 @@ class Counted:
 
     def maxima(self, n_batches: int, targets: list[int], *, seed: int = 0, radius: float = 1.0) -> BatchMaxima:
         image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
-        site = Site(image, "image", Ball(Norm.L2, radius), N_SAMPLES, seed, True)
-        return self.store(lambda some: measure(self.network, some), site, 0, targets, range(n_batches))
+        ball_sampler = BallSampler(image, "image", Ball(Norm.L2, radius), N_SAMPLES, seed, True)
+        return self.store(lambda some: measure(self.network, some), ball_sampler, 0, targets, range(n_batches))
 
 
 def same(one: BatchMaxima, other: BatchMaxima) -> bool:
@@ -89,8 +90,8 @@ def same(one: BatchMaxima, other: BatchMaxima) -> bool:
 def test_the_store_gives_what_sampling_gives(tmp_path: Path, network: Defended) -> None:
     stored = Counted(tmp_path, network)
     image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
-    site = Site(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True)
-    direct = sample_with(lambda _: None)(lambda some: measure(network, some), site, 0, [1, 3], range(9))
+    ball_sampler = BallSampler(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True)
+    direct = sample_with(lambda _: None)(lambda some: measure(network, some), ball_sampler, 0, [1, 3], range(9))
     first = stored.maxima(9, [1, 3])
     assert np.allclose(first.value, direct.value, rtol=1e-6)
     assert np.array_equal(first.index, direct.index)
@@ -103,7 +104,9 @@ def test_the_store_gives_what_sampling_gives(tmp_path: Path, network: Defended) 
 def test_what_lies_where_the_maximum_was(tmp_path: Path, network: Defended) -> None:
     maxima = Counted(tmp_path, network).maxima(1, [2])
     image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
-    points, distance = next(Site(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True).points(range(1), N_SAMPLES))
+    points, distance = next(
+        BallSampler(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True).points(range(1), N_SAMPLES)
+    )
     at = int(maxima.index[0, 0, 1, 0])
     again = measure(network, [2])(points[at : at + 1])
     assert float(again[0, 0, 1]) == pytest.approx(float(maxima.value[0, 0, 1, 0]), rel=1e-6)
@@ -198,7 +201,7 @@ def test_what_another_process_finishes_meanwhile_is_not_computed(tmp_path: Path,
 
 def test_a_file_that_is_joined_to_others_while_it_is_read_is_found_there(tmp_path, network, monkeypatch) -> None:
     interrupted(tmp_path, network, 13, [1], 3)
-    read, joined = kept.read, []
+    read, joined = kept.load_verified, []
 
     def late(path: Path, belongs_to: str) -> dict | None:
         if not joined:
@@ -206,7 +209,7 @@ def test_a_file_that_is_joined_to_others_while_it_is_read_is_found_there(tmp_pat
             Counted(tmp_path, network).maxima(13, [1])
         return read(path, belongs_to)
 
-    monkeypatch.setattr(kept, "read", late)
+    monkeypatch.setattr(kept, "load_verified", late)
     stored = Counted(tmp_path, network)
     stored.maxima(13, [1])
     assert (stored.computed, stored.found) == (0, 13 * N_SAMPLES)
@@ -374,7 +377,7 @@ def test_changed_code_of_a_network_or_a_defense_is_told_apart(
         ]
         for one in given[-1].network.parameters():
             one.zero_()
-        found.append([identity_of(one, {}) for one in given])
+        found.append([classifier_key(one, {}) for one in given])
     assert found[0] == found[1]
     assert not [at for at, (one, other) in enumerate(zip(found[0], found[2], strict=True)) if one == other]
 
@@ -384,9 +387,66 @@ def test_weights_within_a_chain_are_told_apart(network: Defended) -> None:
     for seed in (0, 1):
         torch.manual_seed(seed)
         chained = Chain([nn.Conv2d(3, 3, 1), Quantize()])
-        keys.add(str(identity_of(Defended(network.network, chained), {})))
-        keys.add(str(identity_of(Defended(network.network, Quantize(), backward=chained), {})))
+        keys.add(str(classifier_key(Defended(network.network, chained), {})))
+        keys.add(str(classifier_key(Defended(network.network, Quantize(), backward=chained), {})))
     assert len(keys) == 4
+
+
+class Activated(nn.Module):
+    """Holds a function in a way that its repr does not say."""
+
+    def __init__(self, function: object) -> None:
+        super().__init__()
+        self.function = function
+
+
+class Slotted:
+    __slots__ = ("values",)
+
+    def __init__(self, factor: float) -> None:
+        self.values = torch.tensor(factor)
+
+
+def scaling(factor: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    values = torch.tensor(factor)
+    return lambda images: images * values
+
+
+def test_what_a_network_holds_is_told_apart_however_it_holds_it() -> None:
+    pairs = [
+        (torch.tanh, torch.relu),
+        (nn.functional.relu, nn.functional.gelu),
+        (scaling(1.0), scaling(2.0)),
+        (partial(torch.mul, other=torch.tensor(1.0)), partial(torch.mul, other=torch.tensor(2.0))),
+        ([{"deep": Slotted(1.0)}], [{"deep": Slotted(2.0)}]),
+        (Slotted(1.0).__init__, Slotted(2.0).__init__),
+    ]
+    for one, other in pairs:
+        assert fingerprint(Activated(one)) == fingerprint(Activated(one))
+        assert fingerprint(Activated(one)) != fingerprint(Activated(other)), one
+
+
+def test_a_base_class_of_a_users_own_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for name, factor in (("a", 0.9), ("b", 0.7)):
+        (tmp_path / name).mkdir()
+        base = of_code(tmp_path / name, factor, monkeypatch).Net
+        found.append(fingerprint(type("Derived", (base,), {"__module__": __name__})()))
+    assert found[0] != found[1]
+
+
+def test_docstrings_and_comments_of_a_users_own_code_do_not_count(tmp_path: Path) -> None:
+    texts = []
+    for name, text in (
+        ("a", '"""One."""\nx = "kept"'),
+        ("b", '# Two.\n"""Two."""\n\nx  =  "kept"'),
+        ("c", "x = 'else'"),
+    ):
+        (tmp_path / f"{name}.py").write_text(f'{text}\ndef f():\n    """{name}"""\n')
+        module = ModuleType("own")
+        module.__file__ = str(tmp_path / f"{name}.py")
+        texts.append(source_of(module))
+    assert texts[0] == texts[1] != texts[2]
 
 
 def test_a_defense_without_a_name_of_its_own_is_refused(network: Defended) -> None:
@@ -395,4 +455,4 @@ def test_a_defense_without_a_name_of_its_own_is_refused(network: Defended) -> No
             return images
 
     with pytest.raises(InputError, match="Nameless needs a repr"):
-        identity_of(Defended(network.network, Nameless()), {})
+        classifier_key(Defended(network.network, Nameless()), {})

@@ -141,7 +141,7 @@ def test_settings_alone_are_compared_with_the_first_cell() -> None:
 
 def run(cell: str, defense: str, **radius: float) -> dict[str, Any]:
     counts = dict.fromkeys(("scored", "left_out_misclassified", "left_out_not_finite"), 0)
-    told = {"network": "net", "order": "first_order", "defense": {"_target_": f"clever.{defense}"}, "bpda": True}
+    told = {"network": "net", "order": "first_order", "defense": {"class": defense}, "bpda": True}
     about = {"weights": {"model": {"name": "net"}}, "compute": {}, "sampling": {"path": cell, "radius": radius}}
     return told | about | counts | {"accuracy": 1.0}
 

@@ -5,89 +5,73 @@
     network = clever.Defended(my_network, clever.JPEG(quality=75))     # or my_network itself
     settings = clever.paper(n_batches=50, n_samples=256)
     scores = clever.score(network, images, settings)
-    second = clever.score(smooth_network, images, settings, order=clever.SecondOrder())    # twice differentiable only
+    second = clever.score(smooth_network, images, settings, order="second_order")    # twice differentiable only
     scores.to_csv("scores.csv"), scores.to_json("scores.json"), scores.to_frame(), scores.plot()
+    distances = clever.attack(network, images, targets=["top2"], norms=["L2"])  # nearest adversarial images
 
 Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a network that wants other numbers. Every
-score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee.
+score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee; the distance of an
+attack is an upper bound of it, verified on the network.
 """
 
-from clever.adapters import from_art, from_foolbox
+from clever.api import score
+from clever.attacking import attack
+from clever.attacks.descent import descend
 from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.chain import Chain, Identity
-from clever.compute import Compilation, Compute, Layout, Precision
-from clever.curvature import Convention
-from clever.descent import descend, pixelwise
+from clever.compute import Compute
+from clever.distances import Distance, Distances
 from clever.draws import Random, Seeded
-from clever.ensemble import Expectation, Pooling
+from clever.ensemble import Expectation
 from clever.errors import GradientMasking, InputError, NotFinite
-from clever.extreme_value import EndPoint, Estimator, end_points
-from clever.gauge import Gauge, minimiser
-from clever.goodness import Goodness, goodness_of_fit
-from clever.jpeg import JPEG, Codec
+from clever.extreme_value import end_points
+from clever.gauge import Gauge
+from clever.goodness import goodness_of_fit
+from clever.jpeg import JPEG
 from clever.lanczos import Lanczos
 from clever.median import Median
 from clever.models import Normalize
 from clever.noise import Noise
-from clever.norms import Norm
 from clever.orders import FirstOrder
-from clever.power_iteration import PowerIteration
-from clever.quantization import PNG, BitDepth, Quantize, Rounding
+from clever.quantization import PNG, BitDepth, Quantize
 from clever.quilting import PatchBank, Quilting
-from clever.sampling import Ball, Law
-from clever.score import Score
-from clever.scores import Scores
-from clever.scoring import score
+from clever.score_result import Score
+from clever.scores_table import Scores
 from clever.second_order import SecondOrder
 from clever.separable import Crop, GaussianBlur, ResizePad
-from clever.settings import Reference, Settings, paper, reference_code
+from clever.settings import Settings, paper, reference_code
 from clever.staircase import Steps
-from clever.targets import RandomTarget
 from clever.total_variation import TVMinimization
 
 __all__ = [
     "BPDA",
     "JPEG",
     "PNG",
-    "Ball",
     "BitDepth",
     "Chain",
-    "Codec",
-    "Compilation",
     "Compute",
-    "Convention",
     "Crop",
     "Defended",
-    "EndPoint",
-    "Estimator",
+    "Distance",
+    "Distances",
     "Expectation",
     "FirstOrder",
     "Gauge",
     "GaussianBlur",
-    "Goodness",
     "GradientMasking",
     "Identity",
     "InputError",
     "Lanczos",
-    "Law",
-    "Layout",
     "Median",
     "Noise",
-    "Norm",
     "Normalize",
     "NotFinite",
     "PatchBank",
-    "Pooling",
-    "PowerIteration",
-    "Precision",
     "Quantize",
     "Quilting",
     "Random",
-    "RandomTarget",
-    "Reference",
     "ResizePad",
-    "Rounding",
     "Score",
     "Scores",
     "SecondOrder",
@@ -96,14 +80,11 @@ __all__ = [
     "Smooth",
     "Steps",
     "TVMinimization",
+    "attack",
     "descend",
     "end_points",
-    "from_art",
-    "from_foolbox",
     "goodness_of_fit",
-    "minimiser",
     "paper",
-    "pixelwise",
     "reference_code",
     "score",
 ]

@@ -14,15 +14,14 @@ from clever.capacity import Capacity
 from clever.errors import InputError
 from clever.hessian import Margin, start_vectors
 from clever.margin import margins
-from clever.maxima import BatchMaxima, Site
+from clever.maxima import BallSampler, BatchMaxima
 from clever.norms import Norm
 from clever.orders import FirstOrder, Order
 from clever.projection import projected
-from clever.sampling import Law
 from clever.second_order import SecondOrder
 from clever.settings import Settings
 from clever.smoothness import require_twice_differentiable
-from clever.subjects import Subject
+from clever.subjects import ImageContext
 
 STARTS = 8
 """The batches with the largest maxima, whose points the ascent starts from."""
@@ -53,9 +52,8 @@ def check(order: Order, network: nn.Module, example: Float[Tensor, "1 ..."], set
         return
     if not isinstance(order, FirstOrder | SecondOrder):
         raise InputError(f"ascent is {settings.ascent}: {order.name} has none, first and second order have; 0 samples")
-    balls = dict.fromkeys(settings.ball(Norm.named(norm)) for norm in settings.radius)
     try:
-        require_twice_differentiable(network, example, tuple(balls))
+        require_twice_differentiable(network, example)
     except InputError as error:
         raise InputError(
             f"ascent is {settings.ascent}: it climbs by second derivatives, and this network has none to climb by "
@@ -65,8 +63,8 @@ def check(order: Order, network: nn.Module, example: Float[Tensor, "1 ..."], set
 
 def peak(
     network: nn.Module,
-    site: Site,
-    subject: Subject,
+    ball_sampler: BallSampler,
+    context: ImageContext,
     label: int,
     order: Order,
     norm: Norm,
@@ -76,29 +74,27 @@ def peak(
     """The largest value of the norm's column that ``settings.ascent`` steps of projected ascent find.
 
     Each of `STARTS` ascents starts at a stored point, the largest of its batch, and goes up ``||grad g||_q``, of second
-    order -lambda_min, within the site's ball and, where the settings say so, [0,1]. Guarantee: no less than the largest
+    order -lambda_min, within the ball and, where the settings say so, [0,1]. Guarantee: no less than the largest
     value at the starts, to rounding, and the value at a point of the set. ``maxima``: of this one target class.
     ``network``: what the points go through; frozen and twice differentiable (`check`). Deterministic.
     """
-    column, ball = order.column(norm, settings), site.ball
-    in_box = site.clip or ball.law is Law.UNIFORM_IN_BOX
+    column, ball = order.column(norm, settings), ball_sampler.ball
 
     def within(points: Points) -> Points:
         radius = points.new_full((len(points),), ball.radius)
-        nearest = site.centre + projected(points - site.centre, ball.norm, radius)
-        return (
-            nearest.clamp(0, 1) if in_box else nearest
-        )  # x0 is in the box, so that this leads nowhere out of the ball
+        nearest = ball_sampler.centre + projected(points - ball_sampler.centre, ball.norm, radius)
+        # x0 is in the box, so that this leads nowhere out of the ball
+        return nearest.clamp(0, 1) if ball_sampler.clip else nearest
 
     def margin(points: Points) -> Tensor:
-        return margins(network(points), subject.predicted, [label])[:, 0]
+        return margins(network(points), context.predicted, [label])[:, 0]
 
-    starts = within(_largest(site, maxima, column))
+    starts = within(_largest(ball_sampler, maxima, column))
     climb, passes = _climb(order, margin, norm, starts)
-    length = ball.radius * (site.centre.numel() ** 0.5 if ball.norm is Norm.LINF else 1.0)
+    length = ball.radius * (ball_sampler.centre.numel() ** 0.5 if ball.norm is Norm.LINF else 1.0)
     found = torch.cat([starts, ascend(climb, starts, within, settings.ascent, length)])
-    measure = order.measure(network, site.centre, subject, [label])
-    values = Capacity.of(measure, site.centre).run(measure, found)[:, 0, column]
+    measure = order.measure(network, ball_sampler.centre, context, [label])
+    values = Capacity.of(measure, ball_sampler.centre).run(measure, found)[:, 0, column]
     return Peak(float(values.max()), len(starts) * (settings.ascent * passes + 2))
 
 
@@ -121,12 +117,12 @@ def ascend(climb: Climb, starts: Points, within: Callable[[Points], Points], ste
     return best
 
 
-def _largest(site: Site, maxima: BatchMaxima, column: int) -> Points:
+def _largest(ball_sampler: BallSampler, maxima: BatchMaxima, column: int) -> Points:
     """The stored points, drawn again."""
     points = []
     for batch in np.argsort(-maxima.value[:, 0, column, 0], kind="stable")[:STARTS].tolist():
         part, place = divmod(int(maxima.index[batch, 0, column, 0]), AT_ONCE)
-        drawn, _ = next(islice(site.points(range(batch, batch + 1), AT_ONCE), part, None))
+        drawn, _ = next(islice(ball_sampler.points(range(batch, batch + 1), AT_ONCE), part, None))
         points.append(drawn[place].clone())
     return torch.stack(points)
 

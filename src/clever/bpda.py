@@ -26,7 +26,9 @@ def transformed(images: Tensor, transformation: Transformation) -> Tensor:
     return result
 
 
-class _Straight(torch.autograd.Function):
+class Straight(torch.autograd.Function):
+    """The transformation, and the identity on the way back."""
+
     @staticmethod
     def forward(ctx: Any, images: Tensor, transformation: Transformation) -> Tensor:
         # A tensor of its own even for the identity: autograd would otherwise take the input itself for a view.
@@ -71,7 +73,7 @@ class BPDA(nn.Module):
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch ..."]:
         """t(images), exactly; shapes and pixel range as in `Transformation`."""
         if self.substitute is None:
-            return _Straight.apply(images, self.transformation)  # type: ignore[no-any-return]
+            return Straight.apply(images, self.transformation)  # type: ignore[no-any-return]
         return _Substituted.apply(images, self.transformation, self.substitute)  # type: ignore[no-any-return]
 
 
@@ -80,7 +82,7 @@ class Clamped(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """Shape and dtype of the input."""
-        return _Straight.apply(images, _clamped)  # type: ignore[no-any-return]
+        return Straight.apply(images, _clamped)  # type: ignore[no-any-return]
 
 
 def _clamped(images: Tensor) -> Tensor:
@@ -148,7 +150,7 @@ class Defended(nn.Module):
         return transformed(images, transformation)
 
 
-class Behind(nn.Module):
+class BareNetwork(nn.Module):
     """The network f itself, for points that are on t's side already; it remembers t."""
 
     def __init__(self, network: nn.Module, defense: Transformation) -> None:
@@ -159,22 +161,25 @@ class Behind(nn.Module):
         """Logits of f at the points as they are."""
         return self.network(points)  # type: ignore[no-any-return]
 
-    def seen(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    def transform(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """t(x), what f sees of images."""
         return self.defense(images.clamp(0, 1))
 
 
-def behind(network: nn.Module) -> Behind | None:
+def bare_network(network: nn.Module) -> BareNetwork | None:
     """f and t of a classifier whose derivatives are those of f at t(x); None for any other, which is its own f."""
     if not isinstance(network, Defended) or isinstance(network.defense, Expectation) or network.backward is not None:
         return None
-    return Behind(network.network, network.defense) if isinstance(network.transformation, BPDA) else None
+    return BareNetwork(network.network, network.defense) if isinstance(network.transformation, BPDA) else None
 
 
 def on_segments(network: nn.Module) -> tuple[nn.Module, Transformation]:
-    """What is measured on segments, and what an image is there: f and t of `behind`, else the network and the image."""
-    f = behind(network)
-    return (f, f.seen) if f else (network, _as_it_is)
+    """The network to measure at points of segments, and the map of an image onto its point there.
+
+    f and t of `bare_network`; without it the network itself and the identity.
+    """
+    f = bare_network(network)
+    return (f, f.transform) if f else (network, _as_it_is)
 
 
 def _as_it_is(images: Tensor) -> Tensor:

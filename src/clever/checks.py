@@ -3,14 +3,14 @@
 from clever.errors import InputError
 
 
-def whole(name: str, value: object, least: int, most: int | None = None) -> None:
+def require_int(name: str, value: object, least: int, most: int | None = None) -> None:
     """A whole number from ``least`` up, or to ``most``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         reach = f"from {least} up" if most is None else f"from {least} to {most}"
         raise InputError(f"{name} is {value!r}: it must be a whole number {reach}")
 
 
-def flag(name: str, value: object) -> None:
+def require_bool(name: str, value: object) -> None:
     """True or false."""
     if not isinstance(value, bool):
         raise InputError(f"{name} is {value!r}: it must be true or false")

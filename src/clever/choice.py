@@ -11,7 +11,7 @@ class Choice(StrEnum):
     """Names to choose from; each is the text itself, so that a configuration can hold it."""
 
     @classmethod
-    def named(cls, name: object) -> Self:
+    def parse(cls, name: object) -> Self:
         """The choice of that name, in upper or lower case; `InputError` with the valid names for any other."""
         for choice in cls:
             if choice.value.lower() == str(name).lower():

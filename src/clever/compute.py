@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch._functorch import config as functorch
+from torch.autograd.function import once_differentiable
 
 from clever.choice import Choice
 from clever.margin import gradient_norms
@@ -63,13 +65,13 @@ class Compute:
     What a lower precision changes depends on the network: `deviation` measures it. `InputError` for an unknown name.
     """
 
-    precision: Precision = Precision.FLOAT32
-    layout: Layout = Layout.CONTIGUOUS
-    compilation: Compilation = Compilation.NONE
+    precision: Precision | str = Precision.FLOAT32
+    layout: Layout | str = Layout.CONTIGUOUS
+    compilation: Compilation | str = Compilation.NONE
 
     def __post_init__(self) -> None:
         for name, choice in (("precision", Precision), ("layout", Layout), ("compilation", Compilation)):
-            object.__setattr__(self, name, choice.named(getattr(self, name)))
+            object.__setattr__(self, name, choice.parse(getattr(self, name)))
 
     def applied(self, network: nn.Module) -> nn.Module:
         """The network computed in this way; the network itself where the choices are the defaults.
@@ -100,16 +102,15 @@ class Computed(nn.Module):
 
     def __init__(self, network: nn.Module, compute: Compute) -> None:
         super().__init__()
-        self.network, self.compute = deepcopy(network).to(memory_format=compute.layout.memory_format), compute
+        self.layout, compilation = Layout.parse(compute.layout), Compilation.parse(compute.compilation)
+        self.network, self.compute = deepcopy(network).to(memory_format=self.layout.memory_format), compute
         self._run: Callable[[Tensor], Tensor] = self.network.__call__
-        if compute.compilation is not Compilation.NONE:
-            # One forward pass serves all targets, so that its graph must outlive the first backward pass.
-            functorch.donated_buffer = False
-            self._run = torch.compile(self.network, mode=compute.compilation.mode)
+        if compilation is not Compilation.NONE:
+            self._run = partial(_Compiled.apply, torch.compile(self.network, mode=compilation.mode))
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
         """The network's logits."""
-        images = images.contiguous(memory_format=self.compute.layout.memory_format)
+        images = images.contiguous(memory_format=self.layout.memory_format)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.compute.precision is Precision.BFLOAT16):
             logits = self._run(images)
         return logits.to(images.dtype)
@@ -117,6 +118,29 @@ class Computed(nn.Module):
     def extra_repr(self) -> str:
         """The choices, by which stored numbers are told apart."""
         return repr(self.compute)
+
+
+class _Compiled(torch.autograd.Function):
+    """A compiled network, differentiable once, by the images; its graph serves any number of backward passes.
+
+    One forward pass serves all targets, so that no backward pass may give the memory of its graph to others, as
+    compiled ones do by torch's default (donated buffers). That is a setting of the process, read when a graph is
+    compiled and when it is run: it is changed around both, and then put back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, compiled: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        with functorch.patch(donated_buffer=False), torch.set_grad_enabled(images.requires_grad):
+            ctx.images = images.detach().requires_grad_(images.requires_grad)
+            ctx.logits = compiled(ctx.images)
+        return ctx.logits.detach()  # type: ignore[no-any-return]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        with functorch.patch(donated_buffer=False), torch.enable_grad():
+            (of_images,) = torch.autograd.grad(ctx.logits, ctx.images, gradient, retain_graph=True)
+        return None, of_images
 
 
 def deviation(

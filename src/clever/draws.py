@@ -6,7 +6,7 @@ from typing import Protocol, Self, runtime_checkable
 
 from torch import Generator, Tensor
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.generators import generator_of
 
 
@@ -40,8 +40,8 @@ class Seeded:
     draw: int = 0
 
     def __post_init__(self) -> None:
-        whole("the seed of a random defense", self.seed, 0, 2**63 - 1)
-        whole("the draw of a random defense", self.draw, 0)
+        require_int("the seed of a random defense", self.seed, 0, 2**63 - 1)
+        require_int("the draw of a random defense", self.draw, 0)
 
     def drawn(self, index: int) -> Self:
         """The same transformation, another draw of it."""

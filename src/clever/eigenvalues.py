@@ -6,7 +6,7 @@ from typing import Protocol
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clever.checks import is_number, whole
+from clever.checks import is_number, require_int
 from clever.errors import InputError
 from clever.hessian import Margin, Start
 
@@ -33,7 +33,7 @@ class Solver(Protocol):
     """The smallest eigenvalue of the Hessian of ``margin`` at each point, from the given start vectors."""
 
     def __call__(self, margin: Margin, points: Float[Tensor, "batch ..."], start: Start) -> Eigenvalues:
-        """As `clever.Lanczos` and `clever.PowerIteration`."""
+        """As `clever.Lanczos` and `clever.power_iteration.PowerIteration`."""
         ...
 
     @property
@@ -46,4 +46,4 @@ def check_effort(tolerance: float, most: int, name: str) -> None:
     """`InputError` for a tolerance or a budget of products that is not positive."""
     if not is_number(tolerance) or not tolerance > 0:
         raise InputError(f"tolerance is {tolerance!r}: it must be a positive number")
-    whole(name, most, 1)
+    require_int(name, most, 1)

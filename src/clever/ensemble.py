@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clever.capabilities import has_useful_gradient
-from clever.checks import whole
+from clever.checks import require_int
 from clever.choice import Choice
 from clever.draws import Random
 from clever.errors import InputError
@@ -58,9 +58,9 @@ class Expectation:
     pooling: str = Pooling.LOGITS
 
     def __post_init__(self) -> None:
-        whole("the number of draws", self.draws, 1)
-        whole("the first draw", self.first, 0)
-        Pooling.named(self.pooling)
+        require_int("the number of draws", self.draws, 1)
+        require_int("the first draw", self.first, 0)
+        Pooling.parse(self.pooling)
         given = self.transformation
         if not isinstance(given, Random) or given.drawn(0) == given.drawn(1):
             raise InputError(
@@ -92,7 +92,7 @@ class Expectation:
             rows = [_Recomputed.apply(images, network) for images in passes]
         else:
             rows = [network(images) for images in passes]
-        return Pooling.named(self.pooling).of(torch.cat(rows).unflatten(0, (len(seen), -1)))
+        return Pooling.parse(self.pooling).of(torch.cat(rows).unflatten(0, (len(seen), -1)))
 
 
 class _Recomputed(torch.autograd.Function):

@@ -1,11 +1,10 @@
-"""What the maxima around one image say: batches until the budget or the tolerance, end points, bounds."""
+"""Estimates from the points of one ball around one image: sampled maxima, extra maxima, end points, bounds."""
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import NamedTuple
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float
@@ -13,17 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clever.ascent import peak
-from clever.bpda import on_segments
+from clever.bpda import Transformation, on_segments
 from clever.capacity import Measure
-from clever.extreme_value import EndPoint, end_points
-from clever.maxima import BatchMaxima, Site
+from clever.extra_maxima import ExtraMaxima
+from clever.extreme_value import EndPoint, Estimator, end_points
+from clever.maxima import BallSampler, BatchMaxima
 from clever.norms import Norm
 from clever.orders import Order
-from clever.path import Path, path_maxima
+from clever.path import path_maxima
 from clever.samplers import Sampler
-from clever.sampling import Ball, Law
+from clever.sampling import Ball
 from clever.settings import Settings
-from clever.subjects import Subject
+from clever.subjects import ImageContext
 
 VANISHING = 10
 """Gradients vanish where, uncapped, the bound from the largest one measured is this many times the diameter of [0,1]^d:
@@ -32,17 +32,16 @@ all the way from one corner to the opposite one they would not change the class.
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the maxima of one target class say in one norm; the fields are those of `clever.score.Score`.
+    """What the maxima of one target class say in one norm; the fields are those of `clever.Score`.
 
-    ``largest``: the values of each batch that the estimator was given, largest first, (N_b, values). ``score_of``: the
-    score for any other end point, with the same floor, path and cap.
+    ``largest``: the values of each batch that the estimator was given, largest first, (N_b, values).
     """
 
     score: float
     low: float
     high: float
     radius: float
-    reach: float
+    farthest_sample: float
     constant: float
     gradients: int
     end_point: EndPoint
@@ -52,149 +51,141 @@ class Estimate:
     vanishing: bool
     diagnostics: dict[str, float]
     largest: NDArray[np.float32]
-    score_of: Callable[[float], float]
-
-    def narrower(self, tolerance: float) -> bool:
-        """Whether the interval reaches no further than ``tolerance`` of the score to either side; NaN does not."""
-        if self.high == self.low:  # infinite ones too
-            return True
-        return max(self.high - self.score, self.score - self.low) <= tolerance * self.score
 
 
-class Beside(NamedTuple):
-    """The largest value measured elsewhere than at the sampled points, 0 where nothing was, and what that has cost."""
+class TargetMaxima:
+    """All that is measured for one target class: the batches sampled so far, and extra maxima in each norm."""
 
-    floor: float = 0.0
-    path: float = 0.0
-    ascent: float = 0.0
-    gradients: int = 0
+    def __init__(self, label: int, norms: Sequence[Norm]) -> None:
+        self.label = label
+        self.batches: list[BatchMaxima] = []
+        self.extra = {norm: ExtraMaxima() for norm in norms}
 
     @property
-    def largest(self) -> float:
-        """Of them all."""
-        return max(self.floor, self.path, self.ascent)
-
-    def source(self, end_point: float) -> str:
-        """Where the largest is from, the first of what is equally large; "" where the end point is no smaller."""
-        found = {"": end_point, "floor": self.floor, "path": self.path, "ascent": self.ascent}
-        return max(found, key=found.__getitem__)
+    def sampled(self) -> BatchMaxima:
+        """All batches together."""
+        return BatchMaxima.joined(self.batches)
 
 
-def estimates(
-    network: nn.Module,
-    image: Float[Tensor, "channel height width"],
-    subject: Subject,
-    settings: Settings,
-    ball: Ball,
-    norms: Sequence[Norm],
-    order: Order,
-    sampler: Sampler,
-) -> dict[tuple[Norm, int], Estimate]:
-    """Batch after batch at the points of one ball, for each target class until the settings' budget or tolerance."""
-    measured, seen = on_segments(network) if settings.segments or order.segments else (network, None)
-    site = Site(image, subject.name, ball, settings.n_samples, settings.seed, settings.clip, seen)
+@dataclass(frozen=True)
+class BallEstimator:
+    """Estimates, for one image, each norm that a ball serves and each target class. The network must be frozen."""
 
-    def measure_of(targets: Sequence[int]) -> Measure:
-        return order.measure(measured, image, subject, targets)
+    network: nn.Module
+    image: Float[Tensor, "channel height width"]
+    context: ImageContext
+    settings: Settings
+    order: Order
+    ball: Ball
+    norms: Sequence[Norm]
 
-    at_image = {}
-    if settings.floor:
-        start = image.unsqueeze(0)
-        of_class = measure_of(subject.classes)(start if seen is None else seen(start))[0].tolist()
-        at_image = dict(zip(subject.classes, of_class, strict=True))
-    path: Path | None = None
-    if settings.path:
-        radii = {norm: ball.holds(norm, subject.dimension) for norm in norms}
-        path = path_maxima(network, image, subject, order, radii)
+    def estimates(self, sampler: Sampler) -> dict[tuple[Norm, int], Estimate]:
+        """The estimate of each norm and target class, from the settings' number of batches."""
+        labels = self.context.classes
+        targets = [TargetMaxima(label, self.norms) for label in labels]
+        self._add_floor(targets)
+        self._add_path(targets)
+        batches = range(self.settings.n_batches)
+        found = sampler(self._measure_of, self._ball_sampler, self.context.predicted, labels, batches)
+        for place, target in enumerate(targets):
+            target.batches.append(found.of_target(place))
+        self._add_ascent(targets)
+        return self._fitted(targets)
 
-    def beside(norm: Norm, label: int) -> Beside:
-        column, known = order.column(norm, settings), Beside()
-        if settings.floor:
-            known = known._replace(floor=at_image[label][column], gradients=1)
-        if path:
-            on_path = path.maxima[norm, label][column] if (norm, label) in path.maxima else 0.0
-            known = known._replace(path=on_path, gradients=known.gradients + path.gradients_of(norm, label))
-        return known
+    @cached_property
+    def _at_points(self) -> tuple[nn.Module, Transformation | None]:
+        """The network that is measured at the points and, for points on segments, what maps images onto them."""
+        on_them = self.settings.segments or self.order.segments
+        return on_segments(self.network) if on_them else (self.network, None)
 
-    made: dict[tuple[Norm, int], Estimate] = {}
+    @cached_property
+    def _ball_sampler(self) -> BallSampler:
+        settings, (_, transform) = self.settings, self._at_points
+        return BallSampler(
+            self.image, self.context.name, self.ball, settings.n_samples, settings.seed, settings.clip, transform
+        )
 
-    def fit(norm: Norm, labels: Sequence[int], maxima: Sequence[BatchMaxima], known: Sequence[Beside]) -> None:
-        of_norm = _made(subject, settings, ball, norm, order, labels, maxima, known)
-        made.update(((norm, label), estimate) for label, estimate in zip(labels, of_norm, strict=True))
+    def _measure_of(self, labels: Sequence[int]) -> Measure:
+        return self.order.measure(self._at_points[0], self.image, self.context, labels)
 
-    held: dict[int, list[BatchMaxima]] = {label: [] for label in subject.classes}
-    unsettled = subject.classes
-    for batches in settings.stages():
-        more = sampler(measure_of, site, subject.predicted, unsettled, batches)
-        for at, label in enumerate(unsettled):
-            held[label].append(more.of_target(at))
-        maxima = [BatchMaxima.joined(held[label]) for label in unsettled]
-        for norm in norms:
-            fit(norm, unsettled, maxima, [beside(norm, label) for label in unsettled])
-        if settings.tolerance is not None:
-            narrow = settings.tolerance
-            unsettled = [j for j in unsettled if not all(made[norm, j].narrower(narrow) for norm in norms)]
-        if not unsettled:
-            break
-    if settings.ascent:
-        labels = subject.classes
-        maxima = [BatchMaxima.joined(held[label]) for label in labels]
-        for norm in norms:
-            known = []
-            for label, of_label in zip(labels, maxima, strict=True):
-                top, other = peak(measured, site, subject, label, order, norm, settings, of_label), beside(norm, label)
-                known.append(other._replace(ascent=top.value, gradients=other.gradients + top.gradients))
-            fit(norm, labels, maxima, known)
-    return made
+    def _add_floor(self, targets: Sequence[TargetMaxima]) -> None:
+        """What is measured at the image itself."""
+        if not self.settings.floor:
+            return
+        start, transform = self.image.unsqueeze(0), self._at_points[1]
+        rows = self._measure_of([target.label for target in targets])(transform(start) if transform else start)[0]
+        for target, row in zip(targets, rows.tolist(), strict=True):
+            for norm, extra in target.extra.items():
+                extra.add("floor", row[self.order.column(norm, self.settings)], 1)
 
+    def _add_path(self, targets: Sequence[TargetMaxima]) -> None:
+        """What is measured on the way to adversarial images."""
+        if not self.settings.path:
+            return
+        radii = {norm: self.ball.holds(norm, self.context.dimension) for norm in self.norms}
+        path = path_maxima(self.network, self.image, self.context, self.order, radii)
+        for target in targets:
+            for norm, extra in target.extra.items():
+                columns = path.maxima.get((norm, target.label))
+                value = columns[self.order.column(norm, self.settings)] if columns else 0.0
+                extra.add("path", value, path.gradients_of(norm, target.label))
 
-def _made(
-    subject: Subject,
-    settings: Settings,
-    ball: Ball,
-    norm: Norm,
-    order: Order,
-    labels: Sequence[int],
-    maxima: Sequence[BatchMaxima],
-    beside: Sequence[Beside],
-) -> Iterator[Estimate]:
-    """The estimate of each label in one norm, all their laws fitted at once; none below what is known beside it."""
-    in_box = settings.clip or ball.law is Law.UNIFORM_IN_BOX
-    kept = settings.estimator.values_of(settings.n_samples)
-    largest = np.stack([of_label.value[:, 0, order.column(norm, settings), :kept] for of_label in maxima])
-    points = end_points(largest, settings.estimator)
-    for label, of_label, row, point, other in zip(labels, maxima, largest, points, beside, strict=True):
-        reach = max(float(of_label.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
-        radius = replace(ball, radius=min(ball.radius, reach) if in_box else ball.radius).holds(norm, subject.dimension)
-        limit = radius if settings.cap else math.inf
-        score_of = partial(_score_of, order, subject, label, norm, other.largest, limit)
+    def _add_ascent(self, targets: Sequence[TargetMaxima]) -> None:
+        """What ascent from the largest sampled points finds."""
+        if not self.settings.ascent:
+            return
+        context, order, settings = self.context, self.order, self.settings
+        for target in targets:
+            for norm, extra in target.extra.items():
+                network, sampled = self._at_points[0], target.sampled
+                top = peak(network, self._ball_sampler, context, target.label, order, norm, settings, sampled)
+                extra.add("ascent", top.value, top.gradients)
+
+    def _fitted(self, targets: Sequence[TargetMaxima]) -> dict[tuple[Norm, int], Estimate]:
+        """The estimates of these classes; all their laws in one norm are fitted at once."""
+        made = {}
+        sampled = [target.sampled for target in targets]
+        kept = Estimator.parse(self.settings.estimator).values_of(self.settings.n_samples)
+        for norm in self.norms:
+            column = self.order.column(norm, self.settings)
+            largest = np.stack([of_target.value[:, 0, column, :kept] for of_target in sampled])
+            points = end_points(largest, self.settings.estimator)
+            for target, of_target, row, point in zip(targets, sampled, largest, points, strict=True):
+                made[norm, target.label] = self._estimate(norm, target, of_target, row, point)
+        return made
+
+    def _estimate(
+        self, norm: Norm, target: TargetMaxima, sampled: BatchMaxima, largest: NDArray[np.float32], point: EndPoint
+    ) -> Estimate:
+        """The score of an end point; no less than the extra maxima say, and no further than the ball."""
+        extra, settings, dimension = target.extra[norm], self.settings, self.context.dimension
+        farthest = max(float(sampled.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
+        radius = replace(self.ball, radius=min(self.ball.radius, farthest) if settings.clip else self.ball.radius)
+        limit = radius.holds(norm, dimension)
+        bound = partial(self.order.bound, self.context, target.label, norm)
+        score_of = partial(_score_of, bound, extra.largest, limit if settings.cap else math.inf)
         # An end point that may be anywhere leaves a score down to 0.
         score, low, high = map(score_of, (point.value, point.high, point.low))
-        told = order.diagnostics(of_label, 0)
-        measured = order.bound(subject, label, norm, max(point.sample_maximum, other.largest), math.inf)
-        masked = measured > VANISHING * subject.dimension ** (1 / norm.p)
-        source = other.source(point.value)
-        yield Estimate(
+        uncapped = bound(max(point.sample_maximum, extra.largest), math.inf)
+        source = extra.exceeding(point.value)
+        return Estimate(
             score=score,
             low=low,
             high=high,
-            radius=radius,
-            reach=reach,
-            constant=max(point.value, other.largest),
-            gradients=len(row) * settings.n_samples + other.gradients,
+            radius=limit,
+            farthest_sample=farthest,
+            constant=max(point.value, extra.largest),
+            gradients=len(largest) * settings.n_samples + extra.gradients,
             end_point=point,
             floored=source == "floor",
             on_path=source == "path",
             ascended=source == "ascent",
-            vanishing=masked,
-            diagnostics=told,
-            largest=row,
-            score_of=score_of,
+            vanishing=uncapped > VANISHING * dimension ** (1 / norm.p),
+            diagnostics=self.order.diagnostics(sampled, 0),
+            largest=largest,
         )
 
 
-def _score_of(
-    order: Order, subject: Subject, label: int, norm: Norm, least: float, limit: float, end_point: float
-) -> float:
-    """The bound for an end point, or the least that is known if that is more; NaN for an unknown one."""
-    return math.nan if math.isnan(end_point) else order.bound(subject, label, norm, max(end_point, least), limit)
+def _score_of(bound: Callable[[float, float], float], least: float, limit: float, end_point: float) -> float:
+    """The bound for an end point, or for the least known maximum if that is more; NaN for an unknown one."""
+    return math.nan if math.isnan(end_point) else bound(max(end_point, least), limit)

@@ -80,9 +80,7 @@ class EndPoint:
     holds for 74 % with 32 maxima, 25 % with 100, none with 500. ``limited``: the value is one range above the sample
     maximum, beyond which the likelihood is larger yet. ``r_largest`` has the interval of its own
     likelihood; the law, and the K-S numbers, are those of the maxima. ``tied`` counts maxima, ``discrete`` tells of all
-    values. ``standard_error``: of ``value``, by the observed information, for comparison only; 0 for equal maxima, NaN
-    without a fit and where the information does not say it (`clever.weibull.Fit`). It is too small for few maxima: of
-    nominal 95 % intervals, about 90 % hold the true end point for 500 maxima, 77 % for 50.
+    values.
     """
 
     value: float
@@ -96,7 +94,6 @@ class EndPoint:
     fell_back: bool = False
     degenerate: bool = False
     tied: int = 0
-    standard_error: float = float("nan")
     low: float = float("nan")
     high: float = float("nan")
     flatness: float = float("nan")
@@ -113,7 +110,7 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
     `InputError` for NaN, infinite or negative values, and for fewer batches than `FEWEST_BATCHES` where a law is
     fitted.
     """
-    estimator = Estimator.named(estimator)
+    estimator = Estimator.parse(estimator)
     rule = estimator.rule
     largest = np.atleast_2d(largest).astype(np.float64)
     if largest.ndim == 2:
@@ -138,7 +135,7 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
     ]
     for row in np.flatnonzero(equal):
         value = points[row].value
-        points[row] = replace(points[row], degenerate=True, low=value, high=value, standard_error=0.0)
+        points[row] = replace(points[row], degenerate=True, low=value, high=value)
     rows = np.flatnonzero(fitted & ~discrete)
     if rows.size and rule.fit:
         z = (top[rows, None] - maxima[rows]) / span[rows, None]
@@ -174,7 +171,6 @@ def _fitted(
             value=float(point.value + gap * unit),
             shape=float(laws.shape[k]),
             scale=float(laws.scale[k] * unit),
-            standard_error=float(laws.gap_error[k] * unit),
             low=float(point.value + min(low[k], gap) * unit),
             high=float(point.value + max(high[k], gap) * unit),
             flatness=float(spread.flatness[k]),

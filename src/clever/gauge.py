@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clever import bounds
-from clever.bpda import BPDA, Behind, Defended, Transformation
+from clever.bpda import BPDA, BareNetwork, Defended, Transformation
 from clever.capabilities import method_of, steps_of
 from clever.capacity import Measure
 from clever.chain import parts
@@ -20,7 +20,7 @@ from clever.margin import of_gradients
 from clever.maxima import BatchMaxima
 from clever.norms import Norm
 from clever.settings import Reference, Settings
-from clever.subjects import Subject, judge
+from clever.subjects import ImageContext, reference_classifier
 
 NORMS = tuple(Norm)
 Gradients = Float[Tensor, "row channel height width"]
@@ -64,7 +64,7 @@ class Gauge:
                 raise InputError(f"the gauge needs BPDA: the true gradient behind {network.defense} is zero")
             if network.backward is not None:
                 raise InputError(f"the gauge needs the gradient of f itself, not one through {network.backward}")
-            if judge(network, settings) is not network:
+            if reference_classifier(network, settings) is not network:
                 raise InputError(
                     f"reference is {settings.reference}: the gauge needs the margin of the classifier whose gradients "
                     f"it takes. Choose {Reference.DEFENDED}"
@@ -72,18 +72,22 @@ class Gauge:
             gauge_of(network.defense, example[0])
 
     def measure(
-        self, network: nn.Module, image: Float[Tensor, "channel height width"], subject: Subject, targets: Sequence[int]
+        self,
+        network: nn.Module,
+        image: Float[Tensor, "channel height width"],
+        context: ImageContext,
+        targets: Sequence[int],
     ) -> Measure:
         """K in the three norms."""
-        h = gauge_of(network.defense if isinstance(network, Behind) else None, image)
+        h = gauge_of(network.defense if isinstance(network, BareNetwork) else None, image)
 
         def measured(target: int, gradient: Tensor) -> Tensor:
-            margin = gradient.new_full((len(gradient),), max(subject.margins[target], NEAREST))
+            margin = gradient.new_full((len(gradient),), max(context.margins[target], NEAREST))
             inverse = margin.unsqueeze(1) / h(gradient, margin).clamp(min=NEAREST)
             return inverse + 0 * gradient.flatten(1).sum(1, keepdim=True)  # NaN must show
 
         def gauges(points: Tensor) -> Tensor:
-            return of_gradients(network, points, subject.predicted, targets, measured)
+            return of_gradients(network, points, context.predicted, targets, measured)
 
         return gauges
 
@@ -91,9 +95,9 @@ class Gauge:
         """The norm's own."""
         return NORMS.index(norm)
 
-    def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
+    def bound(self, context: ImageContext, target: int, norm: Norm, maximum: float, radius: float) -> float:
         """min(g / K, R)."""
-        return bounds.first_order(subject.margins[target], maximum, radius)
+        return bounds.first_order(context.margins[target], maximum, radius)
 
     def diagnostics(self, maxima: BatchMaxima, target: int) -> dict[str, float]:
         """None."""
@@ -115,8 +119,8 @@ def gauge_of(defense: Transformation | None, image: Float[Tensor, "channel heigh
 
     def of(gradients: Tensor, margin: Tensor) -> Tensor:
         flat = gradients.flatten(1)
-        facing, weights = both.facing(flat > 0), flat.abs()
-        return torch.stack([solve(facing, weights, margin, norm).distance for norm in NORMS], 1)
+        directed, weights = both.in_direction(flat > 0), flat.abs()
+        return torch.stack([solve(directed, weights, margin, norm).distance for norm in NORMS], 1)
 
     return of
 
@@ -138,7 +142,7 @@ def minimiser(
     """
     both = sides(steps_of(defense), images.flatten(1), defense(images).flatten(1))
     down = gradients.flatten(1) > 0
-    facing = both.facing(down)
-    jumps = solve(facing, gradients.flatten(1).abs(), margins, norm).jumps
-    moved = torch.where(jumps > 0, facing.distance(jumps) + overshoot, 0)
+    directed = both.in_direction(down)
+    jumps = solve(directed, gradients.flatten(1).abs(), margins, norm).jumps
+    moved = torch.where(jumps > 0, directed.distance(jumps) + overshoot, 0)
     return (images.flatten(1) + torch.where(down, -moved, moved)).clamp(0, 1).view_as(images)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clever import jpeg_blocks, jpeg_linear, libjpeg
 from clever.bpda import Transformation
-from clever.checks import whole
+from clever.checks import require_int
 from clever.choice import Choice
 from clever.errors import InputError
 from clever.quantization import PNG, BitDepth, Rounding
@@ -62,12 +62,12 @@ class JPEG:
     build: ClassVar[str] = libjpeg.BUILD
 
     def __post_init__(self) -> None:
-        whole("the quality of JPEG", self.quality, 1, 100)
+        require_int("the quality of JPEG", self.quality, 1, 100)
         if self.subsampling not in jpeg_blocks.STEPS:
             known = ", ".join(jpeg_blocks.STEPS)
             raise InputError(f"unknown chroma subsampling {self.subsampling!r}: it must be one of {known}")
-        Rounding.named(self.to_uint8)
-        Codec.named(self.codec)
+        Rounding.parse(self.to_uint8)
+        Codec.parse(self.codec)
 
     def __call__(self, images: Images) -> Images:
         if images.shape[1] not in (1, 3):
@@ -75,14 +75,14 @@ class JPEG:
         return _Constant.apply(images, self._through_codec)  # type: ignore[no-any-return]
 
     def _through_codec(self, images: Tensor) -> Tensor:
-        levels = Rounding.named(self.to_uint8).apply(images.clamp(0, 1).mul(255))
-        codec = libjpeg if Codec.named(self.codec).of(images) is Codec.LIBJPEG else jpeg_blocks
+        levels = Rounding.parse(self.to_uint8).apply(images.clamp(0, 1).mul(255))
+        codec = libjpeg if Codec.parse(self.codec).of(images) is Codec.LIBJPEG else jpeg_blocks
         through: Tensor = codec.compressed(levels, self.quality, self.subsampling)
         return through.div_(255)
 
     def pixelwise(self) -> Transformation:
         """Rounding to 8 bits, the staircase that it begins with."""
-        return PNG() if Rounding.named(self.to_uint8) is Rounding.ROUND else BitDepth(8, Rounding.TRUNCATE)
+        return PNG() if Rounding.parse(self.to_uint8) is Rounding.ROUND else BitDepth(8, Rounding.TRUNCATE)
 
     def linear(self, image: Image) -> jpeg_linear.Linear:
         """What it does to images like this one, but for roundings and clipping."""
@@ -103,7 +103,7 @@ class JPEG:
         pixelwise staircases a gauge by these steps is a bound of an idealised codec. `InputError` where 8 bits are
         reached by truncation, from which any change can move a pixel a level, and for images that are not of 8 bits.
         """
-        if Rounding.named(self.to_uint8) is not Rounding.ROUND:
+        if Rounding.parse(self.to_uint8) is not Rounding.ROUND:
             raise InputError(
                 "the gauge behind JPEG needs to_uint8=round: truncation to 8 bits moves pixels by a level for nothing"
             )

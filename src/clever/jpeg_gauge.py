@@ -35,6 +35,6 @@ class CoefficientGauge:
     def __call__(self, gradients: Float[Tensor, "row ..."], margin: Float[Tensor, " row"]) -> Float[Tensor, "row norm"]:
         """In the norms L1, L2, Linf."""
         by_coefficient = self.to_coefficients(gradients)
-        facing = self.sides.facing(by_coefficient > 0)
-        distance = solve(facing, by_coefficient.abs(), margin, Norm.L2).distance
+        directed = self.sides.in_direction(by_coefficient > 0)
+        distance = solve(directed, by_coefficient.abs(), margin, Norm.L2).distance
         return torch.stack([distance, distance, distance / math.sqrt(self.dimension)], 1)

@@ -43,7 +43,7 @@ class Jumps(Protocol):
 class Sides(Protocol):
     """Both directions of each number: downwards and upwards."""
 
-    def facing(self, down: Tensor) -> Jumps:
+    def in_direction(self, down: Tensor) -> Jumps:
         """The jumps in the direction that a boolean (row, number) asks for."""
         ...
 
@@ -92,7 +92,7 @@ class EvenSides:
     spacing: Tensor
     width: Tensor
 
-    def facing(self, down: Tensor) -> Even:
+    def in_direction(self, down: Tensor) -> Even:
         return Even(
             torch.where(down, self.first[0], self.first[1]),
             torch.where(down, self.count[0], self.count[1]),
@@ -137,7 +137,7 @@ class ListedSides:
     distances: Tensor
     hulls: dict[int, tuple[Tensor, Tensor]]
 
-    def facing(self, down: Tensor) -> Listed:
+    def in_direction(self, down: Tensor) -> Listed:
         side, which = (~down).long(), self.which.expand(down.shape)
 
         def chosen(table: Tensor) -> Tensor:

@@ -42,14 +42,13 @@ class Samples:
 class Laws:
     """A law for each sample, in its units, (samples,) each; ``good`` where it may be used, else the sample maximum is.
 
-    ``gap``: of the end point above the largest maximum. ``start``: `clever.EndPoint`. ``limited``: the gap is
-    `LONGEST`, beyond which the likelihood is larger yet.
+    ``gap``: of the end point above the largest maximum. ``start``: `clever.extreme_value.EndPoint`. ``limited``: the
+    gap is `LONGEST`, beyond which the likelihood is larger yet.
     """
 
     gap: Array
     shape: Array
     scale: Array
-    gap_error: Array
     ks_statistic: Array
     ks_pvalue: Array
     start: Array
@@ -60,7 +59,7 @@ class Laws:
     def unknown(cls, gap: Array) -> Self:
         """End points without a law."""
         nan, no = np.full(len(gap), np.nan), np.zeros(len(gap), bool)
-        return cls(gap, nan, nan, nan, nan, nan, nan, good=~no, limited=no)
+        return cls(gap, nan, nan, nan, nan, nan, good=~no, limited=no)
 
 
 def likeliest_laws(maxima: Array, used: Array, gap: Array, limited: NDArray[np.bool_]) -> Laws:
@@ -71,7 +70,7 @@ def likeliest_laws(maxima: Array, used: Array, gap: Array, limited: NDArray[np.b
     law = (of_law[:, None] for of_law in (gap, shape, scale))
     statistic, pvalue = (of_law[:, 0] for of_law in kolmogorov_smirnov(maxima, *law))
     unknown = np.full(len(maxima), np.nan)
-    return Laws(gap, shape, scale, unknown, statistic, pvalue, unknown.copy(), pvalue >= LEAST_PVALUE, limited)
+    return Laws(gap, shape, scale, statistic, pvalue, unknown, pvalue >= LEAST_PVALUE, limited)
 
 
 @dataclass(frozen=True)

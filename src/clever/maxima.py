@@ -63,12 +63,12 @@ def chunks(batches: range, n_samples: int, points: int = CHUNK) -> list[range]:
 
 
 @dataclass(frozen=True)
-class Site:
-    """Where points are drawn: around one image, in one ball. The same site and batch give the same points, always.
+class BallSampler:
+    """Draws points around one image, in one ball. Equal samplers and batches give the same points, always.
 
-    With ``seen``, the transformation t of a classifier f(t(x)), the points are z = z0 + u (t(x) - z0) on the segments
-    from z0 = t(x0) to t(x), u uniform in [0,1]: the x are the same as without, and so are their distances, which are
-    those of x from x0.
+    With ``transform``, the transformation t of a classifier f(t(x)), the points are z = z0 + u (t(x) - z0) on the
+    segments from z0 = t(x0) to t(x), u uniform in [0,1]: the x are the same as without, and so are their distances,
+    which are those of x from x0.
     """
 
     centre: Tensor
@@ -77,7 +77,7 @@ class Site:
     n_samples: int
     seed: int
     clip: bool
-    seen: Transformation | None = None
+    transform: Transformation | None = None
 
     def points(self, batches: range, size: int) -> Iterator[tuple[Float[Tensor, "point ..."], Float[Tensor, " point"]]]:
         """The points of the batches, in order, ``size`` at a time, each with its distance from the centre.
@@ -104,19 +104,19 @@ class Site:
     def _draws(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         generator = batch_generator(self.seed, self.image, self.ball, batch, self.centre.device)
         drawn = map(self._measured, batch_offsets(self.ball, self.n_samples, self.centre, generator))
-        return drawn if self.seen is None else self._on_segments(drawn, batch, self.seen)
+        return drawn if self.transform is None else self._on_segments(drawn, batch, self.transform)
 
     def _on_segments(
-        self, drawn: Iterator[tuple[Tensor, Tensor]], batch: int, seen: Transformation
+        self, drawn: Iterator[tuple[Tensor, Tensor]], batch: int, transform: Transformation
     ) -> Iterator[tuple[Tensor, Tensor]]:
         # Numbers of their own, so that the x are those of a run without segments; as many for a cut draw as for a whole
         # one, so that the first points of a longer batch are those of a shorter one.
         generator = batch_generator(self.seed, f"{self.image}/segments", self.ball, batch, self.centre.device)
-        start = seen(self.centre.unsqueeze(0))
+        start = transform(self.centre.unsqueeze(0))
         for points, distance in drawn:
             most = max(most for most, _ in DRAW.values())
             share = torch.rand(most, generator=generator, dtype=points.dtype, device=points.device)[: len(points)]
-            yield torch.lerp(start, seen(points), share.view(-1, *[1] * self.centre.ndim)), distance
+            yield torch.lerp(start, transform(points), share.view(-1, *[1] * self.centre.ndim)), distance
 
     def _measured(self, offset: Tensor) -> tuple[Tensor, Tensor]:
         if not self.clip:
@@ -126,33 +126,38 @@ class Site:
 
 
 def batch_maxima(
-    measure: Measure, site: Site, batches: range, capacity: Capacity, advance: Callable[[int], object]
+    measure: Measure, ball_sampler: BallSampler, batches: range, capacity: Capacity, advance: Callable[[int], object]
 ) -> BatchMaxima:
-    """The maxima of ``measure`` over each of the batches at the site; ``advance`` hears of gradients as they are begun.
+    """The maxima of ``measure`` over each of the batches; ``advance`` is called with the number of gradients begun.
 
     The device is waited for once, at the end. Memory grows with the capacity and, by a few numbers a point, with the
     batches: ask for a chunk of them (`chunks`). `NotFinite` names the image, the batch and the point where the measure
     is NaN or infinite: no maximum and no mean is taken over such a point.
     """
     values, distances = [], []
-    for points, distance in site.points(batches, capacity.size):
+    for points, distance in ball_sampler.points(batches, capacity.size):
         values.append(capacity.run(measure, points))
         distances.append(distance)
         advance(len(points) * values[-1].shape[1])
-    of_batch = torch.cat(values).unflatten(0, (len(batches), site.n_samples))
-    value, index = of_batch.topk(min(KEPT, site.n_samples), dim=1)
+    of_batch = torch.cat(values).unflatten(0, (len(batches), ball_sampler.n_samples))
+    value, index = of_batch.topk(min(KEPT, ball_sampler.n_samples), dim=1)
     distance = (
-        torch.cat(distances).to(value).view(len(batches), site.n_samples, 1, 1).expand_as(of_batch).gather(1, index)
+        torch.cat(distances)
+        .to(value)
+        .view(len(batches), ball_sampler.n_samples, 1, 1)
+        .expand_as(of_batch)
+        .gather(1, index)
     )
-    reach = torch.cat(distances).view(len(batches), 1, site.n_samples).amax(2).expand(-1, of_batch.shape[2])
+    reach = torch.cat(distances).view(len(batches), 1, ball_sampler.n_samples).amax(2).expand(-1, of_batch.shape[2])
     mean = of_batch.mean(1, dtype=torch.float64)  # in single precision its last digit depends on the other targets
     if not bool(value.isfinite().all()):  # the largest values: NaN counts as larger than any number
         bad = (~of_batch.isfinite()).flatten(2).any(2).nonzero()
         at, point = bad[0].tolist()
+        ball = ball_sampler.ball
         raise NotFinite(
-            f"the network or its derivative is NaN or infinite at {len(bad)} of {len(batches) * site.n_samples} "
-            f"points, the first of them point {point} of batch {batches[at]} in the {site.ball.norm} ball of radius "
-            f"{site.ball.radius:g} around image {site.image[:12]}"
+            f"the network or its derivative is NaN or infinite at {len(bad)} of "
+            f"{len(batches) * ball_sampler.n_samples} points, the first of them point {point} of batch {batches[at]} "
+            f"in the {ball.norm} ball of radius {ball.radius:g} around image {ball_sampler.image[:12]}"
         )
 
     def array(kept: Tensor, kind: type[np.generic]) -> NDArray[Any]:

@@ -46,6 +46,6 @@ def _fits(z: Array, penalty: float) -> tuple[Fit, Array, Array]:
 
 def _chosen(fit: Fit, statistic: Array, pvalue: Array, best: np.ndarray, good: np.ndarray) -> Laws:
     """The law of the best start of each sample."""
-    found = (fit.gap, fit.shape, fit.scale, fit.gap_error, statistic, pvalue, np.tile(SHAPES, (len(best), 1)))
-    gap, shape, scale, error, statistic, pvalue, start = (of_start[np.arange(len(best)), best] for of_start in found)
-    return Laws(gap, shape, scale, error, statistic, pvalue, start, good, np.zeros(len(best), bool))
+    found = (fit.gap, fit.shape, fit.scale, statistic, pvalue, np.tile(SHAPES, (len(best), 1)))
+    gap, shape, scale, statistic, pvalue, start = (of_start[np.arange(len(best)), best] for of_start in found)
+    return Laws(gap, shape, scale, statistic, pvalue, start, good, np.zeros(len(best), bool))

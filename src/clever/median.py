@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.errors import InputError
 
 
@@ -25,7 +25,7 @@ class Median:
     useful_gradient: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        whole("the size of the median filter", self.size, 2)
+        require_int("the size of the median filter", self.size, 2)
 
     def __call__(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch ..."]:
         if self.size > min(images.shape[2:]):

@@ -13,7 +13,7 @@ from clever.margin import gradient_norms
 from clever.maxima import BatchMaxima
 from clever.norms import Norm
 from clever.settings import Settings
-from clever.subjects import Subject
+from clever.subjects import ImageContext
 
 NORMS = tuple(Norm)
 Image = Float[Tensor, "channel height width"]
@@ -39,10 +39,10 @@ class Order(Protocol):
         """`InputError` for a network, or settings with it, that this order is not defined for; before any sampling."""
         ...
 
-    def measure(self, network: nn.Module, image: Image, subject: Subject, targets: Sequence[int]) -> Measure:
+    def measure(self, network: nn.Module, image: Image, context: ImageContext, targets: Sequence[int]) -> Measure:
         """What is measured at points, around this image: (batch, target, column).
 
-        ``network``: what the points go through, on segments f itself (`clever.bpda.Behind`).
+        ``network``: what the points go through, on segments f itself (`clever.bpda.BareNetwork`).
         """
         ...
 
@@ -50,7 +50,7 @@ class Order(Protocol):
         """The column whose maximum over the ball the bound needs."""
         ...
 
-    def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
+    def bound(self, context: ImageContext, target: int, norm: Norm, maximum: float, radius: float) -> float:
         """The score, in [0,1]-pixel units, given the (estimated) maximum of that column over the ball."""
         ...
 
@@ -84,11 +84,11 @@ class FirstOrder:
     def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
         """Nothing is refused here; `clever.margin` refuses what cannot be differentiated at all."""
 
-    def measure(self, network: nn.Module, image: Image, subject: Subject, targets: Sequence[int]) -> Measure:
+    def measure(self, network: nn.Module, image: Image, context: ImageContext, targets: Sequence[int]) -> Measure:
         """All three norms of each gradient: they cost next to nothing beside the gradient itself."""
 
         def norms(points: Tensor) -> Tensor:
-            return gradient_norms(network, points, subject.predicted, targets, NORMS)
+            return gradient_norms(network, points, context.predicted, targets, NORMS)
 
         return norms
 
@@ -96,9 +96,9 @@ class FirstOrder:
         """The dual norm's."""
         return NORMS.index(norm.dual)
 
-    def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
+    def bound(self, context: ImageContext, target: int, norm: Norm, maximum: float, radius: float) -> float:
         """min(g / L, R)."""
-        return bounds.first_order(subject.margins[target], maximum, radius)
+        return bounds.first_order(context.margins[target], maximum, radius)
 
     def diagnostics(self, maxima: BatchMaxima, target: int) -> dict[str, float]:
         """None."""

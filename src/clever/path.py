@@ -7,16 +7,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clever.attacks.descent import Nearest, descend
 from clever.backward import Smooth
-from clever.bpda import Behind, Defended, behind, on_segments
+from clever.bpda import BareNetwork, Defended, bare_network, on_segments
 from clever.capabilities import needs_surrogate
 from clever.capacity import Capacity
 from clever.chain import Identity, parts
-from clever.descent import Nearest, descend
 from clever.margin import margins
 from clever.norms import Norm
 from clever.orders import Order
-from clever.subjects import Subject
+from clever.subjects import ImageContext
 
 STEPS, POINTS = 20, 33
 """Gradients of the short attack, and points of a segment."""
@@ -43,7 +43,7 @@ class Path:
 def path_maxima(
     network: nn.Module,
     image: Float[Tensor, "channel height width"],
-    subject: Subject,
+    context: ImageContext,
     order: Order,
     radii: Mapping[Norm, float],
     *,
@@ -59,19 +59,19 @@ def path_maxima(
     sharply. Deterministic. ``radii``: by norm, that of the ball; nothing outside it counts, as its score is at most the
     radius. The network must be `clever.models.frozen`.
     """
-    measured, seen = on_segments(network)
-    defense = measured.defense if isinstance(measured, Behind) else Identity()
+    measured, transform = on_segments(network)
+    defense = measured.defense if isinstance(measured, BareNetwork) else Identity()
     maxima, distances, gradients = {}, {}, 0
     for norm, radius in radii.items():
-        found = _attacked(network, image, subject, norm, steps, defense)
-        gradients += steps * len(subject.classes)
-        for row, label in enumerate(subject.classes):
+        found = _attacked(network, image, context, norm, steps, defense)
+        gradients += steps * len(context.classes)
+        for row, label in enumerate(context.classes):
             distance = float(found.distance[row])
             if distance > radius:
                 continue
             shares = torch.linspace(0, 1, points, device=image.device, dtype=image.dtype).view(-1, 1, 1, 1)
-            ends = seen(torch.stack([image, found.image[row]]))
-            measure = order.measure(measured, image, subject, [label])
+            ends = transform(torch.stack([image, found.image[row]]))
+            measure = order.measure(measured, image, context, [label])
             values = Capacity.of(measure, image).run(measure, ends[:1].lerp(ends[1:], shares))
             maxima[norm, label] = values[:, 0].amax(0).tolist()
             distances[norm, label] = distance
@@ -80,14 +80,19 @@ def path_maxima(
 
 
 def _attacked(
-    network: nn.Module, image: Tensor, subject: Subject, norm: Norm, steps: int, defense: Callable[[Tensor], Tensor]
+    network: nn.Module,
+    image: Tensor,
+    context: ImageContext,
+    norm: Norm,
+    steps: int,
+    defense: Callable[[Tensor], Tensor],
 ) -> Nearest:
     """A row a target class. Behind JPEG gradients come through its surrogate: BPDA alone finds little there."""
-    if isinstance(network, Defended) and behind(network) and any(map(needs_surrogate, parts(defense))):
+    if isinstance(network, Defended) and bare_network(network) and any(map(needs_surrogate, parts(defense))):
         network = Defended(network.network, defense, backward=Smooth(defense, jpeg_only=True)).eval()
 
     def margin(images: Tensor) -> Tensor:
-        return margins(network(images), subject.predicted, subject.classes).diagonal()
+        return margins(network(images), context.predicted, context.classes).diagonal()
 
-    rows = image.expand(len(subject.classes), -1, -1, -1)
+    rows = image.expand(len(context.classes), -1, -1, -1)
     return descend(margin, rows, norm, steps=steps, defense=defense)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.choice import Choice
 from clever.staircase import Steps
 
@@ -44,7 +44,7 @@ class Quantize:
     levels: int = 16
 
     def __post_init__(self) -> None:
-        whole("the levels of quantization", self.levels, 2, 256)
+        require_int("the levels of quantization", self.levels, 2, 256)
 
     def __call__(self, images: Images) -> Images:
         steps = self.levels - 1
@@ -83,17 +83,17 @@ class BitDepth:
     rounding: str = Rounding.ROUND
 
     def __post_init__(self) -> None:
-        whole("the bits of bit-depth reduction", self.bits, 1, 8)
-        Rounding.named(self.rounding)
+        require_int("the bits of bit-depth reduction", self.bits, 1, 8)
+        Rounding.parse(self.rounding)
 
     def __call__(self, images: Images) -> Images:
-        if Rounding.named(self.rounding) is Rounding.ROUND:
+        if Rounding.parse(self.rounding) is Rounding.ROUND:
             return Quantize(2**self.bits)(images)
         step = 2 ** (8 - self.bits)
         return images.clamp(0, 1).mul(255).floor().div(step).floor().mul(step).div(255)
 
     def steps(self) -> Steps:
         """Halfway between the levels, or with truncation at them."""
-        if Rounding.named(self.rounding) is Rounding.ROUND:
+        if Rounding.parse(self.rounding) is Rounding.ROUND:
             return Quantize(2**self.bits).steps()
         return Steps.at(torch.arange(0, 256, 2 ** (8 - self.bits), dtype=torch.float64) / 255, 1)

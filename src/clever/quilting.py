@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.random import default_rng
 from torch import Tensor
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.draws import Seeded
 from clever.errors import InputError
 from clever.seams import joined
@@ -40,8 +40,8 @@ class PatchBank:
     @classmethod
     def of(cls, images: Images, size: int, count: int, seed: int) -> Self:
         """``count`` of the images' patches of ``size`` x ``size`` pixels, at random; all, where there are fewer."""
-        whole("the size of patches", size, 1)
-        whole("the number of patches", count, 1)
+        require_int("the size of patches", size, 1)
+        require_int("the number of patches", count, 1)
         if images.ndim != 4 or not len(images):
             raise InputError("no patch bank without images: there must be training images to take patches from")
         _check_size(size, images)
@@ -94,8 +94,8 @@ class Quilting(Seeded):
         super().__post_init__()
         if not isinstance(self.bank, PatchBank):
             raise InputError(f"quilting needs a clever.PatchBank, as PatchBank.of makes one, not {self.bank!r}")
-        whole("the overlap of patches", self.overlap, 1, self.bank.size - 1)
-        whole("the number of nearest patches", self.neighbours, 1, len(self.bank.patches))
+        require_int("the overlap of patches", self.overlap, 1, self.bank.size - 1)
+        require_int("the number of nearest patches", self.neighbours, 1, len(self.bank.patches))
 
     def drawn(self, index: int) -> Self:
         """Itself, where only the nearest patch is taken."""

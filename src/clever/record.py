@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from clever.bpda import Defended
 from clever.orders import Order
-from clever.score import Score
+from clever.score_result import Score
 from clever.settings import Settings
 
 FORMAT = "clever-scores"
-VERSION = 1
+VERSION = 2
 """Of the schema."""
 
 
@@ -38,7 +38,7 @@ def schema() -> dict[str, Any]:
 
 def document(scores: Sequence[Mapping[str, object]], run: Mapping[str, object]) -> dict[str, object]:
     """What `of_score` says of each, and the run, ready for `json.dumps`."""
-    return {"format": FORMAT, "version": VERSION, "run": _plain(run), "scores": _plain(list(scores))}
+    return {"format": FORMAT, "version": VERSION, "run": plain(run), "scores": plain(list(scores))}
 
 
 def of_score(score: Score) -> dict[str, object]:
@@ -55,12 +55,14 @@ def run_of(
     order: Order,
 ) -> dict[str, object]:
     """What decides the scores of a call: versions, settings, and the network by the sha256 of its weights."""
+    asked = {"targets": list(targets), "norms": list(norms), "order": repr(order)}
+    return {"versions": versions(), "settings": vars(settings)} | asked | described(network, images)
+
+
+def described(network: nn.Module, images: Tensor) -> dict[str, object]:
+    """Versions, the network by the sha256 of its weights, its defense, and what its images are like."""
     return {
         "versions": versions(),
-        "settings": vars(settings),
-        "targets": list(targets),
-        "norms": list(norms),
-        "order": repr(order),
         "network": {
             "class": type(network.network if isinstance(network, Defended) else network).__name__,
             "weights_sha256": weights_sha256(network),
@@ -94,12 +96,12 @@ def weights_sha256(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _plain(value: object) -> object:
-    """What JSON can say."""
+def plain(value: object) -> object:
+    """The value as JSON can hold it: NaN as null, infinity as text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return None if math.isnan(value) else float(value) if math.isfinite(value) else f"{'-' * (value < 0)}Infinity"
     if value is None or isinstance(value, bool | int):

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from clever.capacity import Capacity, Measure
-from clever.maxima import BatchMaxima, Site, batch_maxima, chunks
+from clever.maxima import BallSampler, BatchMaxima, batch_maxima, chunks
 
 MeasureOf = Callable[[Sequence[int]], Measure]
-Sampler = Callable[[MeasureOf, Site, int, Sequence[int], range], BatchMaxima]
-"""Gives the maxima of a measure for (measure_of, site, predicted class, target classes, batches)."""
+Sampler = Callable[[MeasureOf, BallSampler, int, Sequence[int], range], BatchMaxima]
+"""Gives the maxima of a measure for (measure_of, ball sampler, predicted class, target classes, batches)."""
 
 
 def sample_with(advance: Callable[[int], object]) -> Sampler:
@@ -15,14 +15,14 @@ def sample_with(advance: Callable[[int], object]) -> Sampler:
     capacities: list[Capacity] = []
 
     def sampler(
-        measure_of: MeasureOf, site: Site, predicted: int, targets: Sequence[int], batches: range
+        measure_of: MeasureOf, ball_sampler: BallSampler, predicted: int, targets: Sequence[int], batches: range
     ) -> BatchMaxima:
         measure = measure_of(targets)
         if not capacities:
-            capacities.append(Capacity.of(measure_of(targets[:1]), site.centre))
+            capacities.append(Capacity.of(measure_of(targets[:1]), ball_sampler.centre))
         parts = []
-        for chunk in chunks(batches, site.n_samples):
-            parts.append(batch_maxima(measure, site, chunk, capacities[0], advance))
+        for chunk in chunks(batches, ball_sampler.n_samples):
+            parts.append(batch_maxima(measure, ball_sampler, chunk, capacities[0], advance))
         return BatchMaxima.joined(parts)
 
     return sampler

@@ -1,14 +1,13 @@
 """Points in L1, L2 and Linf balls, from explicit generators."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from clever import box, unit_ball
+from clever import unit_ball
 from clever.choice import Choice
 from clever.errors import InputError
 from clever.generators import generator_of
@@ -26,12 +25,10 @@ class Law(Choice):
     uniform in the unit ball times a radius uniform in [0, R]; L1: a point uniform on the unit sphere times a radius
     uniform in [0, R]; Linf: uniform in the cube of half-width R). Both are laws on the ball whatever of it are images:
     clipping their points to [0,1] piles them up on the walls of the box, so that what is clipped is not uniform.
-    ``uniform_in_box``: uniform in volume on the images of the ball, its intersection with [0,1]^d (`clever.box`).
     """
 
     UNIFORM = "uniform"
     REFERENCE_CODE = "reference_code"
-    UNIFORM_IN_BOX = "uniform_in_box"
 
 
 @dataclass(frozen=True)
@@ -44,11 +41,11 @@ class Ball:
 
     norm: Norm
     radius: float
-    law: Law = Law.UNIFORM
+    law: Law | str = Law.UNIFORM
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "norm", Norm.named(self.norm))
-        object.__setattr__(self, "law", Law.named(self.law))
+        object.__setattr__(self, "norm", Norm.parse(self.norm))
+        object.__setattr__(self, "law", Law.parse(self.law))
         if not 0 < self.radius < float("inf"):
             raise InputError(f"the radius of the {self.norm} ball is {self.radius}: it must be positive and finite")
 
@@ -57,28 +54,15 @@ class Ball:
         return float(self.radius / dimension ** max(0.0, 1 / self.norm.p - 1 / norm.p))
 
 
-Drawn = Callable[[int, Generator], Tensor]
-"""Gives (count, ...) independent points x - x0, on the generator's device."""
-
-
 def offsets(ball: Ball, count: int, centre: Float[Tensor, "..."], generator: Generator) -> Float[Tensor, "count ..."]:
     """``count`` independent points x - x0 of the ball, each shaped as ``centre``, on the generator's device.
 
     Guarantee: every point lies in the ball up to rounding, and for `Law.UNIFORM` its norm over R is the (1/d)-th power
-    of a uniform variable, d = ``centre.numel()``. The values of ``centre`` = x0 count for `Law.UNIFORM_IN_BOX` alone.
+    of a uniform variable, d = ``centre.numel()``.
     """
-    return drawn(ball, centre)(count, generator)
-
-
-def drawn(ball: Ball, centre: Float[Tensor, "..."]) -> Drawn:
-    """`offsets` of this ball around this image, made ready once for many calls."""
     if centre.dtype not in (torch.float32, torch.float64):
         raise InputError(f"points of {centre.dtype}: they must be float32 or float64, the sums of others overflow")
-    if ball.law is Law.UNIFORM_IN_BOX:
-        unit = box.uniform(ball.norm, centre.flatten() / ball.radius, (1 - centre.flatten()) / ball.radius)
-    else:
-        unit = partial(_in_unit_ball, ball, centre)
-    return lambda count, generator: unit(count, generator).mul_(ball.radius).view(count, *centre.shape)
+    return _in_unit_ball(ball, centre, count, generator).mul_(ball.radius).view(count, *centre.shape)
 
 
 def _in_unit_ball(ball: Ball, centre: Tensor, count: int, generator: Generator) -> Float[Tensor, "count d"]:
@@ -104,7 +88,6 @@ def batch_offsets(
     """The N_s points of one batch, a `DRAW` at a time (the last draw may be cut)."""
     points, numbers = DRAW.get(generator.device.type, DRAW["cpu"])
     draw = min(points, 1 << max(0, (numbers // centre.numel()).bit_length() - 1))
-    of_ball = drawn(ball, centre)
     for start in range(0, n_samples, draw):
         # A whole draw even where fewer are asked for: the first points of a longer batch are those of a shorter one.
-        yield of_ball(draw, generator)[: n_samples - start]
+        yield offsets(ball, draw, centre, generator)[: n_samples - start]

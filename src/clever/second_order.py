@@ -12,7 +12,7 @@ from clever import bounds
 from clever.bpda import Defended
 from clever.capacity import CPU_BYTES, Measure
 from clever.chain import Identity
-from clever.checks import whole
+from clever.checks import require_int
 from clever.curvature import Convention, box_curvature, cross_curvature, curvature_factor
 from clever.eigenvalues import Eigenvalues, Solver
 from clever.errors import InputError
@@ -23,7 +23,7 @@ from clever.maxima import BatchMaxima
 from clever.norms import Norm
 from clever.settings import Reference, Settings
 from clever.smoothness import require_twice_differentiable
-from clever.subjects import Subject, judge
+from clever.subjects import ImageContext, reference_classifier
 
 NORMS = tuple(Norm)
 CURVATURES = tuple(product(Convention, NORMS))
@@ -41,9 +41,9 @@ class SecondOrder:
 
     For L1 and Linf the curvature along directions of unit norm is NP-hard to find (`clever.bounds.second_order`). An
     upper bound of it keeps the theorem true at the price of a score that can be too small: M_2 for L1, dim * M_2 for
-    Linf, which can make the score sqrt(dim) times too small. Up to ``formed`` dimensions the Hessian itself is formed
-    at each point, with as many more products, and what `clever.curvature.cross_curvature` and `box_curvature` find from
-    its entries counts where it is less. Beyond that nothing better is used. 0 forms none.
+    Linf, which can make the score sqrt(dim) times too small. Up to ``dense_hessian_max_dim`` dimensions the Hessian
+    itself is formed at each point, with as many more products, and what `clever.curvature.cross_curvature` and
+    `box_curvature` find from its entries counts where it is less. Beyond that nothing better is used. 0 forms none.
 
     The theorem speaks of one function with a Hessian. `check` refuses any other network by the name of the module;
     behind a transformation t with BPDA, the Hessian of f at t(x) is not one of f(t(x)), so that the theorem covers no
@@ -51,17 +51,17 @@ class SecondOrder:
     t(x0).
 
     ``solver``: `clever.Lanczos`, of which theta - residual counts as the eigenvalue, the sound side; or, for
-    comparison, `clever.PowerIteration`, whose estimate counts as it is, as in the authors' code. All points share one
-    random start vector, drawn from ``seed``: with Lanczos no result depends, but for rounding, on how the points are
-    split. With power iteration it does: a batch stops as a whole.
+    comparison, `clever.power_iteration.PowerIteration`, whose estimate counts as it is, as in the authors' code. All
+    points share one random start vector, drawn from ``seed``: with Lanczos no result depends, but for rounding, on how
+    the points are split. With power iteration it does: a batch stops as a whole.
     """
 
     solver: Solver = field(default_factory=Lanczos)
-    formed: int = 128
+    dense_hessian_max_dim: int = 128
     seed: int = 1215
 
     def __post_init__(self) -> None:
-        whole("formed", self.formed, 0)
+        require_int("dense_hessian_max_dim", self.dense_hessian_max_dim, 0)
 
     @property
     def name(self) -> str:
@@ -76,10 +76,9 @@ class SecondOrder:
     def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
         """`InputError` for a network that is not twice differentiable, with the module's name where there is one, and
         for a reference that takes g and its gradient from another function than the curvature."""
-        balls = dict.fromkeys(settings.ball(Norm.named(norm)) for norm in settings.radius)
-        require_twice_differentiable(network, example, tuple(balls))
+        require_twice_differentiable(network, example)
         mixed = isinstance(network, Defended) and not isinstance(network.defense, Identity)
-        if mixed and judge(network, settings) is not network:
+        if mixed and reference_classifier(network, settings) is not network:
             raise InputError(
                 f"reference is {settings.reference}: g and its gradient would be those of f, the curvature that of "
                 f"f(t(x)), t = {network.defense}, and the theorem speaks of one function. Choose "
@@ -87,7 +86,7 @@ class SecondOrder:
             )
 
     def measure(
-        self, network: nn.Module, image: Float[Tensor, "..."], subject: Subject, targets: Sequence[int]
+        self, network: nn.Module, image: Float[Tensor, "..."], context: ImageContext, targets: Sequence[int]
     ) -> Measure:
         """Columns: the curvature by each `Convention` in each norm; the eigenvalue's residual, whether it did not
         converge (0 or 1); all products."""
@@ -95,7 +94,7 @@ class SecondOrder:
         def curvatures(points: Tensor) -> Tensor:
             dim = points[0].numel()
             start = torch.randn(dim, generator=torch.Generator().manual_seed(self.seed))
-            vectors = self.solver.max_vectors + (dim if dim <= self.formed else 0)
+            vectors = self.solver.max_vectors + (dim if dim <= self.dense_hessian_max_dim else 0)
             most = max(1, CPU_BYTES // (dim * points.element_size() * vectors))
             return torch.cat([each_target(part, start) for part in points.split(most)])
 
@@ -104,10 +103,10 @@ class SecondOrder:
 
         def of_target(points: Tensor, start: Tensor, target: int) -> Tensor:
             def margin(images: Tensor) -> Tensor:
-                return margins(network(images), subject.predicted, [target])[:, 0]
+                return margins(network(images), context.predicted, [target])[:, 0]
 
             found = self.solver(margin, points, start)
-            if points[0].numel() > self.formed:
+            if points[0].numel() > self.dense_hessian_max_dim:
                 return _columns(found, points[0].numel())
             return _columns(found, points[0].numel(), Hessian(margin, points).matrices())
 
@@ -117,10 +116,10 @@ class SecondOrder:
         """The curvature by the settings' convention in this norm."""
         return CURVATURES.index((settings.curvature, norm))
 
-    def bound(self, subject: Subject, target: int, norm: Norm, maximum: float, radius: float) -> float:
+    def bound(self, context: ImageContext, target: int, norm: Norm, maximum: float, radius: float) -> float:
         """min((-b + sqrt(b^2 + 2 M g)) / M, R)."""
-        slope = subject.gradients[target][norm.dual]
-        return float(bounds.second_order(subject.margins[target], slope, maximum, radius))
+        slope = context.gradients[target][norm.dual]
+        return float(bounds.second_order(context.margins[target], slope, maximum, radius))
 
     def diagnostics(self, maxima: BatchMaxima, target: int) -> dict[str, float]:
         """Hessian-vector products a point (mean), share of points not converged, largest residual."""

@@ -1,10 +1,10 @@
 """Everything that decides a score apart from network, image, target and order; the two published presets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clever.checks import flag, is_number, whole
+from clever.checks import is_number, require_bool, require_int
 from clever.choice import Choice
 from clever.curvature import Convention
 from clever.errors import InputError
@@ -35,10 +35,6 @@ CHOICES: dict[str, type[Choice]] = {
 """The settings that are names."""
 
 
-FIRST_STAGE = 50
-"""Batches before a tolerance is first looked at: fewer seldom give an interval that is narrow."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How points are drawn and what is made of them. Checked when made: `InputError` says what would be valid.
@@ -47,8 +43,8 @@ class Settings:
 
     ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: of the
     points in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the
-    valid pixel range first, after which a law that is uniform on the ball is not uniform on the images in it
-    (`Law.UNIFORM_IN_BOX` is). ``segments``: what is measured is f at z = z0 + u (t(x) - z0), z0 = t(x0), u uniform
+    valid pixel range first, after which a law that is uniform on the ball is not uniform on the images in it.
+    ``segments``: what is measured is f at z = z0 + u (t(x) - z0), z0 = t(x0), u uniform
     in [0,1], for each point x drawn, as the mean value theorem behind the bound needs, and not only at the images
     t(x); without BPDA, t is part of f and the segments are those from x0 to x. ``cap``: a score is at most the
     radius that was sampled, min(R, what the box leaves) (`Score.radius`). ``floor``: the estimate of L or M is at
@@ -58,15 +54,13 @@ class Settings:
     `clever.Gauge` its own. ``ascent``: nor less than what so many steps of projected gradient ascent reach from each
     of the largest sampled points (`clever.ascent`), for networks with second derivatives (third ones, of second order);
     0 for none. ``estimator``: how the end point is found; of batches of fewer than 256 points ``r_largest`` is
-    ``profile``. ``curvature``: what an eigenvalue counts, for the second order. ``tolerance``: with a
-    number, batches are added in stages and only until the nominal 95 % interval of the score (`Score.low`,
-    `Score.high`) reaches no further than this share of it to either side; N_b is then the most.
+    ``profile``. ``curvature``: what an eigenvalue counts, for the second order.
     """
 
     n_batches: int
     n_samples: int
     radius: Mapping[str, float]
-    law: Law = Law.UNIFORM
+    law: Law | str = Law.UNIFORM
     shared_points: bool = False
     clip: bool = False
     cap: bool = True
@@ -74,45 +68,36 @@ class Settings:
     segments: bool = False
     path: bool = False
     ascent: int = 0
-    reference: Reference = Reference.DEFENDED
-    random_target: RandomTarget = RandomTarget.ANY
-    estimator: Estimator = Estimator.R_LARGEST
-    curvature: Convention = Convention.NEGATIVE_PART
-    tolerance: float | None = None
+    reference: Reference | str = Reference.DEFENDED
+    random_target: RandomTarget | str = RandomTarget.ANY
+    estimator: Estimator | str = Estimator.R_LARGEST
+    curvature: Convention | str = Convention.NEGATIVE_PART
     seed: int = 1215
 
     def __post_init__(self) -> None:
         for name, choice in CHOICES.items():
-            object.__setattr__(self, name, choice.named(getattr(self, name)))
-        for name, least in (("n_batches", self.estimator.rule.fewest), ("n_samples", 2)):
+            object.__setattr__(self, name, choice.parse(getattr(self, name)))
+        fewest = Estimator.parse(self.estimator).rule.fewest
+        for name, least in (("n_batches", fewest), ("n_samples", 2)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
         for name in ("shared_points", "clip", "cap", "path", "floor", "segments"):
-            flag(name, getattr(self, name))
-        whole("ascent", self.ascent, 0)
-        whole("seed", self.seed, 0, 2**63 - 1)
+            require_bool(name, getattr(self, name))
+        require_int("ascent", self.ascent, 0)
+        require_int("seed", self.seed, 0, 2**63 - 1)
         if not isinstance(self.radius, Mapping):
             raise InputError(f"radius is {self.radius!r}: it must name a radius for each norm, as in {{'L2': 3.0}}")
-        radius = {str(Norm.named(name)): self.radius[name] for name in self.radius}
+        radius = {str(Norm.parse(name)): self.radius[name] for name in self.radius}
         for name, value in radius.items():
             if not is_number(value):
                 raise InputError(f"the radius of the {name} ball is {value!r}: it must be a number")
-            Ball(Norm.named(name), float(value))  # refuses radius <= 0
+            Ball(Norm.parse(name), float(value))  # refuses radius <= 0
         object.__setattr__(self, "radius", {name: float(value) for name, value in radius.items()})
-        if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < 1):
-            raise InputError(f"tolerance is {self.tolerance!r}: it must be a share between 0 and 1, or null")
 
-    def stages(self) -> Iterator[range]:
-        """The batches, one stage after the other: all at once, or with a tolerance half as many again each time."""
-        done, most = 0, self.n_batches if self.tolerance is None else min(FIRST_STAGE, self.n_batches)
-        while done < self.n_batches:
-            yield range(done, most)
-            done, most = most, min(most * 3 // 2, self.n_batches)
-
-    def ball(self, norm: Norm) -> Ball:
-        """The ball whose points serve the scores of this norm."""
-        sampled = Norm.L2 if self.shared_points else norm
+    def ball(self, norm: str) -> Ball:
+        """The ball whose points serve the scores of this norm; `InputError` where it is unknown or has no radius."""
+        sampled = Norm.L2 if self.shared_points else Norm.parse(norm)
         if sampled not in self.radius:
             raise InputError(
                 f"no radius for the {sampled} ball: settings.radius has {', '.join(self.radius) or 'none'}"

@@ -8,41 +8,14 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 from torch.func import functional_call
-from torch.nn.modules import pooling
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from clever.bpda import BPDA, Clamped
+from clever.bpda import BPDA, Clamped, Straight
 from clever.chain import Identity
 from clever.compute import Compilation, Computed
 from clever.errors import InputError
-from clever.kinks import unexplained
-from clever.models import frozen
-from clever.norms import Norm
-from clever.sampling import Ball, offsets
-
-KINKED_MODULES: tuple[type[nn.Module], ...] = (
-    nn.ReLU,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.RReLU,
-    nn.Hardtanh,  # and ReLU6, which is one
-    nn.Hardsigmoid,
-    nn.Hardswish,
-    nn.Hardshrink,
-    nn.Softshrink,
-    nn.Threshold,
-    # A continuous first derivative for ELU with alpha = 1, CELU and Softsign, but a second one that jumps at 0.
-    nn.ELU,
-    nn.CELU,
-    nn.SELU,
-    nn.Softsign,
-    pooling._MaxPoolNd,
-    pooling._AdaptiveMaxPoolNd,
-    nn.FractionalMaxPool2d,
-    nn.FractionalMaxPool3d,
-)
-"""Classes refused without running them."""
 
 KINKED_OPERATIONS = frozenset(
     """
@@ -70,43 +43,26 @@ LEAST_SOFTPLUS_THRESHOLD = 15.0
 """Softplus turns linear where beta * x exceeds its threshold: log(1 + exp(-15)) is a step below float32's rounding."""
 
 
-LINES = 3
-"""Through the example, of the numerical search."""
-UNIT_BALL = Ball(Norm.L2, 1.0)
-SINGLE = torch.finfo(torch.float32).eps
-
-
-def require_twice_differentiable(
-    network: nn.Module, example: Float[Tensor, "batch ..."], balls: Sequence[Ball] = (UNIT_BALL,)
-) -> None:
+def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "batch ..."]) -> None:
     """Returns when nothing is found that makes ``network`` less than twice differentiable; `InputError` names what is.
 
-    Three passes. The first goes through ``network.modules()`` for the classes of `KINKED_MODULES`, used or not. The
-    second runs the network once, in its present mode (train or eval), on ``example`` (a batch of inputs; one will do),
-    and looks at each ATen operation whose arguments depend on the input. One of `KINKED_OPERATIONS` is refused, whoever
-    calls it (``torch.relu`` in a ``forward``, say), and so is one that turns the input into booleans or integers (a
-    comparison, an arg max, a cast), which can only serve to choose between pieces. Constants, and weights computed by
-    ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class, and the operation.
-
-    The third knows no list: along `LINES` lines through the first example and random points of the ``balls``, changes
-    of the gradient are compared with Hessian-vector products (`clever.kinks`), in evaluation mode, in double precision
-    where the network runs in it. It finds kinks of any origin (``hypot(z, 0)``, ``sqrt(z * z)``, a ReLU in an
-    ``autograd.Function`` or outside torch) where a line meets them, and a backward pass that is not the derivative. It
-    is left out where the network computes in less than single precision. Cost: a gradient and a product at some 90
-    points, up to 150 of a network that is refused.
+    The network is run once, in its present mode (train or eval), on ``example`` (a batch of inputs; one will do), and
+    each ATen operation whose arguments depend on the input is looked at. One of `KINKED_OPERATIONS` is refused, whoever
+    calls it (``nn.ReLU``, or ``torch.relu`` in a ``forward``), and so is one that turns the input into booleans or
+    integers (a comparison, an arg max, a cast), which can only serve to choose between pieces. Constants, and weights
+    computed by ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class, and the
+    operation. An ``autograd.Function`` that is not torch's is refused, too: nothing says that its backward pass is the
+    derivative of its forward pass. Last, one product with the Hessian must be possible.
 
     Refused although the theorem would extend to them, with M an essential supremum, because they have no second
     derivative at 0: ELU with alpha = 1, CELU, Softsign. Fine: Tanh, Sigmoid, Softplus, GELU, SiLU, Mish, Tanhshrink,
-    GLU, softmax, average pooling, normalisation layers. Not seen: kinks that no line meets, in branches that the
-    example does not take; second derivatives that jump in code that names no operation above; derivatives that are
-    infinite at a point (a root at 0). `clever.BPDA` of anything but the identity is refused, however smooth: its
-    derivatives are not those of its values.
+    GLU, softmax, average pooling, normalisation layers. Not seen: branches that the example does not take; roots at 0,
+    whose derivatives are infinite, such as ``sqrt(z * z)`` and ``hypot(z, 0)``. `clever.BPDA` of anything but the
+    identity is refused, however smooth: its derivatives are not those of its values.
 
     The network, its parameters and its gradients are left as they were.
     """
     for name, module in network.named_modules():
-        if isinstance(module, KINKED_MODULES):
-            raise InputError(_refusal(name, module, None))
         if isinstance(module, Computed) and module.compute.compilation is not Compilation.NONE:
             raise InputError(
                 f"a compiled network ({module.compute.compilation}) has first derivatives only: second order needs "
@@ -118,59 +74,48 @@ def require_twice_differentiable(
                 f"({module.transformation}) has the derivatives of a substitute: the Hessian is not one of f(t(x)). "
                 "First order is defined; so is second order for the network alone, at the transformed image"
             )
-    tensors, first = dict(_tensors(network)), example[:1].detach()
-    precision = _watched(network, tensors, example)
-    if precision > SINGLE:
-        return
+    given = example.detach().clone().requires_grad_(True)
+    with torch.enable_grad():
+        with _running(network) as stack, _Watch(stack):
+            logits = functional_call(network, dict(_tensors(network)), (given,))
+        if functions := _own_functions(logits):
+            raise InputError(
+                f"second order is not defined for this network: it has an autograd.Function of its own "
+                f"({', '.join(functions)}), of whose backward pass nothing says that it is the derivative"
+            )
+        _require_products(logits, given)
+
+
+def _own_functions(logits: Tensor) -> list[str]:
+    """The classes of ``autograd.Function``, by name, that the logits went through, but for torch's and `Straight`."""
+    found: set[str] = set()
+    seen: set[Node] = set()
+    left = [logits.grad_fn]
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        function = getattr(node, "_forward_cls", Straight)  # of torch's operations there is none
+        if function is not Straight and not function.__module__.startswith("torch."):
+            found.add(function.__name__)
+        left += [before for before, _ in node.next_functions]
+    return sorted(found)
+
+
+def _require_products(logits: Tensor, given: Tensor) -> None:
     try:
-        double = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-        precision, tensors, first = _watched(network, double, first.double()), double, first.double()
-    except (RuntimeError, TypeError):  # numbers of its own in single precision, or a device without double precision
-        pass
-    try:
-        reason = _numerical(network, tensors, first[0], balls, max(precision, torch.finfo(first.dtype).eps))
+        (gradient,) = torch.autograd.grad(
+            logits.sum(), given, create_graph=True, allow_unused=True, materialize_grads=True
+        )
+        if gradient.requires_grad:
+            torch.autograd.grad(gradient.sum(), given, allow_unused=True)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:  # autograd's word for it
         raise InputError(
             f"second order needs products with the Hessian, and this network gives none: {error}"
         ) from error
-    if reason:
-        raise InputError(
-            f"second order is not defined for this network: {reason}, so that it is not twice differentiable"
-        )
-
-
-def _numerical(
-    network: nn.Module,
-    tensors: dict[str, Tensor],
-    example: Float[Tensor, "..."],
-    balls: Sequence[Ball],
-    precision: float,
-) -> str | None:
-    """`unexplained` of a random combination of all logits: a kink of any shows."""
-    generator = torch.Generator().manual_seed(0)
-    lines = [offsets(balls[at % len(balls)], 1, example.cpu(), generator)[0] for at in range(LINES)]
-    weights = torch.randn(functional_call(network, tensors, (example[None],)).numel(), generator=generator).to(example)
-
-    def mixed(points: Tensor) -> Tensor:
-        logits: Tensor = functional_call(network, tensors, (points,))
-        return logits.reshape(len(points), -1).to(weights) @ weights
-
-    with frozen(network), _beyond_the_box(network):
-        return unexplained(mixed, example, torch.stack(lines).to(example), precision)
-
-
-@contextmanager
-def _beyond_the_box(network: nn.Module) -> Iterator[None]:
-    """Within it nothing is moved into [0,1]: what bends there is the clamp of a defended network, not the network."""
-    clamped = [module for module in network.modules() if isinstance(module, Clamped)]
-    hooks = [module.register_forward_hook(lambda _, given, __: given[0]) for module in clamped]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -180,19 +125,11 @@ def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from ((name, buffer.clone()) for name, buffer in network.named_buffers())
 
 
-def _watched(network: nn.Module, tensors: dict[str, Tensor], example: Float[Tensor, "batch ..."]) -> float:
-    """Runs the network once, with these parameters, under `_Watch`; the machine epsilon of its coarsest step."""
-    with _running(network) as stack, torch.enable_grad(), _Watch(stack) as watch:
-        functional_call(network, tensors, (example.detach().clone().requires_grad_(True),))
-    return float(watch.precision)
-
-
-def _refusal(name: str, module: nn.Module, operation: str | None) -> str:
-    what = f"{name or 'the network itself'} ({type(module).__name__})"
-    how = f" calls {operation}, which" if operation else ""
+def _refusal(name: str, module: nn.Module, operation: str) -> str:
     return (
-        f"second order is not defined for this network: {what}{how} is not twice differentiable. Smooth activations "
-        "(Tanh, Sigmoid, Softplus, GELU, SiLU) and average pooling are; first order needs none of this"
+        f"second order is not defined for this network: {name or 'the network itself'} ({type(module).__name__}) calls "
+        f"{operation}, which is not twice differentiable. Smooth activations (Tanh, Sigmoid, Softplus, GELU, SiLU) and "
+        "average pooling are; first order needs none of this"
     )
 
 
@@ -223,7 +160,6 @@ class _Watch(TorchDispatchMode):
     def __init__(self, stack: Sequence[tuple[str, nn.Module]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._stack = stack
-        self.precision = 0.0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -237,8 +173,6 @@ class _Watch(TorchDispatchMode):
         if depends and any(value.is_floating_point() for value in given) and self._kinked(func, args, result):
             name, module = self._stack[-1]
             raise InputError(_refusal(name, module, str(func.overloadpacket)))
-        if depends and isinstance(result, Tensor) and result.is_floating_point():
-            self.precision = max(self.precision, torch.finfo(result.dtype).eps)
         return result
 
     @staticmethod

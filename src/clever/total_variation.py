@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clever.checks import is_number, whole
+from clever.checks import is_number, require_int
 from clever.draws import Seeded
 from clever.errors import InputError
 
@@ -47,7 +47,7 @@ class TVMinimization(Seeded):
             )
         if not is_number(self.weight) or not 0 < self.weight < float("inf"):
             raise InputError(f"the weight of the total variation is {self.weight!r}: it must be a positive number")
-        whole("the steps of total variation minimisation", self.steps, 1)
+        require_int("the steps of total variation minimisation", self.steps, 1)
 
     def kept(self, images: Images) -> Float[Tensor, "channel height width"]:
         """1 where a number of these images is kept, 0 where it is dropped."""

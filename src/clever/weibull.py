@@ -11,8 +11,6 @@ STEPS = 200
 """Newton steps at the most; 10 to 30 are usual."""
 FLAT = 1e-9
 """A start has converged when no component of the gradient exceeds this, in units of the number of observations."""
-REGULAR = 2.0
-"""Up to this shape the information does not give the error of an end point (Smith, Biometrika 72, 1985)."""
 LOGS = np.log(np.array([[1e-10, 1e-2, 1e-6], [1e4, 1e4, 1e4]]))
 """Bounds of log(gap), log(shape), log(scale): where the likelihood has no maximum, the search ends here."""
 
@@ -21,9 +19,7 @@ LOGS = np.log(np.array([[1e-10, 1e-2, 1e-6], [1e4, 1e4, 1e4]]))
 class Fit:
     """Parameters of P(Z <= z) = 1 - exp(-((z + gap)/scale)^shape), one of each a sample and start.
 
-    ``interior``: the search ended at a point where the gradient vanishes, not at a bound. ``gap_error``: the standard
-    error of the gap by the observed information, the inverse of the Hessian of the loss; NaN where that says nothing:
-    at a bound, at a saddle, for a shape up to 2.
+    ``interior``: the search ended at a point where the gradient vanishes, not at a bound.
     """
 
     gap: Array
@@ -31,7 +27,6 @@ class Fit:
     scale: Array
     loss: Array
     interior: NDArray[np.bool_]
-    gap_error: Array
 
 
 def minimise(z: Array, starts: Array, penalty: float) -> Fit:
@@ -65,10 +60,7 @@ def minimise(z: Array, starts: Array, penalty: float) -> Fit:
     gap, shape, scale = np.moveaxis(np.exp(theta), -1, 0)
     inside = np.all((theta > LOGS[0] + 1e-6) & (theta < LOGS[1] - 1e-6), axis=-1)
     interior = inside & (_slope(gradient, z) < 1e-5)
-    variance = np.linalg.pinv(hessian, hermitian=True)[..., 0, 0]  # of log(gap)
-    known = interior & (variance > 0) & (shape > REGULAR)
-    error = np.where(known, gap * np.sqrt(np.where(known, variance, 0)), np.nan)
-    return Fit(gap, shape, scale, loss, interior, error)
+    return Fit(gap, shape, scale, loss, interior)
 
 
 def kolmogorov_smirnov(z: Array, gap: Array, shape: Array, scale: Array) -> tuple[Array, Array]:

@@ -23,10 +23,11 @@ from pipeline.aggregate.summary import summarise
 from pipeline.aggregate.truth import answered, beside_truth
 from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
 from pipeline.shared import artifacts, extras, printed
-from pipeline.shared.described import described
+from pipeline.shared.described import UNDEFENDED, described
 from pipeline.shared.experiment import cells, experiment
 from pipeline.shared.listed import norms_of
 from pipeline.shared.pairing import baselines, families
+from pipeline.shared.recorded import CLASS
 
 OF_RUN = ("network", "order", "defense", "bpda", "accuracy", "scored", "left_out_misclassified", "left_out_not_finite")
 """What a cell's run tells of it."""
@@ -116,7 +117,7 @@ def _about(told: dict[str, dict[str, Any]], strengths: dict[str, dict[str, Any]]
 
     runs: dict[str, dict[str, Any]] = {}
     for name, run in told.items():
-        run["bpda"] |= run["defense"]["_target_"].endswith(".Identity")
+        run["bpda"] |= run["defense"][CLASS] == UNDEFENDED
         if not any(same(name, other) for other in runs):
             runs[name] = run
     columns = {column: [run[column] for run in runs.values()] for column in OF_RUN}

@@ -11,7 +11,7 @@ from pipeline.shared.statistics import interval, log_ratio, rank_correlation
 KEY = ["cell", "id", "predicted", "norm", "target"]
 """What a score and a distance must have in common to be compared."""
 RATES = ["rate", "rate_unseen"]
-"""Of an adversarial image behind a random defense, among fresh draws (`pipeline.attack.attacks.Found`)."""
+"""Of an adversarial image behind a random defense, among fresh draws (`clever.attacks.search.Found`)."""
 SORT = ["cell", "norm", "target"]
 """What is attacked for all images or for none."""
 

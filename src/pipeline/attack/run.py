@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from itertools import groupby
 
 import numpy as np
@@ -12,73 +11,33 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from clever import (
-    backward,
-    bisection,
-    bpda,
-    capabilities,
-    chain,
-    compute,
-    descent,
-    draws,
-    ensemble,
-    gauge,
-    generators,
-    hyperplane,
-    jpeg,
-    jpeg_blocks,
-    jpeg_linear,
-    jumps,
-    knapsack,
-    libjpeg,
-    median,
-    models,
-    noise,
-    norms,
-    projection,
-    quantization,
-    quilting,
-    seams,
-    separable,
-    staircase,
-    total_variation,
-)
+from clever.attacks.criterion import SuccessCriterion, randomness
+from clever.attacks.search import Found, smallest_distances
+from clever.attacks.strength import Strength, check_method
 from clever.bpda import Defended
 from clever.capabilities import has_useful_gradient
 from clever.chain import Identity
-from clever.checks import flag
+from clever.checks import require_bool
 from clever.errors import InputError
 from clever.models import frozen
 from clever.norms import Norm
-from clever.subjects import Subject
-from pipeline.attack import attacks, chance, codec, library, refine, regions, strength
-from pipeline.attack.attacks import Found, smallest_distances
-from pipeline.attack.chance import Chance, randomness
+from clever.subjects import ImageContext
 from pipeline.attack.exact import check_order, exact_distances
-from pipeline.attack.store import found_by
-from pipeline.attack.strength import Strength, check_method
+from pipeline.attack.store import load_or_attack
 from pipeline.attack.taken import taken
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import backward_of, device
-from pipeline.shared.fingerprint import code, identity_of, versions
+from pipeline.shared.fingerprint import classifier_key, versions
 from pipeline.shared.listed import listed, norms_of
 from pipeline.shared.machine import machine
 from pipeline.shared.networks.two_layer import TwoLayer
+from pipeline.shared.number_versions import ATTACK_VERSION
 from pipeline.shared.progress import Progress, about_cell
-from pipeline.shared.selection import Selection, described, settings_of
+from pipeline.shared.selection import Selection, classifier_settings, settings_of
 from pipeline.shared.shard import Shard
 
-Pair = tuple[Subject, int]
+Pair = tuple[ImageContext, int]
 """An image and a target class."""
-
-DECIDING = (
-    *(attacks, chance, codec, library, refine, regions, strength),
-    *(backward, bisection, bpda, compute, descent, draws, ensemble, gauge, generators, hyperplane, jpeg_blocks),
-    *(jpeg_linear, jumps, knapsack, libjpeg, median, models, noise, norms, projection, quilting, seams, separable),
-    *(capabilities, chain, jpeg, quantization, staircase, total_variation),
-)
-"""The modules that decide a distance, given the network."""
-
 
 AUTO = "auto"
 """Of ``attack.bpda``: BPDA for all defenses without a `useful_gradient`."""
@@ -117,7 +76,7 @@ def run(config: DictConfig) -> None:
             "of_all_runs": progress.of_all_runs(),
             "machine": machine(job.selection.device),
             "device": str(device(config)),
-            "versions": versions() | {"foolbox": version("foolbox")},
+            "versions": versions(),
         }
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
         share = np.isfinite(table.distance).mean()
@@ -152,7 +111,7 @@ class Job:
     selection: Selection
     network: Defended
     strength: Strength
-    chance: Chance
+    chance: SuccessCriterion
     together: int
     smallest: dict[tuple[int, int, Norm], float] = field(default_factory=dict)
     rates: dict[tuple[int, int, Norm], dict[str, float]] = field(default_factory=dict)
@@ -169,10 +128,10 @@ class Job:
 
     def progress(self) -> Progress:
         """What counts the attacks of this job."""
-        classes = [len(subject.classes) for subject in self.selection.subjects]
+        classes = [len(context.classes) for context in self.selection.contexts]
         return Progress(
             self.config,
-            about_cell(self.config, told_by(self.config, self.network)),
+            about_cell(self.config, cell_key(self.config, self.network)),
             shard=self.selection.shard,
             together=self.together,
             per_image=max(classes, default=0) * len(self.selection.norms),
@@ -183,8 +142,8 @@ class Job:
     def attack(self, progress: Progress) -> None:
         """Every image and target class, those of ``together`` prepared images at once."""
         left = progress.left
-        for pairs in _groups(self.selection.subjects, self.together):
-            images = torch.stack([self.selection.image(subject.index) for subject, _ in pairs])
+        for pairs in _groups(self.selection.contexts, self.together):
+            images = torch.stack([self.selection.image(context.index) for context, _ in pairs])
             for norm in self.selection.norms:
                 found, known = self._found(pairs, images, norm)
                 self._keep(pairs, norm, found)
@@ -193,45 +152,45 @@ class Job:
             progress.reached(pairs[-1][0].index, left)
 
     def _found(self, pairs: list[Pair], images: Tensor, norm: Norm) -> tuple[Found, bool]:
-        named = [[subject.name, subject.predicted, target] for subject, target in pairs]
-        decided = decided_by(self.config, self.network) | {"pairs": named, "norm": str(norm)}
+        named = [[context.name, context.predicted, target] for context, target in pairs]
+        key = distances_key(self.config, self.network) | {"pairs": named, "norm": str(norm)}
 
         def attack() -> Found:
             return smallest_distances(
                 self.network,
                 images,
-                [subject.predicted for subject, _ in pairs],
+                [context.predicted for context, _ in pairs],
                 [target for _, target in pairs],
                 norm,
                 self.strength,
                 seed=self.selection.settings.seed,
                 eight_bits=self.config.attack.eight_bits,
-                chance=self.chance,
+                criterion=self.chance,
             )
 
-        return found_by(artifacts.store(self.config), decided, attack)
+        return load_or_attack(artifacts.store(self.config), key, attack)
 
     def _keep(self, pairs: list[Pair], norm: Norm, found: Found) -> None:
         self.passes += found.forwards + found.backwards
         random = randomness(self.network) is not None
-        for row, (subject, target) in enumerate(pairs):
-            self.smallest[subject.index, target, norm] = float(found.distance[row])
+        for row, (context, target) in enumerate(pairs):
+            self.smallest[context.index, target, norm] = float(found.distance[row])
             rates = {"rate": float(found.rate[row]), "rate_unseen": float(found.unseen[row])}
-            self.rates[subject.index, target, norm] = rates if random else {}
-            if subject is self.selection.subjects[0]:
+            self.rates[context.index, target, norm] = rates if random else {}
+            if context is self.selection.contexts[0]:
                 self.examples[target, norm] = found.images[row]
 
     def table(self) -> pd.DataFrame:
         """A row an image, target and norm: the nearest over the classes of the target."""
         rows: list[dict[str, object]] = []
-        for subject in self.selection.subjects:
+        for context in self.selection.contexts:
             for norm in self.selection.norms:
-                for target, classes in subject.targets.items():
-                    label = min(classes, key=lambda j: self.smallest[subject.index, j, norm])
-                    row = {"predicted": subject.predicted, "target": target, "target_class": label, "norm": str(norm)}
-                    of_class = (subject.index, label, norm)
+                for target, classes in context.targets.items():
+                    label = min(classes, key=lambda j: self.smallest[context.index, j, norm])
+                    row = {"predicted": context.predicted, "target": target, "target_class": label, "norm": str(norm)}
+                    of_class = (context.index, label, norm)
                     found = {"distance": self.smallest[of_class]} | self.rates[of_class]
-                    rows.append(self.selection.known(self.config, subject) | row | found)
+                    rows.append(self.selection.known(self.config, context) | row | found)
         return pd.DataFrame(rows)
 
     def exact(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -244,7 +203,7 @@ class Job:
         rows = table[table.norm == str(Norm.L2)].reset_index(drop=True)
         if rows.empty:
             raise InputError(f"attack.exact with the norms {', '.join(map(str, self.selection.norms))}: it wants L2")
-        index = {self.selection.known(self.config, at)["id"]: at.index for at in self.selection.subjects}
+        index = {self.selection.known(self.config, at)["id"]: at.index for at in self.selection.contexts}
         images = torch.stack([self.selection.image(index[name]) for name in rows.id]).flatten(1)
         net = TwoLayer.of(self.network.network)
         found = exact_distances(net, images, list(rows.predicted), list(rows.target_class))
@@ -257,7 +216,7 @@ class Job:
         """The table, and the first image with its adversary for each norm and target."""
         folder = artifacts.results_dir(self.config)
         artifacts.write_text(folder / "distances.csv", table.to_csv(index=False))
-        first = self.selection.image(self.selection.subjects[0].index)
+        first = self.selection.image(self.selection.contexts[0].index)
         shown = {"original": first.cpu().numpy()}
         for row in table[table.id == table.id[0]].itertuples():
             shown[f"{row.norm} {row.target}"] = self.examples[int(row.target_class), Norm(row.norm)].cpu().numpy()
@@ -277,31 +236,30 @@ def attacked_of(config: DictConfig, network: Defended) -> Defended:
     return Defended(network.network, network.defense, bpda=bpda, backward=substitute)
 
 
-def decided_by(config: DictConfig, network: Defended) -> dict[str, object]:
+def distances_key(config: DictConfig, network: Defended) -> dict[str, object]:
     """All that decides the distances of a cell, given images, target classes and norm."""
     strength, chance, _ = checked(config)
-    return identity_of(network, described(config)) | {
+    return classifier_key(network, classifier_settings(config)) | {
         "strength": repr(strength),
         "chance": repr(chance) if randomness(network) else "",
         "eight_bits": config.attack.eight_bits,
         "seed": settings_of(config).seed,
         "device": device(config).type,
-        "code": code(*DECIDING),
-        "foolbox": version("foolbox"),
+        "attack_version": ATTACK_VERSION,
     }
 
 
-def told_by(config: DictConfig, network: Defended) -> dict[str, object]:
+def cell_key(config: DictConfig, network: Defended) -> dict[str, object]:
     """All that decides the distances of a cell, given images, targets and norms."""
     settings = settings_of(config)
     classes = [settings.reference, settings.random_target, settings.seed]
-    return decided_by(config, network) | {"stage": "attack", "settings": repr(classes)}
+    return distances_key(config, network) | {"stage": "attack", "settings": repr(classes)}
 
 
-def checked(config: DictConfig) -> tuple[Strength, Chance, int]:
+def checked(config: DictConfig) -> tuple[Strength, SuccessCriterion, int]:
     """The settings of the attack, checked: how hard to try, what counts behind chance, how many images at once."""
     for name in ("eight_bits", "exact"):
-        flag(f"attack.{name}", config.attack[name])
+        require_bool(f"attack.{name}", config.attack[name])
     if config.attack.bpda not in (True, False, AUTO):
         raise InputError(f"attack.bpda is {config.attack.bpda!r}: it must be true, false or {AUTO}")
     hard = strength_of(config)
@@ -315,12 +273,12 @@ def strength_of(config: DictConfig) -> Strength:
     return Strength(**{name: config.attack[name] for name in ("steps", "starts", "rounds", "method")})
 
 
-def chance_of(config: DictConfig) -> Chance:
+def chance_of(config: DictConfig) -> SuccessCriterion:
     """When an image is adversarial for a random defense."""
-    return Chance(**{name: config.attack[name] for name in ("eot", "draws", "threshold")})
+    return SuccessCriterion(**{name: config.attack[name] for name in ("eot", "draws", "threshold")})
 
 
-def _groups(subjects: list[Subject], together: int) -> Iterator[list[Pair]]:
+def _groups(contexts: list[ImageContext], together: int) -> Iterator[list[Pair]]:
     """The images and target classes, those of ``together`` prepared images at once: fixed, whatever was killed."""
-    for _, group in groupby(subjects, key=lambda subject: subject.index // together):
-        yield [(subject, target) for subject in group for target in subject.classes]
+    for _, group in groupby(contexts, key=lambda context: context.index // together):
+        yield [(context, target) for context in group for target in context.classes]

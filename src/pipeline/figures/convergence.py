@@ -17,10 +17,9 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
     Beside it, the same from the sample maximum, which shows what the fit of the law changes. Only the maxima are kept
     with the scores: in place of an estimator of several values of each batch, `Estimator.PROFILE` is shown.
     """
-    if Estimator.named(estimator).rule.values:
+    if Estimator.parse(estimator).rule.values:
         estimator = Estimator.PROFILE
-    total = int(scores.n_batches.min())
-    maxima = maxima[:, :total]
+    total = maxima.shape[1]
     sizes = np.unique(np.geomspace(min(FEWEST_BATCHES, total), total, 10).round().astype(int))
     norms = list(scores.norm.unique())
     with figure(folder, "convergence", width=3.0 * len(norms), height=3.0) as drawn:

@@ -27,7 +27,7 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> Non
         grid = drawn.subplots(len(images), len(norms), squeeze=False)
         for (i, image), (j, norm) in ((a, b) for a in enumerate(images) for b in enumerate(norms)):
             row = first[(first.id == image) & (first.norm == norm)].iloc[0]
-            axes, sample = grid[i, j], maxima[row.name, : row.n_batches]
+            axes, sample = grid[i, j], maxima[row.name]
             axes.hist(
                 sample.astype(np.float64),
                 bins=1 if row.end_point_degenerate else "auto",

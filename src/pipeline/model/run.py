@@ -4,7 +4,7 @@ import io
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
 from clever.errors import InputError
@@ -14,9 +14,9 @@ from pipeline.shared import artifacts
 from pipeline.shared.accuracy import accuracy
 from pipeline.shared.classifier import bare, device, fill, sha256_of
 from pipeline.shared.composed import each_cell
-from pipeline.shared.differing import plain
 from pipeline.shared.fits import check_fits
 from pipeline.shared.prepared import Prepared
+from pipeline.shared.recorded import recorded, recorded_group
 
 
 def run(config: DictConfig) -> None:
@@ -44,7 +44,7 @@ def loaded(config: DictConfig) -> tuple[nn.Module, Normalize]:
     check_fits(nn.Sequential(normalize, network), Prepared.read(config))
     weights = instantiate(config.weights)
     if isinstance(weights, Published):
-        weights.check(plain(config.model))
+        weights.check(recorded_group(config.model))
     state: State = weights.state(
         network,
         normalize,
@@ -89,4 +89,4 @@ def _make(config: DictConfig) -> None:
 
 
 def _origin(config: DictConfig) -> dict[str, object]:
-    return {name: OmegaConf.to_container(config[name], resolve=True) for name in ("model", "weights")}
+    return {name: recorded(config[name]) for name in ("model", "weights")}

@@ -11,20 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clever import projection
-from clever.checks import whole
+from clever.checks import require_int
 from clever.choice import Choice
 from clever.compute import Compute, Computed
 from clever.errors import InputError
 from clever.models import Normalize, any_logits_of
-from pipeline.model import optimisers, training
 from pipeline.model.training import Recipe, probabilities, train
-from pipeline.shared import hardening as hardenings
 from pipeline.shared import kept
 from pipeline.shared.classifier import sha256_of
-from pipeline.shared.fingerprint import code, fingerprint
+from pipeline.shared.fingerprint import fingerprint
 from pipeline.shared.hardening import Hardened, Perturbation
-from pipeline.shared.networks import two_layer
+from pipeline.shared.number_versions import TRAINING_VERSION
 
 State = dict[str, Tensor]
 
@@ -48,7 +45,7 @@ class Distillation:
     start_epochs: int
 
     def __post_init__(self) -> None:
-        whole("weights.distillation.start_epochs", self.start_epochs, 1)
+        require_int("weights.distillation.start_epochs", self.start_epochs, 1)
 
 
 class Trained:
@@ -67,7 +64,7 @@ class Trained:
         **recipe: Any,
     ) -> None:
         self.recipe, self.compute = Recipe(**recipe), Compute(**compute)
-        self.initial, self.hardening = Initial.named(initial), hardening
+        self.initial, self.hardening = Initial.parse(initial), hardening
         self.distillation = None if distillation is None else Distillation(**distillation)
 
     def state(
@@ -107,27 +104,26 @@ class Course:
 
     def take(self, network: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None = None) -> None:
         """Fills the network, which stays on the CPU, with what the recipe makes of it by the labels or by a teacher."""
-        decided_by = {
-            "recipe": repr(recipe),
+        key = {
+            "recipe": fingerprint(recipe),
             "compute": repr(self.compute),
             "teacher": fingerprint(teacher) if teacher else "",
             "normalize": str(self.normalize),
             "torch": torch.__version__,
             "device": self.device.type,
-            "code": code(training, optimisers, *([two_layer] if recipe.curvature else [])),
+            "hardening": fingerprint(self.hardening),
+            "training_version": TRAINING_VERSION,
             "network": fingerprint(network),
             "images": sha256_of(self.training),
         }
-        if self.hardening:
-            decided_by |= {"hardening": repr(self.hardening), "hardening_code": code(hardenings, projection)}
-        name = kept.name_of(decided_by)
+        name = kept.name_of(key)
         path = self.store / f"{name}.npz"
-        arrays = kept.read(path, name) if path.exists() else None
+        arrays = kept.load_verified(path, name) if path.exists() else None
         if arrays is None:
             last = LastEpoch(path.with_name(f"{name}-epoch.npz"), name)
             with self.compute.arithmetic():
                 self._train(network, recipe, told, teacher, last)
-            kept.keep(path, name, {of: tensor.numpy() for of, tensor in network.state_dict().items()})
+            kept.save_verified(path, name, {of: tensor.numpy() for of, tensor in network.state_dict().items()})
             last.path.unlink(missing_ok=True)
         else:
             network.load_state_dict({of: torch.from_numpy(array) for of, array in arrays.items()})
@@ -169,14 +165,14 @@ class LastEpoch:
 
     def read(self) -> dict[str, Any] | None:
         """As it was kept; None where there is nothing, or nothing that can be trusted."""
-        arrays = kept.read(self.path, self.name) if self.path.exists() else None
+        arrays = kept.load_verified(self.path, self.name) if self.path.exists() else None
         return None if arrays is None else torch.load(io.BytesIO(arrays["state"].tobytes()), weights_only=True)
 
     def keep(self, state: dict[str, Any]) -> None:
         """In the place of the epoch before."""
         content = io.BytesIO()
         torch.save(state, content)
-        kept.keep(self.path, self.name, {"state": np.frombuffer(content.getvalue(), np.uint8)})
+        kept.save_verified(self.path, self.name, {"state": np.frombuffer(content.getvalue(), np.uint8)})
 
 
 def glorot(network: nn.Module, seed: int) -> None:

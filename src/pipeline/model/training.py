@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
-from clever.checks import flag, is_number, whole
+from clever.checks import is_number, require_bool, require_int
 from clever.errors import InputError
 from clever.models import any_logits_of, frozen
 from pipeline.model.optimisers import Nesterov, OneCycle
@@ -48,14 +48,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch", 1), ("seed", 0), ("shift", 0), ("held_out", 0)):
-            whole(f"weights.{name}", getattr(self, name), least, 2**63 - 1)
+            require_int(f"weights.{name}", getattr(self, name), least, 2**63 - 1)
         for name in ("learning_rate", "temperature"):
             value = getattr(self, name)
             if not is_number(value) or not 0 < value < float("inf"):
                 raise InputError(f"weights.{name} is {value!r}: it must be a positive number")
         if not is_number(self.curvature) or not 0 <= self.curvature < float("inf"):
             raise InputError(f"weights.curvature is {self.curvature!r}: it must be a number >= 0")
-        flag("weights.short_batch", self.short_batch)
+        require_bool("weights.short_batch", self.short_batch)
         if not isinstance(self.optimiser, OneCycle | Nesterov):
             raise InputError(f"weights.optimiser is {self.optimiser!r}: it must make a OneCycle or a Nesterov")
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from clever.attacks.search import passes
 from clever.bpda import Defended, on_segments
 from clever.capacity import Capacity, Measure
 from clever.compute import Compute
@@ -18,8 +19,7 @@ from clever.maxima import KEPT
 from clever.models import frozen, logits_of
 from clever.orders import NORMS, FirstOrder, Order
 from clever.settings import Settings
-from clever.subjects import Subject, subject_of
-from pipeline.attack.attacks import passes
+from clever.subjects import ImageContext, image_context
 from pipeline.attack.run import asked, chance_of, strength_of
 from pipeline.shared.classifier import backward_of, bare, defense_of, device
 from pipeline.shared.composed import each_cell
@@ -86,7 +86,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attacks
-        * sum(passes(norm, strength, defense, eight_bits=eight_bits, chance=chance_of(cell)) for norm in of_norms)
+        * sum(passes(norm, strength, defense, eight_bits=eight_bits, criterion=chance_of(cell)) for norm in of_norms)
         / passes_per_second,
         "attack bytes": attacks * len(of_norms) * math.prod(_shape(cell)) * 4,
     }
@@ -108,21 +108,21 @@ def _speed(cell: DictConfig) -> tuple[int, float, float]:
         others = logits.argsort(descending=True).tolist()[1:]
         targets = others[: min(_targets(cell, len(logits)), MOST_TARGETS)]
         order.check(sampled, example.unsqueeze(0), settings)
-        subject = subject_of(attacked, example, 0, targets, settings)
-        assert subject is not None  # it has no label to differ from
-        of_order = _rate(_measure(order, sampled, example, subject, targets, settings), example) * len(targets)
-        return len(logits), of_order, _rate(FirstOrder().measure(attacked, example, subject, targets[:1]), example)
+        context = image_context(attacked, example, 0, targets, settings)
+        assert context is not None  # it has no label to differ from
+        of_order = _rate(_measure(order, sampled, example, context, targets, settings), example) * len(targets)
+        return len(logits), of_order, _rate(FirstOrder().measure(attacked, example, context, targets[:1]), example)
 
 
 def _measure(
-    order: Order, sampled: Defended, example: Tensor, subject: Subject, targets: list[int], settings: Settings
+    order: Order, sampled: Defended, example: Tensor, context: ImageContext, targets: list[int], settings: Settings
 ) -> Measure:
     """Of an image; on segments, its transformation included."""
     if not (settings.segments or order.segments):
-        return order.measure(sampled, example, subject, targets)
-    network, seen = on_segments(sampled)
-    measure = order.measure(network, example, subject, targets)
-    return lambda points: measure(seen(points))
+        return order.measure(sampled, example, context, targets)
+    network, transform = on_segments(sampled)
+    measure = order.measure(network, example, context, targets)
+    return lambda points: measure(transform(points))
 
 
 def _shape(cell: DictConfig) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from PIL.Image import Resampling
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.errors import InputError
 from pipeline.prepare.source import MOST_PIXELS, Candidate, Pixels
 
@@ -25,7 +25,7 @@ class Digits:
         self.labels: NDArray[np.int64] = digits.target.astype(np.int64)
         if not 10 <= n_images <= len(self.grey) - 10:
             raise InputError(f"data.n_images is {n_images}: of the digits, 10 to {len(self.grey) - 10} can be held out")
-        whole("data.size", size, 1, MOST_PIXELS)
+        require_int("data.size", size, 1, MOST_PIXELS)
         self.n_images, self.size = n_images, size
 
     def candidates(self, seed: int) -> Iterator[Candidate]:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
-from clever.checks import flag
+from clever.checks import require_bool
 from clever.errors import InputError
 from pipeline.prepare.choice import choose, require
 from pipeline.prepare.labelled import Labelled, by_folders, by_table, class_names
@@ -40,7 +40,7 @@ class Folder:
         resize: bool | str,
         train_on_rest: bool = False,
     ) -> None:
-        flag("data.train_on_rest", train_on_rest)
+        require_bool("data.train_on_rest", train_on_rest)
         self.train_on_rest = train_on_rest
         self.root, self.ids = Path(root).expanduser().absolute(), ids
         self.labels = None if labels is None else Path(labels).expanduser()

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Resampling
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.errors import InputError
 from pipeline.prepare.source import MOST_PIXELS
 
@@ -106,7 +106,7 @@ def preprocessing(name: str, size: int) -> Callable[[Image.Image], Pixels]:
     """The preprocessing of that name, to a square of that size."""
     if name not in PREPROCESSINGS:
         raise InputError(f"unknown preprocessing {name!r}; valid are {', '.join(PREPROCESSINGS)}")
-    whole("data.size", size, 1, MOST_PIXELS)
+    require_int("data.size", size, 1, MOST_PIXELS)
     chosen = PREPROCESSINGS[name]
     return lambda image: chosen(image, size)
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.errors import InputError
 from pipeline.prepare.preprocess import PREPROCESSINGS, whole_image
 from pipeline.prepare.source import MOST_PIXELS, Pixels
@@ -20,7 +20,7 @@ class Square:
     """
 
     def __init__(self, *, size: int, channels: int, resize: bool | str) -> None:
-        whole("data.size", size, 1, MOST_PIXELS)
+        require_int("data.size", size, 1, MOST_PIXELS)
         if isinstance(channels, bool) or channels not in CHANNELS:
             raise InputError(f"data.channels is {channels!r}: it must be 3 (RGB) or 1 (grey)")
         if not isinstance(resize, bool) and resize not in PREPROCESSINGS:

@@ -2,13 +2,14 @@
 
 import sys
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from clever.errors import InputError
 from pipeline.model.run import accuracy_of, loaded, networks, saved
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import device, sha256_of
 from pipeline.shared.fingerprint import versions
+from pipeline.shared.recorded import recorded
 
 
 def run(config: DictConfig) -> None:
@@ -24,9 +25,9 @@ def run(config: DictConfig) -> None:
         about = {
             "sha256": sha256_of(path),
             "command": f"python -m pipeline.publish {' '.join(sys.argv[1:])}",
-            "model": OmegaConf.to_container(cell.model, resolve=True),
-            "training": OmegaConf.to_container(cell.weights, resolve=True),
-            "data": OmegaConf.to_container(cell.data, resolve=True),
+            "model": recorded(cell.model),
+            "training": recorded(cell.weights),
+            "data": recorded(cell.data),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "accuracy": share,
             "images": images,

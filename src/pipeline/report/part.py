@@ -16,6 +16,7 @@ from PIL import Image
 from pipeline.report.paper_numbers import beside_ours
 from pipeline.shared import artifacts, extras, printed
 from pipeline.shared.formats import named
+from pipeline.shared.recorded import CLASS
 
 FIGURES = {
     "evidence": "Each kind of score over the nearest distance found, behind each defense: above 1 it is refuted",
@@ -108,7 +109,7 @@ class Part:
                 "network": name,
                 "parameters": weights["parameters"],
                 "right on": f"{weights['accuracy']:.1%} of {weights['images']} images",
-                "weights": weights["weights"]["_target_"].rpartition(".")[2].lower(),
+                "weights": weights["weights"][CLASS].rpartition(".")[2].lower(),
                 "sha256 of the weights": weights["sha256"][:16],
             }
             for name, weights in about.items()

@@ -2,7 +2,7 @@
 
 from clever.bpda import Defended
 from clever.compute import Compute, Precision, deviation
-from clever.maxima import Site
+from clever.maxima import BallSampler
 from pipeline.shared.progress import Progress
 from pipeline.shared.selection import Selection
 
@@ -14,13 +14,13 @@ def changed_by(
     compute: Compute, sampled: Defended, selection: Selection, progress: Progress
 ) -> dict[str, dict[str, float]]:
     """Told, and to be kept with the scores; nothing with full precision."""
-    if compute.precision is Precision.FLOAT32 or not selection.subjects:
+    if compute.precision is Precision.FLOAT32 or not selection.contexts:
         return {}
-    subject, settings = selection.subjects[0], selection.settings
-    image, ball = selection.image(subject.index), settings.ball(selection.norms[0])
-    site = Site(image, subject.name, ball, PROBES, settings.seed, settings.clip)
-    points, _ = next(site.points(range(1), PROBES))
-    share = deviation(compute, sampled, selection.network, points, subject.predicted, subject.classes).flatten(0, 1)
+    context, settings = selection.contexts[0], selection.settings
+    image, ball = selection.image(context.index), settings.ball(selection.norms[0])
+    ball_sampler = BallSampler(image, context.name, ball, PROBES, settings.seed, settings.clip)
+    points, _ = next(ball_sampler.points(range(1), PROBES))
+    share = deviation(compute, sampled, selection.network, points, context.predicted, context.classes).flatten(0, 1)
     share = share[share.isfinite().all(1)]  # a gradient of zero has no share
     if not len(share):
         return {}

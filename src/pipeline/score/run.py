@@ -1,8 +1,9 @@
 """Stage score: CLEVER of every image of one cell."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -11,24 +12,26 @@ import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from clever import ascent, record
+from clever import record
 from clever.bpda import Defended
 from clever.compute import Compute
+from clever.engine import check_order, points_per_class, score_images, vanishing_message
 from clever.errors import InputError
 from clever.models import frozen
 from clever.orders import Order
-from clever.score import Score, score_subject
-from clever.subjects import Subject
+from clever.score_result import Score
+from clever.subjects import ImageContext
 from pipeline.score.precision import changed_by
 from pipeline.score.store import Store
 from pipeline.shared import artifacts
 from pipeline.shared.accuracy import accuracy
 from pipeline.shared.classifier import about_network, device
-from pipeline.shared.fingerprint import identity_of, of_order, versions
+from pipeline.shared.fingerprint import classifier_key, order_key, versions
 from pipeline.shared.listed import listed
 from pipeline.shared.machine import machine
 from pipeline.shared.progress import Progress, about_cell
-from pipeline.shared.selection import Selection, described, settings_of
+from pipeline.shared.recorded import recorded
+from pipeline.shared.selection import Selection, classifier_settings, settings_of
 
 EXAMPLES = 5
 """Scored images that are kept as they are and behind the defense, for a figure."""
@@ -37,7 +40,7 @@ EXAMPLES = 5
 def run(config: DictConfig) -> None:
     """Writes scores.csv (a row an image, target and norm), scores.json, maxima.npy, examples.npz and run.json.
 
-    A row of maxima.npy are the N_b maxima of a score, NaN at the end where a tolerance made do with fewer.
+    A row of maxima.npy are the N_b maxima of a score.
     """
     started = time.perf_counter()
     artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
@@ -46,17 +49,16 @@ def run(config: DictConfig) -> None:
         if not len(job.selection.rows):
             progress.say(f"{config.cell}: more shards than images, this one has nothing to do")
             return
-        for check in (job.order.check, partial(ascent.check, job.order)):
-            check(job.sampled, job.selection.image(0).unsqueeze(0), job.selection.settings)
+        check_order(job.sampled, job.selection.image(0).unsqueeze(0), job.selection.settings, job.order)
         share = job.accuracy()
         changed = changed_by(job.compute, job.sampled, job.selection, progress)
         scores = job.scores(progress)
         if not scores and job.selection.shard.count == 1:
-            raise InputError(f"the network gives NaN or infinity for all of {len(job.selection.subjects)} images")
+            raise InputError(f"the network gives NaN or infinity for all of {len(job.selection.contexts)} images")
         job.write(scores)
         about = job.about(scores) | {
             "accuracy": share,
-            "compute": {name: str(choice) for name, choice in vars(job.compute).items()} | changed,
+            "compute": job.compute_names | changed,
             "points_computed": progress.computed,
             "points_from_store": progress.from_store,
             "seconds": round(time.perf_counter() - started, 1),
@@ -64,7 +66,8 @@ def run(config: DictConfig) -> None:
             "machine": machine(job.selection.device),
         }
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
-        _tell_of_masking(config, scores, progress)
+        if message := vanishing_message([score for _, score in scores]):
+            progress.say(f"{config.cell}: {message}" + ("" if config.bpda else "; bpda=true gives other gradients"))
         left_out = {
             "misclassified": job.selection.misclassified,
             "with NaN or infinity": list(job.selection.not_finite),
@@ -76,12 +79,6 @@ def run(config: DictConfig) -> None:
 
 def _few(ids: list[str]) -> str:
     return ", ".join([*ids[:3], *["..."] * (len(ids) > 3)])
-
-
-def _tell_of_masking(config: DictConfig, scores: list[tuple[Subject, Score]], progress: Progress) -> None:
-    if masked := sum(score.vanishing for _, score in scores):
-        advice = "" if config.bpda else "; bpda=true has others"
-        progress.say(f"{config.cell}: {masked} of {len(scores)} scores say nothing, their gradients vanish{advice}")
 
 
 @dataclass
@@ -101,21 +98,21 @@ class Job:
         return cls(config, selection, order, compute, sampled_of(config, selection.network))
 
     @property
-    def _per_class(self) -> int:
-        """The most points that a target class of an image takes."""
-        settings = self.selection.settings
-        return len({settings.ball(norm) for norm in self.selection.norms}) * settings.n_batches * settings.n_samples
+    def compute_names(self) -> dict[str, str]:
+        """How the network is computed at the points, in words."""
+        return {name: str(choice) for name, choice in vars(self.compute).items()}
 
     def progress(self) -> Progress:
         """What counts the points of this job, each once a target class."""
-        classes = [len(subject.classes) for subject in self.selection.subjects]
+        classes = [len(context.classes) for context in self.selection.contexts]
+        per_class = points_per_class(self.selection.settings, self.selection.norms)
         return Progress(
             self.config,
-            about_cell(self.config, told_by(self.config, self.sampled)),
+            about_cell(self.config, cell_key(self.config, self.sampled)),
             shard=self.selection.shard,
             together=1,
-            per_image=self._per_class * max(classes, default=0),
-            left=self._per_class * sum(classes),
+            per_image=per_class * max(classes, default=0),
+            left=per_class * sum(classes),
             unit="point",
         )
 
@@ -126,47 +123,46 @@ class Job:
             rows = selection.shard.rows(len(selection.prepared.labels))
             return accuracy(selection.network, selection.prepared, rows)
 
-    def scores(self, progress: Progress) -> list[tuple[Subject, Score]]:
+    def scores(self, progress: Progress) -> list[tuple[ImageContext, Score]]:
         """Those of every image, sampled or from the store; an image with NaN or infinity has none (`OnNaN`)."""
-        selection, found = self.selection, []
+        selection = self.selection
         store = Store(
             artifacts.store(self.config),
-            decided_by(self.config, self.sampled),
+            maxima_key(self.config, self.sampled),
             self.config.chunk_points,
             compute=progress.compute,
             find=progress.find,
             spend=progress.spend,
         )
-        left = progress.left
-        for subject in selection.subjects:
-            with selection.finite(subject.index), self.compute.arithmetic():
-                of_image = score_subject(
-                    self.sampled,
-                    selection.image(subject.index),
-                    subject,
-                    selection.settings,
-                    norms=selection.norms,
-                    order=self.order,
-                    sampler=store,
-                )
-                found += [(subject, score) for score in of_image]
-            left -= self._per_class * len(subject.classes)
-            progress.reached(subject.index, left)
-        return found
+        scored = score_images(
+            self.sampled,
+            selection.contexts,
+            selection.image,
+            selection.settings,
+            norms=selection.norms,
+            order=self.order,
+            sampler=store,
+            guard=self._guarded,
+            finished=lambda context, left: progress.reached(context.index, left),
+        )
+        return [(context, score) for context, scores in scored for score in scores]
 
-    def write(self, scores: list[tuple[Subject, Score]]) -> None:
+    @contextmanager
+    def _guarded(self, context: ImageContext) -> Iterator[None]:
+        """The arithmetic of the job; what becomes of an image with NaN or infinity."""
+        with self.selection.finite(context.index), self.compute.arithmetic():
+            yield
+
+    def write(self, scores: list[tuple[ImageContext, Score]]) -> None:
         """The table, the maxima that it rests on, and the first images before and behind the defense."""
         folder, selection = artifacts.results_dir(self.config), self.selection
-        rows = [selection.known(self.config, subject) | score.row() for subject, score in scores]
+        rows = [selection.known(self.config, context) | score.row() for context, score in scores]
         artifacts.write_text(folder / "scores.csv", pd.DataFrame(rows).to_csv(index=False))
-        most = max((score.n_batches for _, score in scores), default=0)
-        maxima = np.full((len(scores), most), np.nan, np.float32)
-        for row, (_, score) in zip(maxima, scores, strict=True):
-            row[: score.n_batches] = score.maxima
+        maxima = np.array([score.maxima for _, score in scores], np.float32).reshape(-1, selection.settings.n_batches)
         artifacts.write_atomically(folder / "maxima.npy", lambda file: np.save(file, maxima))
-        named = [self._told_of(subject) | record.of_score(score) for subject, score in scores]
-        artifacts.write_json(folder / "scores.json", record.document(named, self._run(len(selection.subjects))))
-        first = [subject.index for subject in selection.subjects[:EXAMPLES]]
+        named = [self._told_of(context) | record.of_score(score) for context, score in scores]
+        artifacts.write_json(folder / "scores.json", record.document(named, self._run()))
+        first = [context.index for context in selection.contexts[:EXAMPLES]]
         images = selection.prepared.images(first).to(selection.device)
         examples = {
             "id": selection.prepared.manifest.id[first].to_numpy(str),
@@ -178,25 +174,20 @@ class Job:
             folder / "examples.npz", lambda file: np.savez_compressed(file, allow_pickle=False, **examples)
         )
 
-    def _told_of(self, subject: Subject) -> dict[str, object]:
+    def _told_of(self, context: ImageContext) -> dict[str, object]:
         """What the image is called, beside what `clever.record` says of its score."""
-        return {"name": self.selection.known(self.config, subject)["id"]}
+        return {"name": self.selection.known(self.config, context)["id"]}
 
-    def _run(self, count: int) -> dict[str, object]:
+    def _run(self) -> dict[str, object]:
         """How the scores came about, as `clever.record` describes it."""
         selection = self.selection
-        example = selection.image(0).unsqueeze(0)
+        images = selection.image(0).expand(len(selection.contexts), -1, -1, -1)
         targets = listed(self.config.targets, "targets")
-        run = record.run_of(self.sampled, example, selection.settings, targets, selection.norms, self.order)
-        compute = {name: str(choice) for name, choice in vars(self.compute).items()}
-        return run | {
-            "images": {"count": count, "shape": list(example.shape[1:])},
-            "cell": self.config.cell,
-            "network": {**run["network"], "name": self.config.model.name},  # type: ignore[dict-item]
-            "compute": compute,
-        }
+        run = record.run_of(self.sampled, images, selection.settings, targets, selection.norms, self.order)
+        network = {**run["network"], "name": self.config.model.name}  # type: ignore[dict-item]
+        return run | {"cell": self.config.cell, "network": network, "compute": self.compute_names}
 
-    def about(self, scores: list[tuple[Subject, Score]]) -> dict[str, object]:
+    def about(self, scores: list[tuple[ImageContext, Score]]) -> dict[str, object]:
         """What was run."""
         config, selection = self.config, self.selection
         return {
@@ -205,7 +196,7 @@ class Job:
             "weights": named_alone(about_network(config)),
             "order": self.order.name,
             "order_settings": repr(self.order),
-            "defense": OmegaConf.to_container(config.defense, resolve=True),
+            "defense": recorded(config.defense),
             "bpda": config.bpda,
             "backward": str(selection.network.backward or "identity"),
             "scored": len({score.image for _, score in scores}),
@@ -233,11 +224,11 @@ def sampled_of(config: DictConfig, network: Defended) -> Defended:
     return Defended(compute.applied(network.network), network.defense, bpda=config.bpda, backward=network.backward)
 
 
-def decided_by(config: DictConfig, sampled: Defended) -> dict[str, object]:
+def maxima_key(config: DictConfig, sampled: Defended) -> dict[str, object]:
     """All that decides the maxima of a cell, given image, ball, target classes and batch."""
-    return identity_of(sampled, described(config)) | of_order(instantiate(config.order))
+    return classifier_key(sampled, classifier_settings(config)) | order_key(instantiate(config.order))
 
 
-def told_by(config: DictConfig, sampled: Defended) -> dict[str, object]:
+def cell_key(config: DictConfig, sampled: Defended) -> dict[str, object]:
     """All that decides the scores of a cell, given images, targets and norms."""
-    return decided_by(config, sampled) | {"stage": "score", "settings": repr(settings_of(config))}
+    return maxima_key(config, sampled) | {"stage": "score", "settings": repr(settings_of(config))}

@@ -62,7 +62,7 @@ class Shelf:
         """Keeps maxima, on disk first."""
         name = _name(targets, batches)
         arrays = {"start": batches.start, "targets": list(targets)} | vars(maxima)
-        kept.keep(self.folder / name, self.folder.name, arrays)
+        kept.save_verified(self.folder / name, self.folder.name, arrays)
         self.files[name] = self._hold(batches, targets, maxima)
 
     def join(self, targets: Sequence[int], batches: range) -> None:
@@ -96,7 +96,7 @@ class Shelf:
         return sorted(names)
 
     def _read(self, name: str) -> set[Cell]:
-        arrays = kept.read(self.folder / name, self.folder.name)
+        arrays = kept.load_verified(self.folder / name, self.folder.name)
         if arrays is None:
             return set()
         maxima = BatchMaxima(*(arrays[field.name] for field in fields(BatchMaxima)))  # type: ignore[arg-type]

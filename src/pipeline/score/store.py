@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clever.capacity import Capacity
-from clever.checks import whole
-from clever.maxima import BatchMaxima, Site, batch_maxima, chunks
+from clever.checks import require_int
+from clever.maxima import BallSampler, BatchMaxima, batch_maxima, chunks
 from clever.samplers import MeasureOf
 from pipeline.score.shelf import Shelf
 from pipeline.shared import kept
@@ -18,9 +18,9 @@ class Store:
     """A sampler that computes only what no other run has finished, before this one or at the same time.
 
     A folder (`Shelf`) stands for all that decides the numbers but target and batch: image, network, transformation,
-    BPDA, order, code, predicted class, ball, N_s, seed, clipping, segments, precision, kind of device. Each chunk of
-    batches is written as soon as it is computed: a kill loses the chunk under way, and any number of processes share a
-    store.
+    BPDA, order, version of the numbers, predicted class, ball, N_s, seed, clipping, segments, precision, kind of
+    device. Each chunk of batches is written as soon as it is computed: a kill loses the chunk under way, and any number
+    of processes share a store.
 
     ``compute`` and ``find`` hear of points (each counted once a target) as they are computed or read, ``spend`` of the
     seconds that computing took.
@@ -29,51 +29,51 @@ class Store:
     def __init__(
         self,
         path: Path,
-        decided_by: dict[str, object],
+        key: dict[str, object],
         chunk_points: int,
         *,
         compute: Callable[[int], object],
         find: Callable[[int], object],
         spend: Callable[[float], object] = float,
     ) -> None:
-        whole("chunk_points", chunk_points, 1)
-        self.path, self.decided_by, self.chunk_points = path, decided_by, chunk_points
+        require_int("chunk_points", chunk_points, 1)
+        self.path, self.key, self.chunk_points = path, key, chunk_points
         self.compute, self.find, self.spend = compute, find, spend
         self.capacity: Capacity | None = None
         self.shelf = Shelf(path)
 
     def __call__(
-        self, measure_of: MeasureOf, site: Site, predicted: int, targets: Sequence[int], batches: range
+        self, measure_of: MeasureOf, ball_sampler: BallSampler, predicted: int, targets: Sequence[int], batches: range
     ) -> BatchMaxima:
         """As `clever.samplers.Sampler`: arrays (batch, target, column, kept)."""
-        shelf = self._shelf(site, predicted)
-        for chunk in chunks(batches, site.n_samples, self.chunk_points):
+        shelf = self._shelf(ball_sampler, predicted)
+        for chunk in chunks(batches, ball_sampler.n_samples, self.chunk_points):
             missing = shelf.missing(targets, chunk)
             lacking = sum(len(run) * len(some) for run, some in missing)
-            self.find(site.n_samples * (len(chunk) * len(targets) - lacking))
+            self.find(ball_sampler.n_samples * (len(chunk) * len(targets) - lacking))
             for run, some in missing:
-                self.capacity = self.capacity or Capacity.of(measure_of(targets[:1]), site.centre)
+                self.capacity = self.capacity or Capacity.of(measure_of(targets[:1]), ball_sampler.centre)
                 began = time.perf_counter()
-                maxima = batch_maxima(measure_of(some), site, run, self.capacity, self.compute)
+                maxima = batch_maxima(measure_of(some), ball_sampler, run, self.capacity, self.compute)
                 self.spend(time.perf_counter() - began)
                 shelf.add(run, some, maxima)
         shelf.join(targets, batches)
         return shelf.maxima(targets, batches)
 
-    def _shelf(self, site: Site, predicted: int) -> Shelf:
+    def _shelf(self, ball_sampler: BallSampler, predicted: int) -> Shelf:
         """The one of the last call where that was about the same, so that nothing is read twice."""
-        key = self.decided_by | {
-            "image": site.image,
+        key = self.key | {
+            "image": ball_sampler.image,
             "predicted": predicted,
-            "norm": str(site.ball.norm),
-            "radius": site.ball.radius,
-            "law": str(site.ball.law),
-            "n_samples": site.n_samples,
-            "seed": site.seed,
-            "clip": site.clip,
-            "segments": site.seen is not None,
-            "dtype": str(site.centre.dtype),
-            "device": site.centre.device.type,
+            "norm": str(ball_sampler.ball.norm),
+            "radius": ball_sampler.ball.radius,
+            "law": str(ball_sampler.ball.law),
+            "n_samples": ball_sampler.n_samples,
+            "seed": ball_sampler.seed,
+            "clip": ball_sampler.clip,
+            "segments": ball_sampler.transform is not None,
+            "dtype": str(ball_sampler.centre.dtype),
+            "device": ball_sampler.centre.device.type,
         }
         name = kept.name_of(key)
         folder = self.path / "maxima" / name[:2] / name[2:]

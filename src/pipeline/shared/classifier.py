@@ -15,15 +15,16 @@ from clever.backward import Smooth
 from clever.bpda import Defended, Transformation
 from clever.capabilities import needs_surrogate
 from clever.chain import parts
-from clever.checks import flag, whole
+from clever.checks import require_bool, require_int
 from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.models import Normalize
 from pipeline.shared import artifacts
 from pipeline.shared.checkpoint import check_same, load_state
-from pipeline.shared.differing import differences, plain, told
+from pipeline.shared.differing import differences, told
+from pipeline.shared.recorded import CLASS, recorded_group
 
-WHENCE = ("_target_", "path", "url")
+WHENCE = (CLASS, "path", "url")
 """What weights whose sha256 is known are taken from, which does not decide them."""
 
 
@@ -41,7 +42,7 @@ def device(config: DictConfig) -> torch.device:
 def bare(config: DictConfig) -> tuple[nn.Module, Normalize]:
     """The network with the initial weights of its training's seed, or the project's, and its normalisation."""
     seed = config.weights.get("seed", config.seed)
-    whole("weights.seed", seed, 0, 2**63 - 1)
+    require_int("weights.seed", seed, 0, 2**63 - 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # constructors draw their initial weights from the global generator alone
         network = instantiate(config.model.network)
@@ -110,7 +111,7 @@ def defended(config: DictConfig) -> Defended:
         )
     fill(network, load_state(path), str(path))
     defense = defense_of(config)
-    flag("bpda", config.bpda)
+    require_bool("bpda", config.bpda)
     # without BPDA there is nothing to go back through, though a sweep may name it for all its cells
     backward = backward_of(config.backward, defense) if config.bpda else None
     complete = nn.Sequential(normalize, network)
@@ -119,12 +120,12 @@ def defended(config: DictConfig) -> Defended:
 
 def _check_made_for(config: DictConfig, path: Path, about: dict[str, Any]) -> None:
     """`InputError` for another network, or weights of another origin, than this run asks for."""
-    differing = differences("model", plain(config.model), about["model"])
+    differing = differences("model", recorded_group(config.model), about["model"])
     there = about["weights"]
     # a file is the same file wherever it lies
     without = WHENCE if "sha256" in config.weights and "sha256" in there else ()
     there = {name: value for name, value in there.items() if name not in without}
-    differing += differences("weights", plain(config.weights, without), there)
+    differing += differences("weights", recorded_group(config.weights, without), there)
     if differing:
         raise InputError(
             f"{path} was made with other settings ({told(differing)}): run the stage model with the settings of this "

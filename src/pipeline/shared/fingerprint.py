@@ -1,4 +1,7 @@
-"""What a network, a defense and the code that samples them are, as short texts that differ when a number would."""
+"""What a network and a defense are, as short texts that differ when a number would: the parts of the store's keys.
+
+The code of this project, torch and NumPy counts by its version, all other code (a user's own class) by its source.
+"""
 
 import ast
 import hashlib
@@ -6,121 +9,29 @@ import inspect
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
-from types import FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clever import (
-    backward,
-    bisection,
-    box,
-    bpda,
-    capabilities,
-    chain,
-    compute,
-    curvature,
-    draws,
-    eigenvalues,
-    ensemble,
-    gauge,
-    generators,
-    hessian,
-    jpeg,
-    jpeg_blocks,
-    jpeg_gauge,
-    jpeg_linear,
-    jumps,
-    knapsack,
-    lanczos,
-    libjpeg,
-    margin,
-    maxima,
-    median,
-    models,
-    noise,
-    norms,
-    orders,
-    power_iteration,
-    quantization,
-    quilting,
-    sampling,
-    seams,
-    second_order,
-    separable,
-    staircase,
-    total_variation,
-    unit_ball,
-)
 from clever.bpda import BPDA, Defended
 from clever.chain import Identity
 from clever.errors import InputError
-from clever.gauge import Gauge
-from clever.orders import FirstOrder, Order
-from clever.second_order import SecondOrder
+from clever.orders import Order
+from pipeline.shared.number_versions import SAMPLING_VERSION
 
-SHARED: tuple[ModuleType, ...] = (
-    backward,
-    box,
-    bpda,
-    capabilities,
-    chain,
-    compute,
-    draws,
-    ensemble,
-    generators,
-    jpeg,
-    jpeg_blocks,
-    jpeg_linear,
-    libjpeg,
-    margin,
-    maxima,
-    median,
-    models,
-    noise,
-    norms,
-    quantization,
-    quilting,
-    sampling,
-    seams,
-    separable,
-    staircase,
-    total_variation,
-    unit_ball,
-)
-"""The library's modules that decide a batch's maxima, given the network and the site, whatever the order."""
-OF_ORDER: dict[type, tuple[ModuleType, ...]] = {
-    FirstOrder: (orders,),
-    Gauge: (gauge, bisection, jpeg_gauge, jumps, knapsack),
-    SecondOrder: (second_order, curvature, eigenvalues, hessian, lanczos, power_iteration),
-}
-"""Those of one order alone: work on the one does not make what was sampled for the other useless."""
+PROJECT = {"clever", "pipeline"}
+"""Whose version is one of `pipeline.shared.number_versions`."""
+VERSIONED = {*sys.stdlib_module_names, "torch", "torchvision", "numpy"}
+FUNCTIONS = FunctionType, BuiltinFunctionType
 
 
 def fingerprint(given: object) -> str:
-    """The sha256 of all that makes the object: its repr, the tensors and arrays it holds, the code of its modules."""
+    """The sha256 of all that makes the object: its repr, tensors and arrays it holds, the source of a user's code."""
     return hashlib.sha256(f"{given!r} {_state(given)} {_source(given)}".encode()).hexdigest()
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    array = tensor.detach().cpu().contiguous()
-    return f" {array.dtype} {tuple(array.shape)}".encode() + array.reshape(-1).view(torch.uint8).numpy().tobytes()
-
-
-def code(*modules: ModuleType) -> str:
-    """The sha256 of the modules' code, comments and layout apart."""
-    return hashlib.sha256("".join(map(_text, modules)).encode()).hexdigest()
-
-
-@cache
-def _text(module: ModuleType) -> str:
-    try:
-        return ast.unparse(ast.parse(inspect.getsource(module)))
-    except (OSError, TypeError):  # compiled, or typed into an interpreter
-        return module.__name__
 
 
 def _state(given: object) -> str:
@@ -134,25 +45,57 @@ def _state(given: object) -> str:
     return digest.hexdigest()
 
 
+def _bytes(tensor: Tensor) -> bytes:
+    array = tensor.detach().cpu().contiguous()
+    return f" {array.dtype} {tuple(array.shape)}".encode() + array.reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
 def _source(given: object) -> str:
-    """The sha256 of the code of the modules that the object, and all that it holds, is defined in.
+    """The sha256 of the user's code that the object, and all that it holds, consists of: the names of functions, and
+    of classes with their bases, and the source of the modules that define them.
 
-    Not of Python's, torch's and NumPy's own, which have a version, nor of what these modules import in their turn.
+    Of code with a version (Python's, torch's, NumPy's) the names of functions alone, of the project's nothing, and
+    nothing of what these modules import in their turn.
     """
-    names = {_home(one) for one in _held(given)}
-    return code(*(sys.modules[name] for name in sorted(names) if not _versioned(name) and name in sys.modules))
+    names, modules = set(), set()
+    for one in _held(given):
+        for kind in (one,) if isinstance(one, FUNCTIONS) else type(one).__mro__:
+            module = kind.__module__ or ""
+            if _root(module) not in (PROJECT if isinstance(one, FUNCTIONS) else PROJECT | VERSIONED):
+                names.add(kind.__qualname__)
+            if _root(module) not in PROJECT | VERSIONED and module in sys.modules:
+                modules.add(module)
+    texts = sorted(names) + [source_of(sys.modules[module]) for module in sorted(modules)]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
-def _home(one: object) -> str:
-    return one.__module__ if isinstance(one, FunctionType) else type(one).__module__
+def _root(module: str) -> str:
+    return module.partition(".")[0]
 
 
-def _versioned(module: str) -> bool:
-    return module.partition(".")[0] in {*sys.stdlib_module_names, "torch", "numpy"}
+@cache
+def source_of(module: ModuleType) -> str:
+    """The module's source without comments, layout and docstrings; its name where there is none."""
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, TypeError):  # compiled, or typed into an interpreter
+        return module.__name__
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [part for part in node.body if not _is_text(part)] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def _held(given: object) -> Iterator[object]:
-    """The object, and what its attributes, lists, tuples and mappings hold; each thing once."""
+    """The object, and what its attributes, lists, tuples, mappings and closures hold; each thing once."""
     seen, left = set[int](), [given]
     while left:
         one = left.pop()
@@ -160,12 +103,7 @@ def _held(given: object) -> Iterator[object]:
             continue
         seen.add(id(one))
         yield one
-        if isinstance(one, Mapping):
-            left += one.values()
-        elif isinstance(one, list | tuple):
-            left += one
-        elif isinstance(one, nn.Module) or not (isinstance(one, FunctionType) or _versioned(_home(one))):
-            left += getattr(one, "__dict__", {}).values()
+        left += _parts(one)
 
 
 def _builds(defense: object) -> Iterator[str]:
@@ -175,10 +113,26 @@ def _builds(defense: object) -> Iterator[str]:
             yield build
 
 
-def of_order(order: Order) -> dict[str, object]:
-    """The order and the code that decides its maxima."""
-    own = OF_ORDER.get(type(order)) or (sys.modules[type(order).__module__],)
-    return {"order": repr(order), "code": code(*SHARED, *own)}
+def _parts(one: object) -> list[object]:
+    if isinstance(one, Mapping):
+        return list(one.values())
+    if isinstance(one, list | tuple):
+        return list(one)
+    if isinstance(one, partial):
+        return [one.func, *one.args, *one.keywords.values()]
+    if isinstance(one, MethodType):
+        return [one.__func__, one.__self__]
+    if isinstance(one, FunctionType):
+        return [cell.cell_contents for cell in one.__closure__ or ()] + [*(one.__defaults__ or ()), *vars(one).values()]
+    if isinstance(one, nn.Module) or _root(type(one).__module__) not in VERSIONED:
+        slots = [name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ())]
+        return [*getattr(one, "__dict__", {}).values(), *(getattr(one, name) for name in slots if hasattr(one, name))]
+    return []
+
+
+def order_key(order: Order) -> dict[str, object]:
+    """The order, which decides what is measured at each point, and the version of the numbers."""
+    return {"order": repr(order), "order_fingerprint": fingerprint(order), "sampling_version": SAMPLING_VERSION}
 
 
 def versions() -> dict[str, str]:
@@ -187,11 +141,11 @@ def versions() -> dict[str, str]:
     return {"clever-robustness": ours, "torch": torch.__version__, "python": python}
 
 
-def identity_of(network: Defended, configuration: object) -> dict[str, object]:
+def classifier_key(network: Defended, settings: object) -> dict[str, object]:
     """What decides the numbers of a classifier: network, transformation, BPDA and what it goes back through, torch, and
-    the configuration.
+    the ``settings`` that it was made from.
 
-    The configuration is there for what a module keeps outside its parameters and its repr.
+    The settings are there for what a module keeps outside its parameters and its repr.
     """
     transformation, substitute = network.defense, network.backward
     for what, given in (("defense", transformation), ("backward function", substitute)):
@@ -207,6 +161,7 @@ def identity_of(network: Defended, configuration: object) -> dict[str, object]:
         # without a transformation there is nothing to approximate
         "bpda": isinstance(network.transformation, BPDA) or isinstance(transformation, Identity),
         "backward": fingerprint(substitute),
-        "configuration": configuration,
+        "settings": settings,
         "torch": torch.__version__,
+        "torchvision": version("torchvision"),
     }

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from clever.checks import is_number, whole
+from clever.checks import is_number, require_int
 from clever.errors import InputError
 from clever.models import frozen
 from clever.norms import Norm
@@ -68,10 +68,10 @@ class AdversarialTraining:
     steps: int
 
     def __post_init__(self) -> None:
-        if Norm.named(self.norm) is Norm.L1:
+        if Norm.parse(self.norm) is Norm.L1:
             raise InputError("the norm of adversarial training is L1: it must be one of L2, Linf")
         _positive("the radius of adversarial training", self.radius)
-        whole("the steps of adversarial training", self.steps, 1)
+        require_int("the steps of adversarial training", self.steps, 1)
 
     def __call__(self, network: nn.Module, images: Images) -> Images:
         with frozen(network), torch.enable_grad():
@@ -85,13 +85,13 @@ class AdversarialTraining:
 
     def _steepest(self, slope: Images) -> Images:
         """The change of length ``radius`` that climbs most."""
-        if Norm.named(self.norm) is Norm.LINF:
+        if Norm.parse(self.norm) is Norm.LINF:
             return self.radius * slope.sign()
         return slope * (self.radius / _lengths(slope).clamp(min=1e-12))
 
     def _within(self, change: Images) -> Images:
         """The nearest change that is not longer than ``radius``."""
-        return projected(change, Norm.named(self.norm), change.new_full((len(change),), self.radius))
+        return projected(change, Norm.parse(self.norm), change.new_full((len(change),), self.radius))
 
 
 def _lengths(change: Images) -> Float[Tensor, "batch 1 1 1"]:

@@ -20,18 +20,18 @@ FAILURES = {errno.ENOENT, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, er
 """Of the disk or the machine: they say nothing about the file."""
 
 
-def name_of(decided_by: Mapping[str, object]) -> str:
+def name_of(key: Mapping[str, object]) -> str:
     """The name of what is kept: the sha256 of all that decides it."""
-    return hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
-def keep(path: Path, belongs_to: str, arrays: Mapping[str, Any]) -> None:
+def save_verified(path: Path, belongs_to: str, arrays: Mapping[str, Any]) -> None:
     """Writes the arrays, with a checksum each, and what they belong to."""
     about: dict[str, Any] = {"format": FORMAT, "belongs_to": belongs_to, "parts": sorted(arrays)}
     write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **about, **arrays))
 
 
-def read(path: Path, belongs_to: str) -> dict[str, NDArray[np.generic]] | None:
+def load_verified(path: Path, belongs_to: str) -> dict[str, NDArray[np.generic]] | None:
     """The arrays of a file; None, and a line on stderr, for one that is damaged, of another version or out of place.
 
     `FileNotFoundError` where there is none, `OSError` where the disk itself fails.

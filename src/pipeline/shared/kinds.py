@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.errors import InputError
 
 GROUPS = (
@@ -30,8 +30,8 @@ def check_kinds(config: DictConfig) -> None:
         value = OmegaConf.select(config, f"model.normalize.{name}")
         if not isinstance(value, ListConfig) or not all(type(number) in (int, float) for number in value):
             raise InputError(f"model.normalize.{name} is {value!r}: it must be a list of numbers, one a channel")
-    whole("seed", config.seed, 0, 2**63 - 1)
-    whole("chunk_points", config.chunk_points, 1)
-    whole("attack.images", config.attack.images, 1, 2**31)
+    require_int("seed", config.seed, 0, 2**63 - 1)
+    require_int("chunk_points", config.chunk_points, 1)
+    require_int("attack.images", config.attack.images, 1, 2**31)
     if config.threads is not None:
-        whole("threads", config.threads, 1, MOST_THREADS)
+        require_int("threads", config.threads, 1, MOST_THREADS)

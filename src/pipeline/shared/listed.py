@@ -18,4 +18,4 @@ def listed(values: object, name: str) -> list[str | int]:
 
 def norms_of(values: object, name: str) -> list[Norm]:
     """The norms of such a list, by their names in upper or lower case."""
-    return [Norm.named(str(value)) for value in listed(values, name)]
+    return [Norm.parse(str(value)) for value in listed(values, name)]

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from clever.errors import InputError
 from pipeline.shared import artifacts
-from pipeline.shared.differing import differences, plain, told
+from pipeline.shared.differing import differences, told
+from pipeline.shared.recorded import recorded_group
 
 ELSEWHERE = ("root", "download")
 """Settings of ``data`` that say where a data set lies: it may move."""
@@ -78,7 +79,7 @@ def deciding(config: DictConfig) -> dict[str, Any]:
     """
     data = {
         name: PurePath(value).name if isinstance(value, str) else value
-        for name, value in plain(config.data, ELSEWHERE).items()
+        for name, value in recorded_group(config.data, ELSEWHERE).items()
     }
     return {"data": data, "seed": config.seed if data.get("ids") is None else None}
 

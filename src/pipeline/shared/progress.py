@@ -135,7 +135,7 @@ class Progress:
         """All images up to this place are finished; ``left`` of the work is still to be done."""
         self.report.done = int(np.searchsorted(self.rows, row, "right"))
         self.left = left
-        self.bar.total = self.computed + self.from_store + left  # a tolerance may have saved some
+        self.bar.total = self.computed + self.from_store + left  # what was given up is not done
         self._done(0)
 
     def of_all_runs(self) -> dict[str, float]:

@@ -20,11 +20,12 @@ from clever.errors import InputError, NotFinite
 from clever.models import frozen, logits_of
 from clever.norms import Norm
 from clever.settings import Settings
-from clever.subjects import Subject, subject_of
+from clever.subjects import ImageContext, image_context
 from pipeline.shared.classifier import defended, device
 from pipeline.shared.fits import check_fits
 from pipeline.shared.listed import listed, norms_of
 from pipeline.shared.prepared import Prepared
+from pipeline.shared.recorded import recorded
 from pipeline.shared.shard import Shard
 
 MANY = 1000
@@ -46,7 +47,7 @@ class OnNaN(Choice):
 class Selection:
     """The images of one job: of the first ``n_images`` prepared, those of its shard, as far as they can be scored.
 
-    ``rows``: their places among the prepared ones. ``subjects``: those that the network takes for their true class;
+    ``rows``: their places among the prepared ones. ``contexts``: those that the network takes for their true class;
     ``misclassified``: the ids of those that it does not. ``not_finite``: why others were left out, by id (`OnNaN`).
     The images themselves stay on disk.
     """
@@ -59,7 +60,7 @@ class Selection:
     on_nan: OnNaN
     rows: NDArray[np.int64]
     device: torch.device
-    subjects: list[Subject] = field(default_factory=list)
+    contexts: list[ImageContext] = field(default_factory=list)
     misclassified: list[str] = field(default_factory=list)
     not_finite: dict[str, str] = field(default_factory=dict)
 
@@ -70,12 +71,12 @@ class Selection:
         ``together``: how many images in a row go to the same shard.
         """
         settings, norms, prepared = check_selection(config)
-        shard, on_nan = Shard(config.shard, config.shards), OnNaN.named(str(config.score.nan))
+        shard, on_nan = Shard(config.shard, config.shards), OnNaN.parse(str(config.score.nan))
         rows = shard.rows(config.score.n_images, together)
         selection = cls(defended(config), settings, norms, prepared, shard, on_nan, rows, device(config))
         check_fits(selection.network, prepared)
         selection._classify(listed(config.targets, "targets"))
-        if not selection.subjects and shard.count == 1:
+        if not selection.contexts and shard.count == 1:
             raise InputError(
                 f"the network is wrong on {len(selection.misclassified)} of {len(rows)} images and gives NaN or "
                 f"infinity for {len(selection.not_finite)}: there is nothing to score"
@@ -89,9 +90,9 @@ class Selection:
                 with self.finite(row):
                     image, label = self.image(row), int(labels[row])
                     logits_of(self.network, image.unsqueeze(0), row)  # it need not be what names the classes
-                    subject = subject_of(self.network, image, row, targets, self.settings, label)
-                    if subject:
-                        self.subjects.append(subject)
+                    context = image_context(self.network, image, row, targets, self.settings, label)
+                    if context:
+                        self.contexts.append(context)
                     else:
                         self.misclassified.append(str(self.prepared.manifest.id[row]))
 
@@ -111,14 +112,14 @@ class Selection:
         """A prepared image, on the device of the run."""
         return self.prepared.images([row])[0].to(self.device)
 
-    def known(self, config: DictConfig, subject: Subject) -> dict[str, object]:
+    def known(self, config: DictConfig, context: ImageContext) -> dict[str, object]:
         """The columns by which a row of any table says what it is about."""
         manifest = self.prepared.manifest
         return {
             "cell": config.cell,
             "network": config.model.name,
-            "id": manifest.id[subject.index],
-            "label": int(self.prepared.labels[subject.index]),
+            "id": manifest.id[context.index],
+            "label": int(self.prepared.labels[context.index]),
         }
 
 
@@ -132,7 +133,7 @@ def check_selection(config: DictConfig) -> tuple[Settings, list[Norm], Prepared]
         raise InputError(f"score.n_images is {n_images!r}: {len(prepared.labels)} images are prepared")
     listed(config.targets, "targets")
     Shard(config.shard, config.shards)
-    OnNaN.named(str(config.score.nan))
+    OnNaN.parse(str(config.score.nan))
     return settings, norms, prepared
 
 
@@ -144,6 +145,6 @@ def settings_of(config: DictConfig) -> Settings:
         raise InputError(f"sampling: {error}") from error
 
 
-def described(config: DictConfig) -> dict[str, object]:
-    """The configuration of the classifier, as plain containers."""
-    return {name: OmegaConf.to_container(config[name], resolve=True) for name in ("model", "defense")}
+def classifier_settings(config: DictConfig) -> dict[str, object]:
+    """What the network and its defense are made from, whatever they are called."""
+    return {"network": recorded(config.model.network), "defense": recorded(config.defense)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clever.checks import whole
+from clever.checks import require_int
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Shard:
     count: int
 
     def __post_init__(self) -> None:
-        whole("shards", self.count, 1)
-        whole("shard", self.index, 0, self.count - 1)
+        require_int("shards", self.count, 1)
+        require_int("shard", self.index, 0, self.count - 1)
 
     def rows(self, n_images: int, together: int = 1) -> NDArray[np.int64]:
         """The places of its images among ``n_images``; of each ``together`` in a row one shard has all."""

@@ -14,7 +14,7 @@ from pipeline.shared.composed import each_cell
 from pipeline.shared.durations import told
 from pipeline.shared.progress import Report, about_cell, reports
 
-STAGES = {"score": (score.sampled_of, score.told_by), "attack": (attack.attacked_of, attack.told_by)}
+STAGES = {"score": (score.sampled_of, score.cell_key), "attack": (attack.attacked_of, attack.cell_key)}
 
 
 def run(config: DictConfig) -> None:
@@ -22,12 +22,12 @@ def run(config: DictConfig) -> None:
     rows, stopped, workers = [], [], set()
     for cell in tqdm(list(each_cell(config)), desc="reading", unit="cell", leave=False):
         network, name = defended(cell), cell.cell
-        for stage, (classifier, told_by) in STAGES.items():
+        for stage, (classifier, cell_key) in STAGES.items():
             if stage == "attack" and cell.attack.taken_from is not None:
                 rows.append({"stage": stage, "cell": name} | _taken(cell))
                 continue
             of_stage = attack.asked(cell) if stage == "attack" else cell
-            heard = reports(about_cell(of_stage, told_by(of_stage, classifier(of_stage, network))))
+            heard = reports(about_cell(of_stage, cell_key(of_stage, classifier(of_stage, network))))
             row, unfinished = _row(heard, cell.score.n_images)
             rows.append({"stage": stage, "cell": name} | row)
             stopped += [f"{stage} {name}: {_who(report)}" for report in unfinished]

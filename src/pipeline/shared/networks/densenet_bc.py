@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
-from clever.checks import is_number, whole
+from clever.checks import is_number, require_int
 from clever.errors import InputError
 from pipeline.shared.networks.activations import activation_named
 
@@ -39,7 +39,7 @@ class DenseNetBC(nn.Module):
     ) -> None:
         super().__init__()
         for name, value in (("growth", growth), ("classes", classes), ("channels", channels)):
-            whole(f"model.network.{name}", value, 1)
+            require_int(f"model.network.{name}", value, 1)
         if isinstance(depth, bool) or not isinstance(depth, int) or depth < 10 or (depth - 4) % DEPTH_STEP:
             raise InputError(f"model.network.depth is {depth!r}: it must be 6 n + 4, such as 40, 100, 190 or 250")
         if not is_number(reduction) or not 0 < reduction <= 1:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clever.bpda import BPDA, Defended, transformed
-from clever.checks import is_number, whole
+from clever.checks import is_number, require_int
 from clever.choice import Choice
 from clever.draws import Random
 from clever.ensemble import TOGETHER, Expectation
@@ -15,7 +15,7 @@ from clever.errors import InputError
 
 Images = Float[Tensor, "row channel height width"]
 
-JUDGES, UNSEEN, STEPS = 1_000_000, 2_000_000, 3_000_000
+HELD_OUT, UNSEEN, STEPS = 1_000_000, 2_000_000, 3_000_000
 """The first draw of those that count success, of those that nothing of the search depends on, and of fresh gradients:
 so far up that a cell's own draws are none of them, and the same for all cells with one random transformation."""
 
@@ -31,7 +31,7 @@ class Eot(Choice):
 
 
 @dataclass(frozen=True)
-class Chance:
+class SuccessCriterion:
     """When an image counts as adversarial for a random defense: more than the share ``threshold`` of ``draws`` fresh
     draws, each a classifier by itself, take it for the target class. One half: the majority. ``eot``: `Eot`.
     `InputError` for no draws and a threshold outside [0, 1).
@@ -42,8 +42,8 @@ class Chance:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        Eot.named(self.eot)
-        whole("attack.draws", self.draws, 1, UNSEEN - JUDGES)
+        Eot.parse(self.eot)
+        require_int("attack.draws", self.draws, 1, UNSEEN - HELD_OUT)
         if not is_number(self.threshold) or not 0 <= self.threshold < 1:
             raise InputError(
                 f"attack.threshold is {self.threshold!r}: it must be a share from 0 up and less than 1, of which an "
@@ -59,15 +59,17 @@ def randomness(network: nn.Module) -> Random | None:
     return defense if isinstance(defense, Random) and defense.drawn(0) != defense.drawn(1) else None
 
 
-class Jury:
-    """Fresh draws of a random defense, from the draw ``first`` on, that judge images one by one.
+class HeldOutDraws:
+    """Fresh draws of a random defense, from the draw ``first`` on, that decide on images one by one.
 
     ``forwards``: the passes of each row that they have taken.
     """
 
-    def __init__(self, network: Defended, transformation: Random, chance: Chance, first: int = JUDGES) -> None:
-        self.network, self.chance, self.forwards = network.network, chance, 0
-        self.views = [transformation.drawn(first + index) for index in range(chance.draws)]
+    def __init__(
+        self, network: Defended, transformation: Random, criterion: SuccessCriterion, first: int = HELD_OUT
+    ) -> None:
+        self.network, self.criterion, self.forwards = network.network, criterion, 0
+        self.views = [transformation.drawn(first + index) for index in range(criterion.draws)]
 
     def rate(self, images: Images, targets: Tensor) -> Float[Tensor, " row"]:
         """The share of the draws whose classifier takes each image for its target class, with finite logits."""
@@ -83,12 +85,12 @@ class Jury:
         self.forwards += len(self.views)
         return votes / len(self.views)
 
-    def convinced(self, rate: Float[Tensor, " row"]) -> Bool[Tensor, " row"]:
+    def accepted(self, rate: Float[Tensor, " row"]) -> Bool[Tensor, " row"]:
         """Whether that is enough."""
-        return rate > self.chance.threshold
+        return rate > self.criterion.threshold
 
 
-class Fresh(nn.Module):
+class FreshDraws(nn.Module):
     """The classifier behind a random defense, each time over draws that it has never shown before."""
 
     def __init__(self, network: Defended, transformation: Random) -> None:

@@ -10,22 +10,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clever.api import NORMS, TARGETS, score
 from clever.errors import InputError
 from clever.files import in_a_folder, opened, pictures, write_text
 from clever.images import batch_of
 from clever.models import frozen
 from clever.norms import Norm
-from clever.orders import FirstOrder, Order
 from clever.record import versions
-from clever.score import NORMS, TARGETS
-from clever.scores import Scores
-from clever.scoring import score
-from clever.second_order import SecondOrder
+from clever.scores_table import Scores
 from clever.settings import paper
 
 BAD_INPUT = 2
 INTERRUPTED = 130
-ORDERS: dict[str, Callable[[], Order]] = {"first": FirstOrder, "second": SecondOrder}
+ORDERS = {"first": "first_order", "second": "second_order"}
 FORMATS: dict[str, Callable[[Scores], str]] = {
     "table": lambda scores: f"{scores!r}\n",
     "csv": lambda scores: scores.to_csv(),
@@ -110,7 +107,7 @@ def _scores(arguments: argparse.Namespace) -> Scores:
         settings,
         targets=[int(word) if word.isdecimal() else word for word in arguments.targets.split(",")],
         norms=arguments.norms.split(","),
-        order=ORDERS[arguments.order](),
+        order=ORDERS[arguments.order],
         names=[path.relative_to(arguments.images).as_posix() for path in paths],
         progress=not arguments.quiet,
     )

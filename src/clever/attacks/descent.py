@@ -1,8 +1,8 @@
 """The nearest image across a boundary, by linearisation: DeepFool for norms, and for the gauge of a staircase.
 
 Behind a staircase a gradient says how the classifier sees images, not how far they have to move: a pixel next to a step
-gains a whole level for next to nothing. The minimiser of the gauge (`clever.minimiser`) knows, and looks where the
-gradients of BPDA do not.
+gains a whole level for next to nothing. The minimiser of the gauge (`clever.gauge.minimiser`) knows, and looks where
+the gradients of BPDA do not.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clever.attacks.hyperplane import nearest_beyond
 from clever.bpda import Transformation
 from clever.capabilities import method_of
 from clever.chain import Chain, Identity, parts
 from clever.gauge import minimiser
-from clever.hyperplane import nearest_beyond
 from clever.norms import Norm
 
 Images = Float[Tensor, "row channel height width"]
@@ -38,7 +38,7 @@ class Nearest:
 def descend(
     margin: Margin,
     images: Images,
-    norm: Norm,
+    norm: str,
     *,
     steps: int,
     defense: Transformation = Identity(),  # noqa: B008 (frozen)
@@ -52,8 +52,10 @@ def descend(
     the mean the past counts ``memory`` times as much with each step: of a single linearisation the next one often knows
     nothing, and the images would go back and forth. An overshoot halves after success and grows by half after failure.
 
-    Guarantee: an image with a finite distance lies in [0,1], its margin was computed, and is negative.
+    Guarantee: an image with a finite distance lies in [0,1], its margin was computed, and is negative. `InputError` for
+    a ``norm`` that is not "L1", "L2" or "Linf".
     """
+    norm = Norm.parse(norm)
     staircase = pixelwise(defense)
     start, best = staircase(images), Nearest(images, images.new_full((len(images),), torch.inf))
     x, overshoot, first = images, images.new_full((len(images),), OVERSHOOT), images.new_zeros(len(images))

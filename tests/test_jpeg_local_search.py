@@ -5,13 +5,13 @@ import torch
 from torch import nn
 
 import clever
-from clever.descent import descend
+from clever.attacks.descent import descend
+from clever.attacks.jpeg_local_search import jpeg_local_search
+from clever.attacks.jpeg_regions import Regions
+from clever.attacks.refine import BestSoFar, snap_back
 from clever.jpeg_linear import Linear
 from clever.models import frozen
 from clever.norms import Norm
-from pipeline.attack.codec import trade
-from pipeline.attack.refine import Nearest, settle
-from pipeline.attack.regions import Regions
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_it_comes_nearer_and_what_it_keeps_is_adversarial(network, norm: Norm, t
     with frozen(network):
         targets = straight(images).argsort(1, descending=True)[:, 1]
 
-        def found() -> Nearest:
-            nearest = Nearest(defended, images, targets, norm, eight_bits=eight_bits)
+        def found() -> BestSoFar:
+            nearest = BestSoFar(defended, images, targets, norm, eight_bits=eight_bits)
             descend(nearest.margin, images, norm, steps=15, defense=codec)
-            settle(nearest, codec)
+            snap_back(nearest, codec)
             nearest.network = straight
             return nearest
 
         before, after, again = found(), found(), found()
         for nearest in (after, again):
-            trade(nearest, codec, 8, torch.Generator().manual_seed(0))
+            jpeg_local_search(nearest, codec, 8, torch.Generator().manual_seed(0))
         assert torch.equal(after.image, again.image)
         assert torch.equal(straight(after.image).argmax(1), targets)
     torch.testing.assert_close(after.distance, norm.of(after.image - images))
@@ -85,7 +85,7 @@ def test_where_nothing_was_found_the_original_stays(network) -> None:
     codec, images = clever.JPEG(), torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     straight = clever.Defended(network, codec)
     with frozen(network):
-        nearest = Nearest(straight, images, straight(images).argmin(1), Norm.L2, eight_bits=False)
-        trade(nearest, codec, 3, torch.Generator().manual_seed(0))
+        nearest = BestSoFar(straight, images, straight(images).argmin(1), Norm.L2, eight_bits=False)
+        jpeg_local_search(nearest, codec, 3, torch.Generator().manual_seed(0))
     assert nearest.distance.isinf().all()
     assert torch.equal(nearest.image, images)

@@ -7,14 +7,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from clever.attacks.criterion import HeldOutDraws
+from clever.attacks.descent import pixelwise
+from clever.attacks.target_margin import target_margin
 from clever.bisection import bisected
 from clever.bpda import BPDA, Transformation
 from clever.chain import Identity
-from clever.descent import pixelwise
 from clever.norms import Norm
 from clever.projection import projected
 from clever.quantization import PNG
-from pipeline.attack.chance import Jury
 
 Images = Float[Tensor, "row channel height width"]
 Rows = Float[Tensor, " row"]
@@ -26,13 +27,14 @@ OUTWARD = (1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0)
 """Times the change."""
 
 
-class Nearest:
+class BestSoFar:
     """The nearest adversarial image of each row so far, ``image``, and its ``distance``; at first the original and inf.
 
     Guarantee: an image is kept only if it lies in [0,1], is rounded to 8 bits where that is asked for, and the network
-    took this very image for the target class, all its logits being finite; with a ``jury``, only if that is convinced,
-    too, by the ``rate`` of its draws that do. ``distance`` is in the norm and in [0,1]-pixel units. ``searched``: the
-    network that the search differentiates, by default the one that decides. Both must be `clever.models.frozen`.
+    predicted the target class for this very image, all logits being finite; behind a random defense only if the share
+    ``rate`` of the ``held_out`` draws that do so is large enough, too. ``distance`` is in the norm and in [0,1]-pixel
+    units. ``searched``: the network that the search differentiates, by default the one that decides. Both must be
+    `clever.models.frozen`.
     """
 
     def __init__(
@@ -44,22 +46,22 @@ class Nearest:
         *,
         eight_bits: bool,
         searched: nn.Module | None = None,
-        jury: Jury | None = None,
+        held_out: HeldOutDraws | None = None,
     ) -> None:
         self.network, self.originals, self.targets, self.norm = network, originals, targets, norm
-        self.searched, self.jury, self.eight_bits = searched or network, jury, eight_bits
+        self.searched, self.held_out, self.eight_bits = searched or network, held_out, eight_bits
         self.format = BPDA(PNG() if eight_bits else Identity())
         self.image = originals.clone()
         self.distance = originals.new_full((len(originals),), math.inf)
         self.rate = originals.new_full((len(originals),), math.nan)
-        self.convinced = torch.ones_like(targets, dtype=torch.bool)
+        self.accepted = torch.ones_like(targets, dtype=torch.bool)
 
     @property
     def change(self) -> Images:
         """What leads from the original to the image: zero where none was found."""
         return self.image - self.originals
 
-    def judged(self, images: Images) -> tuple[Float[Tensor, "row class"], Bool[Tensor, " row"]]:
+    def evaluate(self, images: Images) -> tuple[Float[Tensor, "row class"], Bool[Tensor, " row"]]:
         """The logits of the images and which are adversarial; keeps those that are nearer than the ones known."""
         images = self.format(images.clamp(0, 1))
         logits = self.network(images)
@@ -68,10 +70,10 @@ class Nearest:
         sound = values.isfinite().all(1) & images.isfinite().flatten(1).all(1)
         adversarial: Tensor = sound & (values.argmax(1) == self.targets)
         rate = torch.full_like(self.rate, math.nan)
-        if self.jury and bool(adversarial.any()):
-            rate[adversarial] = self.jury.rate(images[adversarial], self.targets[adversarial])
-            adversarial = adversarial & self.jury.convinced(rate)
-        self.convinced = adversarial | torch.tensor(self.jury is None, device=rate.device)
+        if self.held_out and bool(adversarial.any()):
+            rate[adversarial] = self.held_out.rate(images[adversarial], self.targets[adversarial])
+            adversarial = adversarial & self.held_out.accepted(rate)
+        self.accepted = adversarial | torch.tensor(self.held_out is None, device=rate.device)
         distance = self.norm.of(images - self.originals)
         nearer = adversarial & (distance < self.distance)
         self.image = torch.where(_wide(nearer), images, self.image)
@@ -80,63 +82,34 @@ class Nearest:
         return logits, adversarial
 
     def margin(self, images: Images) -> Rows:
-        """By how much the largest other logit exceeds the target's, negative where adversarial; keeps as `judged`.
+        """By how much the largest other logit exceeds the target's, negative where adversarial; keeps as `evaluate`.
 
-        ``convinced`` says of which of these images a jury is.
+        ``accepted`` says which of these images the held-out draws accept, too.
         """
         if self.searched is self.network:
-            logits, _ = self.judged(images)
+            logits, _ = self.evaluate(images)
         else:
-            self.offer(images.detach())
+            self.keep_if_closer(images.detach())
             logits = self.searched(self.format(images.clamp(0, 1)))
-        columns = self.targets.unsqueeze(1)
-        others: Rows = logits.scatter(1, columns, -math.inf).amax(1)
-        return others - logits.gather(1, columns).squeeze(1)
+        return target_margin(logits, self.targets)
 
-    def offer(self, images: Images) -> Bool[Tensor, " row"]:
+    def keep_if_closer(self, images: Images) -> Bool[Tensor, " row"]:
         """Which images are adversarial, by a forward pass alone; keeps those that are nearer."""
         with torch.no_grad():
-            return self.judged(images)[1]
+            return self.evaluate(images)[1]
 
 
-def walk(nearest: Nearest, steps: int, scale: float) -> None:
-    """Fast minimum norm (Pintor et al. 2021, algorithm 1) from the nearest image known, else from the original.
-
-    A forward and a backward pass a step: down the gradient of the margin, then onto a ball that shrinks after success
-    and grows after failure. Unlike the library's, a step is ``scale`` times the distance of its own row, not a number
-    of pixel units; every image on the way is kept if nearer; and a first crossing overshoots by a fiftieth, as on an
-    affine margin the step ends on the boundary itself.
-    """
-    radius, change = nearest.distance, nearest.change
-    for step in range(steps):
-        decay = (1 + math.cos(math.pi * step / steps)) / 2
-        images = (nearest.originals + change).clamp(0, 1).requires_grad_()
-        with torch.enable_grad():
-            margin = nearest.margin(images)
-            (gradient,) = torch.autograd.grad(margin.sum(), images)
-        adversarial = (margin.detach() < 0) & nearest.convinced
-        change, away = images.detach() - nearest.originals, margin.detach().abs()
-        found, length = nearest.distance.isfinite(), _positive(Norm.L2.of(gradient))
-        first = (nearest.norm.of(change) + away / _positive(nearest.norm.dual.of(gradient))) * 1.02
-        rate = 0.001 + 0.099 * decay
-        smaller = torch.minimum(radius, nearest.distance) * (1 - rate)
-        radius = torch.where(adversarial, smaller, torch.where(found, radius * (1 + rate), first))
-        reach = torch.where(found, Norm.L2.of(nearest.change), Norm.L2.of(change) + away / length)
-        change = change - _wide(scale * (0.01 + 0.99 * decay) * reach / length) * gradient
-        change = projected(change, nearest.norm, radius)
-
-
-def further(nearest: Nearest, images: Images) -> None:
+def overshoot(nearest: BestSoFar, images: Images) -> None:
     """Beyond these images on the same ways, until something is found: at the boundary of the mean, half of a random
     network's draws are against.
     """
     for factor in OUTWARD:
         if bool(nearest.distance.isfinite().all()):
             break
-        nearest.offer(nearest.originals + factor * (images - nearest.originals))
+        nearest.keep_if_closer(nearest.originals + factor * (images - nearest.originals))
 
 
-def shrink(nearest: Nearest) -> None:
+def shrink(nearest: BestSoFar) -> None:
     """Bisection towards the original: through its projections onto smaller balls, then along the segment.
 
     On a staircase, where the network changes its mind more than once, this finds some verified image, not the nearest.
@@ -147,19 +120,19 @@ def shrink(nearest: Nearest) -> None:
     _bisect(nearest, lambda share: _wide(share) * change)
 
 
-def settle(nearest: Nearest, transformation: Transformation) -> None:
+def snap_back(nearest: BestSoFar, transformation: Transformation) -> None:
     """Takes back what the transformation does not notice: the same t(x) from an image nearer to the original.
 
-    Gradients say nothing of where on its step a pixel lies (`unnoticed`). And t(x) itself is offered, which for a codec
-    keeps what it kept and drops the rest, as t(t(x)) is nearly t(x).
+    Gradients say nothing of where on its step a pixel lies (`snapped_back`). And t(x) itself is tried, which for a
+    codec keeps what it kept and drops the rest, as t(t(x)) is nearly t(x).
     """
     noticed = transformation(nearest.image)
     for staircase in (pixelwise(transformation), transformation):
-        nearest.offer(unnoticed(nearest.originals, nearest.image, staircase))
-    nearest.offer(noticed)
+        nearest.keep_if_closer(snapped_back(nearest.originals, nearest.image, staircase))
+    nearest.keep_if_closer(noticed)
 
 
-def unnoticed(originals: Images, images: Images, transformation: Transformation) -> Images:
+def snapped_back(originals: Images, images: Images, transformation: Transformation) -> Images:
     """Every pixel goes back as far as its t stays the same, by bisection with t alone: exact if t is pixelwise."""
     noticed, change = transformation(images), images - originals
 
@@ -170,7 +143,7 @@ def unnoticed(originals: Images, images: Images, transformation: Transformation)
     return originals + share * change
 
 
-def thin(nearest: Nearest, transformation: Transformation, rounds: int, generator: torch.Generator) -> None:
+def sparsify(nearest: BestSoFar, transformation: Transformation, rounds: int, generator: torch.Generator) -> None:
     """Random local search: some pixels go back to the original, every other time a part of the way.
 
     A forward pass a round, of an image from which what the staircase does not notice is taken back. The share of pixels
@@ -182,17 +155,13 @@ def thin(nearest: Nearest, transformation: Transformation, rounds: int, generato
         kept = _wide(torch.rand(len(share), generator=generator, device=share.device, dtype=share.dtype)) * (turn % 2)
         candidates = nearest.originals + torch.where(chosen, kept * nearest.change, nearest.change)
         before = nearest.distance
-        nearest.offer(unnoticed(nearest.originals, candidates, staircase))
+        nearest.keep_if_closer(snapped_back(nearest.originals, candidates, staircase))
         share = torch.where(nearest.distance < before, share * 1.5, share * 0.9).clamp(0.001, 0.9)
 
 
-def _bisect(nearest: Nearest, at: Callable[[Rows], Images]) -> None:
+def _bisect(nearest: BestSoFar, at: Callable[[Rows], Images]) -> None:
     none, all_of_it = torch.zeros_like(nearest.distance), torch.ones_like(nearest.distance)
-    bisected(lambda share: ~nearest.offer(nearest.originals + at(share)), none, all_of_it, HALVINGS)
-
-
-def _positive(values: Rows) -> Rows:
-    return values.clamp(min=1e-12)
+    bisected(lambda share: ~nearest.keep_if_closer(nearest.originals + at(share)), none, all_of_it, HALVINGS)
 
 
 def _wide(values: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clever.checks import whole
+from clever.checks import require_int
 from clever.choice import Choice
 from clever.errors import InputError
 from clever.norms import Norm
@@ -20,7 +20,7 @@ class Strength:
     """How hard to try. Checked when made: `InputError`.
 
     ``steps``: of each way to search, a forward and a backward pass each. ``starts``: how often, with step sizes of 1,
-    1/2, 2, 1/4 and so on times the usual ones, or with more and less memory (`pipeline.attack.attacks.MEMORIES`).
+    1/2, 2, 1/4 and so on times the usual ones, or with more and less memory (`clever.attacks.search.MEMORIES`).
     ``rounds``: of random local search at the end, a forward pass each, for L1 and L2 where there is a defense or
     rounding to 8 bits. With ``method=carlini_wagner`` (Carlini and Wagner 2017, L2 alone), ``starts`` is how many
     weights of the margin its bisection tries, ``steps`` those of Adam for each, and there is no search at the end.
@@ -32,9 +32,9 @@ class Strength:
     method: Method = Method.NEAREST
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "method", Method.named(self.method))  # settings have its name alone
+        object.__setattr__(self, "method", Method.parse(self.method))  # settings have its name alone
         for name, least in (("steps", 1), ("starts", 1), ("rounds", 0)):
-            whole(f"attack.{name}", getattr(self, name), least)
+            require_int(f"attack.{name}", getattr(self, name), least)
 
 
 def check_method(strength: Strength, norm: Norm) -> None:

@@ -1,8 +1,5 @@
 """What `clever.score` returns: a sequence of scores that shows itself, and becomes a table, a file or a picture."""
 
-import csv
-import html
-import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +10,8 @@ from clever import plots, record
 from clever.errors import InputError
 from clever.extras import extra
 from clever.files import write_text
-from clever.score import Score
+from clever.score_result import Score
+from clever.tables import csv_text, html_text, plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,13 +62,7 @@ class Scores(Sequence[Score]):
     def to_csv(self, path: str | os.PathLike[str]) -> None: ...
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str | None:
         """A table with a row a score, as text or into a file; needs no pandas. NaN, what is not known, is empty."""
-        rows = self.rows()
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: "" if value != value else value for name, value in row.items()} for row in rows)
-        return write_text(path, text.getvalue())
+        return write_text(path, csv_text(self.rows()))
 
     @overload
     def to_json(self, path: None = None) -> str: ...
@@ -98,17 +90,10 @@ class Scores(Sequence[Score]):
         return plots.fit(self.scores[index], axes)
 
     def __repr__(self) -> str:
-        head, *rows = self._table()
-        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
-        return "\n".join([self._title(), *(line.rstrip() for line in lines if rows), *self._more()])
+        return plain_text(self._title(), self._table(), self._more())
 
     def _repr_html_(self) -> str:
-        head, *rows = [[html.escape(cell) for cell in row] for row in self._table()]
-        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-        heads = "".join(f"<th>{cell}</th>" for cell in head)
-        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
-        return f"<p>{html.escape(self._title())}</p>{table}{''.join(f'<p>{line}</p>' for line in self._more())}"
+        return html_text(self._title(), self._table(), self._more())
 
     def _title(self) -> str:
         images = len({score.image_index for score in self.scores})

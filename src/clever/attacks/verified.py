@@ -1,0 +1,29 @@
+"""A last look at what an attack found, image by image."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clever.norms import Norm
+
+Image = Float[Tensor, "channel height width"]
+
+BEYOND = (1.0, 1 + 1e-5, 1 + 1e-4, 1 + 1e-3, 1 + 1e-2)
+"""Times the change: what a batch has found on the boundary itself may lie just before it for one image."""
+
+
+def verified(network: nn.Module, original: Image, found: Image, target: int, norm: Norm) -> tuple[Image | None, float]:
+    """The adversarial image and its distance; None and infinity where ``network`` does not predict the target class.
+
+    The image goes through the network alone, as a user's check would: of a batch, sums are rounded in another order,
+    which can decide at the boundary. So if need be it is the first beyond it of `BEYOND`.
+    """
+    for factor in BEYOND if not torch.equal(original, found) else ():
+        image = found if factor == 1 else (original + factor * (found - original)).clamp(0, 1)
+        with torch.no_grad():
+            logits = network(image.unsqueeze(0))[0]
+        if bool(logits.isfinite().all()) and int(logits.argmax()) == target:
+            return image, float(norm.of((image - original).double().unsqueeze(0)))
+    return None, math.inf
