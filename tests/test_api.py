@@ -292,7 +292,7 @@ def test_progress_is_shown_unless_told_otherwise(network, images: torch.Tensor, 
     assert "100%" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", ["fell_back", "discrete"])
+@pytest.mark.parametrize("flag", ["fit_failed", "discrete"])
 def test_a_largest_value_in_place_of_a_fit_is_remarked(scores: clever.Scores, flag: str) -> None:
     fitted = next(score for score in scores if score.interval)
     without = dataclasses.replace(fitted, end_point=dataclasses.replace(fitted.end_point, **{flag: True}))

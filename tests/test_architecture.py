@@ -14,7 +14,11 @@ import yaml
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ALLOWED = {"clever", "torch", "numpy", "scipy", "jaxtyping", "PIL", "tqdm"}
-TYPES = {"scores_table.py": {"pandas", "matplotlib"}, "plots.py": {"matplotlib"}}
+TYPES = {
+    "scores_table.py": {"pandas", "matplotlib"},
+    "distances.py": {"pandas", "matplotlib"},
+    "plots.py": {"matplotlib"},
+}
 """What the library names in types alone, and imports when it is asked for what needs it (tests/test_api.py)."""
 FILES = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
 FLOW = ("prepare", "model", "score", "attack", "aggregate", "figures", "report")

@@ -55,7 +55,7 @@ def test_what_is_finished_is_never_attacked_again_and_belongs_to_the_classifier_
     assert again[1]["attacks_from_store"] == first[1]["attacks_computed"] > 0
     assert again[1]["attacks_computed"] == 0
     assert again[0].distance.equals(first[0].distance)
-    decides = ("attack.steps=3", "attack.eight_bits=true", "attack.bpda=false", "attack.backward=smooth")
+    decides = ("attack.steps=3", "attack.bpda=false", "attack.backward=smooth")
     for change in (*decides, "defense.levels=8", "sampling.seed=3"):
         assert attack(project, *few, change)[1]["attacks_computed"] > 0, change
 
@@ -102,11 +102,11 @@ def test_a_sweep_attacks_one_defense_after_another(project: Project) -> None:
         ("attack.steps=0", "steps is 0: it must be a whole number from 1 up"),
         ("attack.starts=many", "starts is 'many'"),
         ("attack.images=0", "attack.images is 0: it must be a whole number from 1 to"),
-        ("attack.eight_bits=1", "attack.eight_bits is 1: it must be true or false"),
+        ("attack.exact=1", "attack.exact is 1: it must be true or false"),
         ("attack.backward=straight", "backward is 'straight': it must be one of identity, smooth, smooth_jpeg"),
         (
             "attack.step=3",
-            "unknown setting attack.step: attack has backward, bpda, draws, eight_bits, eot, exact, images, method",
+            "unknown setting attack.step: attack has backward, bpda, draws, exact, images, method",
         ),
         ("norms=[L7]", "unknown norm 'L7'"),
     ],
@@ -119,7 +119,7 @@ def test_bad_settings_are_refused_before_any_attack(project: Project, override: 
 
 def scores(*pairs: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
     same = {"network": "net", "cell": "identity", "norm": "L2", "target": "top2", "predicted": 0, "label": 0}
-    fit = ["sample_maximum", "shape", "ks_pvalue", "fell_back", "degenerate", "tied"]
+    fit = ["sample_maximum", "shape", "ks_pvalue", "fit_failed", "degenerate", "tied"]
     diagnostics = {"target_class": 1, "capped": False, "end_point": 1.0} | {f"end_point_{name}": 0.5 for name in fit}
     table = [same | diagnostics | {"id": f"i{n}", "score": score} for n, (score, _) in enumerate(pairs)]
     return pd.DataFrame(table), pd.DataFrame([same | {"id": f"i{n}", "distance": d} for n, (_, d) in enumerate(pairs)])
@@ -127,15 +127,15 @@ def scores(*pairs: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def test_scores_beside_distances_by_hand() -> None:
     rows = beside(*scores((1.0, 2.0), (2.0, 8.0), (3.0, 2.0), (4.0, np.inf)))
-    assert list(rows.exceeds) == [False, False, True, False]
+    assert list(rows.above_distance) == [False, False, True, False]
     (row,) = summarise_bounds(rows, 0).itertuples()
-    assert (row.images, row.found, row.judged, row.exceeding) == (4, 0.75, 3, 1)
-    assert row.share_exceeding == pytest.approx(1 / 3)
+    assert (row.images, row.found, row.judged, row.count_above) == (4, 0.75, 3, 1)
+    assert row.share_above == pytest.approx(1 / 3)
     assert (row.score, row.distance) == (2.0, 4.0)  # over those with a distance
     assert row.ratio == pytest.approx((0.5 * 0.25 * 1.5) ** (1 / 3))
     assert row.rank_correlation == pytest.approx(0.0)
     # Clopper and Pearson's interval of 1 in 3
-    assert (row.share_exceeding_low, row.share_exceeding_high) == (
+    assert (row.share_above_low, row.share_above_high) == (
         pytest.approx(0.0084, abs=1e-4),
         pytest.approx(0.9057, abs=1e-4),
     )
@@ -153,7 +153,7 @@ def test_what_was_not_attacked_has_no_distance_and_one_image_that_was_left_out_i
     more = pd.concat([table, table.assign(norm="L1")])
     rows = beside(more, distances)
     assert list(rows.distance.isna()) == [False, False, True, True]
-    assert not rows[rows.norm == "L1"].exceeds.any()
+    assert not rows[rows.norm == "L1"].above_distance.any()
     assert list(summarise_bounds(rows, 0).norm) == ["L2"]
     with pytest.raises(InputError, match="1 of 2 scores have no adversarial distance beside them"):
         beside(table, distances.head(1))

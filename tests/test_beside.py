@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.aggregate.defenses import gains_and_costs
+from pipeline.aggregate.defenses import TABLE, gains_and_costs
 from pipeline.aggregate.draws import against_draws
-from pipeline.aggregate.networks import agreement, beside_each_other
+from pipeline.aggregate.networks import AGREEMENT, agreement, beside_each_other
 from pipeline.aggregate.upper_bounds import beside, summarise_bounds
 from pipeline.figures import draws as draws_figure
 from pipeline.figures import networks as networks_figure
-from pipeline.shared import extras
 from pipeline.shared.statistics import share_interval
 
 SAME = {"norm": "L2", "target": "top2", "predicted": 0, "target_class": 1}
@@ -27,8 +26,10 @@ def networks(**of: list[tuple[float, float]]) -> tuple[pd.DataFrame, pd.DataFram
         for cell, values in of.items()
         for n, (score, distance) in enumerate(values)
     ]
+    several = any("__" in cell for cell in of)
     cells = [
         {"cell": cell.replace("__", "-"), "network": cell[0], "order": "first_order", "accuracy": 0.9, "defense": "{}"}
+        | {"variant": "no_path" if "__" in cell else "path" if several else "first_order"}
         for cell in of
     ]
     return pd.DataFrame(rows), pd.DataFrame(cells)
@@ -57,7 +58,7 @@ def test_an_order_that_is_the_same_for_all_images_has_the_interval_of_their_shar
     assert (row.tau, row.same) == (1, 1)
     assert np.isnan([row.tau_low, row.tau_high]).all()
     assert (row.same_low, row.same_high) == share_interval(8, 8)
-    shown = extras.agreement(agreement(*networks(a=agree, b=[(2, 4)] * 8), 0)).iloc[0]
+    shown = AGREEMENT.printed.text(agreement(*networks(a=agree, b=[(2, 4)] * 8), 0)).iloc[0]
     assert (shown["Kendall's tau"], shown["same order"]) == ("1", "100% [63%, 100%]")
     (other,) = agreement(*networks(a=differ, b=[(2, 4)] * 8), 0).itertuples()
     assert other.tau_low < other.tau == 0 < other.tau_high
@@ -158,7 +159,7 @@ def test_gains_and_costs_are_one_row_a_cell_and_absent_without_rates() -> None:
     assert table.gradient["noise"] == 3.5
     assert np.isnan(table.gradient["plain"])
     assert gains_and_costs(summary, bounds.drop(columns=["rate", "rate_unseen"]), cells, {}).empty
-    (shown,) = extras.sections({"defenses": table.reset_index()}).values()
+    shown = TABLE.printed.text(table.reset_index())
     assert list(shown.rate) == ["", "60%"]
 
 

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from pipeline.aggregate.calibration import BETTER, ONE_GRADIENT, UNDECIDED, WORSE, calibrate, values
-from pipeline.shared import printed
+from pipeline.aggregate.calibration import BETTER, ONE_GRADIENT, TABLE, UNDECIDED, WORSE, calibrate, values
 from pipeline.shared.methods import CLEVER
 
 CELLS = pd.DataFrame({"cell": ["a", "b"], "network": "n", "defense": "{}", "bpda": True, "order": "first_order"})
@@ -19,7 +18,8 @@ def rows(factor: float = 1.0, count: int = 400) -> pd.DataFrame:
         distance = generator.uniform(1, 2, count)
         score = scale * distance * np.exp(spread * generator.standard_normal(count))
         common = {"network": "n", "norm": "L2", "target": "top2", "cell": cell, "id": [str(i) for i in range(count)]}
-        about = {"margin": 2 * distance, "gradient_norm": 2.0, "capped": False, "n_batches": 4, "n_samples": 5}
+        about = {"margin": 2 * distance, "gradient_norm": 2.0, "capped": False}
+        about |= {"n_batches": 4, "n_samples": 5, "gradients": 20}
         found.append(pd.DataFrame(common | {"score": score, "distance": distance} | about))
     return pd.concat(found, ignore_index=True)
 
@@ -29,7 +29,7 @@ def test_a_factor_changes_the_ratio_alone() -> None:
         calibrate(values(rows(factor), CELLS), CELLS, 0).set_index(["cell", "method"]) for factor in (1.0, 5.0)
     )
     assert other.loc[("b", "CLEVER"), "ratio"] == pytest.approx(5 * one.loc[("b", "CLEVER"), "ratio"])
-    assert other.loc[("b", "CLEVER"), "above"] > one.loc[("b", "CLEVER"), "above"] + 0.3
+    assert other.loc[("b", "CLEVER"), "share_above"] > one.loc[("b", "CLEVER"), "share_above"] + 0.3
     same = ["spread", "spread_low", "spread_high", "worst", "tightness", "gain", "gain_low", "gain_high"]
     same += ["rank_correlation"]
     for column in same:  # the rank is that of the same values
@@ -45,8 +45,8 @@ def test_the_numbers_are_those_of_the_law() -> None:
         assert row.gradients == 20
         assert row.ratio_5 == pytest.approx(0.8 * np.exp(-1.645 * spread), rel=0.05)
         assert row.ratio_95 == pytest.approx(0.8 * np.exp(1.645 * spread), rel=0.05)
-        assert row.exceeding == row.above * 400
-        assert row.above_low < norm.sf(-np.log(0.8) / spread) < row.above_high
+        assert row.count_above == row.share_above * 400
+        assert row.share_above_low < norm.sf(-np.log(0.8) / spread) < row.share_above_high
         assert np.log(row.spread_high / row.spread_low) == pytest.approx(2 * 1.96 / np.sqrt(2 * 399), rel=0.15)
     baseline = found.loc[("a", ONE_GRADIENT)]
     assert ("b", ONE_GRADIENT) not in found.index  # the same network and defense
@@ -123,6 +123,6 @@ def test_the_reference_is_first_order_behind_the_same_defense_on_the_images_that
     }
     assert found.pairs["second"] == 290
     assert np.isnan(found.gain["jpeg_gauge"])
-    shown = printed.calibrated(found.reset_index())["over first order"]
+    shown = TABLE.printed.text(found.reset_index())["over first order"]
     assert shown[0].endswith("], better")
     assert list(shown[[1, 3, 5]]) == ["", "", ""]

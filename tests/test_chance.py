@@ -1,4 +1,4 @@
-"""Attacks on random defenses: gradients over which draws, success among fresh ones, and the same on every machine."""
+"""Attacks on random defenses: success among fresh draws, and the same on every machine."""
 
 import json
 import math
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import clever
-from clever.attacks.criterion import HELD_OUT, STEPS, UNSEEN, FreshDraws, SuccessCriterion, randomness
+from clever.attacks.criterion import HELD_OUT, UNSEEN, SuccessCriterion, randomness
 from clever.attacks.search import Found, Strength, passes, smallest_distances
 from clever.capabilities import has_useful_gradient
 from clever.norms import Norm
@@ -59,10 +59,9 @@ def share(bare: nn.Module, images: torch.Tensor, targets: list[int], first: int,
     return torch.stack(votes).float().mean(0)
 
 
-@pytest.mark.parametrize("eot", ["same", "fresh"])
-def test_the_rate_is_the_share_of_fresh_draws_and_what_is_found_convinces_mean_and_majority(bare, images, eot) -> None:
+def test_the_rate_is_the_share_of_fresh_draws_and_what_is_found_convinces_mean_and_majority(bare, images) -> None:
     network = clever.Defended(bare, clever.Expectation(NOISE, draws=5))
-    found, targets = attacked(network, images, eot=eot)
+    found, targets = attacked(network, images)
     assert found.success.all()
     assert torch.equal(network(found.images).argmax(1), torch.tensor(targets))
     torch.testing.assert_close(found.rate, share(bare, found.images, targets, HELD_OUT, 40))
@@ -71,11 +70,10 @@ def test_the_rate_is_the_share_of_fresh_draws_and_what_is_found_convinces_mean_a
     torch.testing.assert_close(found.distance, Norm.L2.of(found.images - images))
 
 
-@pytest.mark.parametrize("eot", ["same", "fresh"])
-def test_it_comes_about_as_near_as_the_boundary_of_the_mean_allows(bare, images, eot: str) -> None:
+def test_it_comes_about_as_near_as_the_boundary_of_the_mean_allows(bare, images) -> None:
     """The mean over draws is affine here, its nearest image known; a majority asks for more."""
     defense = clever.Expectation(NOISE, draws=16)
-    found, targets = attacked(clever.Defended(bare, defense), images, eot=eot)
+    found, targets = attacked(clever.Defended(bare, defense), images)
     shift = torch.stack([view(torch.zeros(1, *SHAPE))[0] for view in defense.views]).mean(0)
     mean = nn.Sequential(nn.Flatten(), nn.Linear(48, 4))
     mean[1].weight.data, mean[1].bias.data = bare[1].weight, bare[1].bias + bare[1].weight @ shift.flatten()
@@ -94,14 +92,6 @@ def test_more_draws_to_convince_take_a_larger_change(bare, images) -> None:
     assert means[0] < means[1] < means[2]
 
 
-def test_fresh_gradients_are_those_of_draws_never_shown_before(bare, images) -> None:
-    network = clever.Defended(bare, clever.Expectation(NOISE, draws=3))
-    fresh = FreshDraws(network, NOISE)
-    for turn in range(3):
-        views = [NOISE.drawn(STEPS + 3 * turn + k) for k in range(3)]
-        torch.testing.assert_close(fresh(images), sum(bare(view(images)) for view in views) / 3)
-
-
 def test_a_single_draw_of_a_random_defense_has_a_rate_too(bare, images) -> None:
     found, targets = attacked(clever.Defended(bare, NOISE), images)
     torch.testing.assert_close(found.rate, share(bare, found.images, targets, HELD_OUT, 40))
@@ -111,7 +101,7 @@ def test_a_single_draw_of_a_random_defense_has_a_rate_too(bare, images) -> None:
 def test_where_nothing_is_random_there_is_no_rate_and_chance_decides_nothing(bare, images, defense) -> None:
     network = clever.Defended(bare, defense)
     assert randomness(network) is None
-    one, two = (attacked(network, images, **of)[0] for of in ({}, {"eot": "fresh", "threshold": 0.9}))
+    one, two = (attacked(network, images, **of)[0] for of in ({}, {"threshold": 0.9}))
     assert one.rate.isnan().all()
     assert one.unseen.isnan().all()
     assert torch.equal(one.distance, two.distance)
@@ -136,18 +126,15 @@ def test_passes_are_counted_draw_by_draw_and_planned(bare, images) -> None:
     alone, _ = attacked(bare, images)
     assert found.backwards == 5 * alone.backwards
     assert found.forwards > 5 * alone.forwards
-    planned = [
-        passes(Norm.L2, STRENGTH, of, eight_bits=False, criterion=SuccessCriterion(draws=40)) for of in (defense, NOISE)
-    ]
+    planned = [passes(Norm.L2, STRENGTH, of, criterion=SuccessCriterion(draws=40)) for of in (defense, NOISE)]
     # forward passes alone are half a pass, and one is over all draws
     assert 0.4 < planned[0] * 5 / ((found.forwards + found.backwards) / 2) < 2.5
-    assert planned[1] > planned[0] > passes(Norm.L2, STRENGTH, clever.Identity(), eight_bits=False)
+    assert planned[1] > planned[0] > passes(Norm.L2, STRENGTH, clever.Identity())
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"eot": "new"}, "unknown eot 'new': it must be one of same, fresh"),
         ({"draws": 0}, "attack.draws is 0: it must be a whole number from 1 to"),
         ({"threshold": 1}, "attack.threshold is 1: it must be a share from 0 up and less than 1"),
         ({"threshold": -0.1}, "attack.threshold is -0.1"),
@@ -288,10 +275,10 @@ def test_what_is_found_again_has_its_rate_and_settings_of_chance_decide_where_so
     again, none = attack(*noise)
     assert computed > none == 0
     pd.testing.assert_frame_equal(first, again)
-    for change in ("attack.draws=8", "attack.threshold=0.6", "attack.eot=fresh", "defense.first=2"):
+    for change in ("attack.draws=8", "attack.threshold=0.6", "defense.first=2"):
         assert attack(*noise, change)[1] > 0, change
     assert attack()[1] > 0
-    assert attack("attack.draws=8", "attack.threshold=0.6", "attack.eot=fresh")[1] == 0
+    assert attack("attack.draws=8", "attack.threshold=0.6")[1] == 0
 
 
 SWEEP = ("-m", "experiment=own")

@@ -44,22 +44,22 @@ def listened(folder: Path) -> Iterator[set[Path]]:
 
 @pytest.fixture(scope="module")
 def opened(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[Path]]:
-    """What each stage opens, of an experiment that has all from another one's file, and the paper's numbers."""
+    """What each stage opens, of an experiment that has all from another one's file, and a published table."""
     project = Project(tmp_path_factory.mktemp("dvc") / "project")
     shutil.copytree(trained.folder, project.folder)
     project.experiment("general", settings="bpda: true\nnorms: [L2]", defense="identity,quantize")
     own = project.folder / "conf" / "experiment" / f"{NAME}.yaml"
-    own.write_text("# @package _global_\ndefaults:\n  - general\n")
     numbers = Path("data") / "published" / "paper.csv"
-    (project.folder / numbers).write_text("cell,norm,target,score\nquantize,L2,top2,0.5\n")
-    project.set(experiments__reported=[NAME], paper_numbers=str(numbers))
+    own.write_text(f"# @package _global_\ndefaults:\n  - general\npublished: {numbers}\n")
+    (project.folder / numbers).write_text("network,norm,target,clever\nquantize,L2,top2,0.5\n")
+    project.set(experiments__reported=[NAME])
     found = {}
     for stage in FLOW:
         chosen = {"prepare": ["data=digits"], "report": []}.get(stage, [f"experiment={NAME}"])
         several = ["-m"] if f"pipeline.{stage} -m" in described(stage)["cmd"] else []
         with listened(project.folder) as found[stage]:
             project.stage(stage, *several, *chosen, tiny="")
-    assert numbers in found["report"]
+    assert numbers in found["aggregate"]
     return found
 
 

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from pipeline.aggregate.evidence import evidence, kind
-from pipeline.shared import printed
+from pipeline.aggregate.describe import score_kind
+from pipeline.aggregate.evidence import TABLE, evidence
 from pipeline.shared.statistics import share_interval
 
 CELLS = pd.DataFrame(
@@ -47,30 +47,30 @@ def test_the_strongest_attack_of_all_cells_judges_every_score() -> None:
     found = evidence(rows(), CELLS).set_index("kind")
     plain, gauge = found.loc["first_order"], found.loc["gauge, path"]
     # nearest of both cells: 1, 2 | 4, 4 | 2, 0: image 0 refutes plain's 2, image 2 is adversarial as it is
-    assert (plain.images, plain.exceeding, plain.at_zero) == (3, 2, 1)
-    assert (gauge.images, gauge.exceeding, gauge.at_zero) == (3, 1, 1)
+    assert (plain.images, plain.count_above, plain.at_zero) == (3, 2, 1)
+    assert (gauge.images, gauge.count_above, gauge.at_zero) == (3, 1, 1)
     assert plain.median_ratio == pytest.approx(0.5)  # of 2, 1, 1/2, 1/4, 1/2
     assert gauge.median_ratio == pytest.approx(0.5)  # of 1, 1/2, 1/4, 1/4, 1/2
-    assert (plain.share_exceeding_low, plain.share_exceeding_high) == share_interval(2, 3)
+    assert (plain.share_above_low, plain.share_above_high) == share_interval(2, 3)
     assert plain.gradients == 30
 
 
-def test_what_was_not_attacked_is_not_judged_and_old_tables_cost_their_samples() -> None:
-    table = rows().drop(columns="gradients")
+def test_what_was_not_attacked_is_not_judged() -> None:
+    table = rows()
     table.loc[table.cell == "gauge", "distance"] = float("nan")
     (only,) = evidence(table, CELLS).itertuples()
-    assert (only.kind, only.gradients, only.exceeding) == ("first_order", 20, 1)
+    assert (only.kind, only.gradients, only.count_above) == ("first_order", 20, 1)
 
 
 def test_where_no_attack_found_anything_nothing_is_judged() -> None:
     table = rows()
     table["distance"] = table.distance.where(table.id != "i1", float("inf"))
     plain = evidence(table, CELLS).set_index("kind").loc["first_order"]
-    assert (plain.images, plain.exceeding) == (2, 2)
+    assert (plain.images, plain.count_above) == (2, 2)
     none = evidence(rows(distance=float("inf")), CELLS)
     assert set(none.images) == {0}
-    assert list(printed.judged(none)["images above"]) == ["0 of 0"] * 2
-    assert (none.share_exceeding_low[0], none.share_exceeding_high[0]) == (0, 1)
+    assert list(TABLE.printed.text(none)["images above"]) == ["0 of 0"] * 2
+    assert (none.share_above_low[0], none.share_above_high[0]) == (0, 1)
 
 
 def test_a_product_costs_two_gradients_and_those_of_the_path_are_counted() -> None:
@@ -80,12 +80,12 @@ def test_a_product_costs_two_gradients_and_those_of_the_path_are_counted() -> No
 
 
 def test_a_kind_is_named_by_what_was_added() -> None:
-    assert kind("gauge", {"path": True, "ascent": 0}, "identity") == "gauge, path"
-    assert kind("first_order", {}, "identity") == "first_order"
-    assert kind("second_order", {"ascent": 5}, "Smooth()") == "second_order, ascent, Smooth()"
+    assert score_kind("gauge", {"path": True, "ascent": 0}, "identity") == "gauge, path"
+    assert score_kind("first_order", {"path": False, "ascent": 0}, "identity") == "first_order"
+    assert score_kind("second_order", {"path": False, "ascent": 5}, "Smooth()") == "second_order, ascent, Smooth()"
 
 
 def test_it_is_printed() -> None:
-    shown = printed.judged(evidence(rows(), CELLS))
+    shown = TABLE.printed.text(evidence(rows(), CELLS))
     assert list(shown.score) == ["first order", "gauge, path"]
     assert shown["images above"][0].startswith("2 of 3: 67% [")

@@ -82,7 +82,7 @@ def test_a_fit_describes_the_law_it_comes_from() -> None:
     assert point.scale == pytest.approx(1, rel=0.1)
     assert point.ks_pvalue > 0.05
     assert point.start in SHAPES
-    assert not point.fell_back
+    assert not point.fit_failed
     assert not point.degenerate
     assert point.sample_maximum < point.value
 
@@ -120,7 +120,7 @@ def test_maxima_that_differ_by_rounding_are_equal() -> None:
 def test_a_sample_that_no_law_describes_falls_back_to_its_maximum() -> None:
     two_clumps = np.concatenate([np.linspace(1, 1.01, 150), np.linspace(9, 9.01, 150)])[None]
     point = end_points(two_clumps)[0]
-    assert point.fell_back
+    assert point.fit_failed
     assert point.value == point.sample_maximum == two_clumps.max()
     assert point.ks_pvalue < 0.001
 
@@ -151,7 +151,7 @@ def test_where_no_end_point_is_likeliest_mle_does_not_fall_back_to_the_sample_ma
     maxima = gumbel(500, 20, seed=1)
     points = end_points(maxima, "mle")
     limited = [point.limited for point in points]
-    assert not any(point.fell_back for point in points)
+    assert not any(point.fit_failed for point in points)
     assert np.mean(limited) > 0.3  # the likelihood of about half of them has no maximum
     for row, point in zip(maxima[limited], np.array(points)[limited], strict=True):
         assert point.value == pytest.approx(row.max() + np.ptp(row), rel=1e-12)
@@ -177,7 +177,7 @@ def test_many_zeros_do_not_lift_the_end_point(n_batches: int, estimator: str) ->
     for point in end_points(maxima, estimator):
         assert point.value == point.sample_maximum < 1  # it was up to 7.0 where 1 is the end point
         assert point.discrete
-        assert point.fell_back
+        assert point.fit_failed
         assert np.isnan([point.low, point.high, point.flatness]).all()
 
 
@@ -254,7 +254,7 @@ def test_the_profile_likelihood_is_that_of_scipys_fits() -> None:
 def test_an_interval_holds_the_value_and_moves_with_the_unit(estimator: str) -> None:
     maxima = np.concatenate([simulated(1.2, 40, 4), simulated(6.0, 40, 4), gumbel(40, 4)])
     for one, thousand in zip(end_points(maxima, estimator), end_points(1024 * maxima, estimator), strict=True):
-        if one.fell_back:
+        if one.fit_failed:
             continue
         assert one.sample_maximum <= one.low <= one.value <= one.high
         assert (thousand.low, thousand.high) == pytest.approx((1024 * one.low, 1024 * one.high), rel=1e-9)
@@ -324,7 +324,7 @@ def test_several_values_describe_the_law_of_the_maxima() -> None:
         assert point.shape == pytest.approx(4, rel=0.15)
         assert point.scale == pytest.approx(1, rel=0.1)
         assert point.ks_pvalue > 0.01
-        assert not point.fell_back
+        assert not point.fit_failed
         assert not point.unbounded
 
 

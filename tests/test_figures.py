@@ -16,22 +16,21 @@ import clever
 from conftest import ROOT
 from pipeline.figures import (
     adversaries,
-    against,
     bpda,
     convergence,
     curves,
-    evidence,
     fits,
     images,
     masking,
     networks,
-    of_network,
     published,
     sandwich,
     scores,
     style,
 )
-from pipeline.figures.run import with_figures
+from pipeline.figures.data import ExperimentFiles, NetworkData
+from pipeline.figures.registry import FIGURES
+from pipeline.figures.run import networks_with_figures
 
 
 def colourless(path: Path) -> bool:
@@ -63,7 +62,8 @@ def scored(*norms: str) -> tuple[pd.DataFrame, np.ndarray]:
 def drawn_figures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Figure]]:
     """Fits, convergence and the curves of three norms, still open."""
     table, maxima = scored("L1", "L2", "Linf")
-    cells = pd.DataFrame([{"cell": "identity", "defense": "identity", "order": "first order"}])
+    cells = pd.DataFrame([{"cell": "identity", "defense": "{}", "kind": "first order", "swept": "{}"}])
+    cells = cells.assign(defense_name="identity")
     folder, kept = tmp_path_factory.mktemp("figures"), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plt, "close", kept.append)
@@ -91,12 +91,12 @@ def test_no_text_lies_on_what_is_drawn(drawn_figures: list[Figure]) -> None:
 
 def of_cells(*norms: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores of an undefended cell and of a defense with BPDA and without, whose first score is capped; the cells."""
-    plain, cells = scored(*norms)[0].assign(exceeds=False, capped=False), ["identity", "a_long_defense"]
-    masked = plain.assign(cell="a_long_defense-no_bpda", score=plain.score * 9, exceeds=True)
+    plain, cells = scored(*norms)[0].assign(above_distance=False, capped=False), ["identity", "a_long_defense"]
+    masked = plain.assign(cell="a_long_defense-no_bpda", score=plain.score * 9, above_distance=True)
     table = pd.concat([plain, plain.assign(cell="a_long_defense", score=plain.score * 1.5), masked], ignore_index=True)
     table.loc[table.index[-1], "capped"] = True
     about = pd.DataFrame({"cell": [*cells, "a_long_defense-no_bpda"], "bpda": [True, True, False]})
-    return table, about
+    return table, about.assign(without_bpda=about.cell.str.partition("-")[0], defense_name="identity")
 
 
 def summarised(table: pd.DataFrame) -> pd.DataFrame:
@@ -194,7 +194,7 @@ def test_a_score_is_judged_only_where_an_adversarial_image_was_found(
     kept: list[Figure] = []
     monkeypatch.setattr(plt, "close", kept.append)
     rows = pd.DataFrame({"cell": "identity", "norm": "L2", "score": [1.0, 1.0, 1.0], "distance": [0.5, 2.0, np.inf]})
-    sandwich.draw(tmp_path, rows.assign(exceeds=rows.score > rows.distance))
+    sandwich.draw(tmp_path, rows.assign(above_distance=rows.score > rows.distance))
     monkeypatch.undo()
     assert kept[0].axes[0].get_title() == "identity, L2: 1 of 2 above"
     plt.close("all")
@@ -206,13 +206,19 @@ def test_a_published_table_is_drawn_beside_ours(tmp_path: Path) -> None:
     one = row | {"quantity": "cw", "seeds": 1, "low": 1.0, "high": 1.0, "expected_low": np.nan, "expected_high": np.nan}
     published.draw(tmp_path, pd.DataFrame([row | {"quantity": "clever"}, one]))
     assert (tmp_path / "published.png").stat().st_size > 9000
+    six = [row | {"quantity": "clever", "network": of, "norm": norm} for of in "ab" for norm in ("L1", "L2", "Linf")]
+    published.draw(tmp_path / "six", pd.DataFrame(six))
+    high, wide, _ = plt.imread(tmp_path / "published.png").shape
+    of_six = plt.imread(tmp_path / "six" / "published.png").shape
+    assert of_six[0] > 1.8 * high
+    assert of_six[1] < 5 * 3.4 / 5.4 * wide
     published.draw(tmp_path / "none", pd.DataFrame())
     assert not (tmp_path / "none").exists()
 
 
 def test_networks_with_several_defenses_have_figures_of_their_own() -> None:
     rows = [("a_0", "a", "x"), ("a_1", "a", "x"), ("a_1", "a", "y"), ("b", "b", "x"), ("c", "c", "x"), ("c", "c", "y")]
-    assert with_figures(pd.DataFrame(rows, columns=["network", "family", "defense"])) == ["a_0", "c"]
+    assert networks_with_figures(pd.DataFrame(rows, columns=["network", "family", "defense"])) == ["a_0", "c"]
 
 
 @pytest.mark.parametrize("norms", [("L2",), ("L1", "Linf"), ("L1", "L2", "Linf")])
@@ -257,12 +263,18 @@ def test_convergence_is_by_the_estimator_of_the_cell_that_it_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = ROOT / "results" / "mnist_published"
-    cells = pd.read_csv(results / "tables" / "cells.csv", keep_default_na=False)
-    cell = cells[cells.cell == "mnist_mlp_0"].assign(sampling='{"estimator": "profile"}')
-    for module in (curves, evidence, scores, bpda, fits, sandwich, against, masking):
-        monkeypatch.setattr(module, "draw", lambda *_: None)
+    files = ExperimentFiles(results / "tables", (results / "score").joinpath, (results / "attack").joinpath)
+    cells = files.table("cells")
+    cell = cells[cells.cell == "mnist_mlp_0"].assign(estimator="profile")
     drawn = []
     monkeypatch.setattr(convergence, "draw", lambda folder, rows, maxima, estimator: drawn.append(estimator))
-    sources = of_network.Sources(results / "tables", (results / "score").joinpath, (results / "attack").joinpath)
-    of_network.draw(sources, cell, tmp_path, tmp_path)
+    convergence.FIGURE.draw(NetworkData.read(files, cell), tmp_path)
     assert drawn == ["profile"]
+
+
+def test_each_figure_is_registered_once_and_has_a_caption_for_each_file() -> None:
+    modules = {path.stem for path in Path(style.__file__).parent.glob("*.py") if "FIGURE = Figure(" in path.read_text()}
+    names = [name for figure in FIGURES for name in figure.captions]
+    assert len(FIGURES) == len(modules)
+    assert len(names) == len(set(names))
+    assert {name.partition("_L")[0] for name in names} == modules

@@ -35,19 +35,19 @@ def scored(network: nn.Module, order: clever.orders.Order, **changes: object) ->
 def test_first_order_sees_the_gradient_at_the_image() -> None:
     network = Bump(slope=10.0, curvature=0.0)
     assert scored(network, clever.FirstOrder(), floor=False).score == pytest.approx(4.0, rel=1e-4)
-    floored = scored(network, clever.FirstOrder())
-    assert floored.score == pytest.approx(1 / 10.25, rel=1e-4)
-    assert floored.floored
-    assert floored.row()["floored"] is True
+    score = scored(network, clever.FirstOrder())
+    assert score.score == pytest.approx(1 / 10.25, rel=1e-4)
+    assert score.raised_to_x0
+    assert score.row()["raised_to_x0"] is True
 
 
 def test_second_order_sees_the_curvature_at_the_image() -> None:
     network = Bump(slope=0.0, curvature=100.0)
     free = scored(network, clever.SecondOrder(), floor=False)
     assert free.score == pytest.approx(4.0, rel=1e-4)
-    floored = scored(network, clever.SecondOrder())
-    assert floored.score == pytest.approx((-0.25 + (0.25**2 + 200) ** 0.5) / 100, rel=1e-3)
-    assert floored.floored
+    score = scored(network, clever.SecondOrder())
+    assert score.score == pytest.approx((-0.25 + (0.25**2 + 200) ** 0.5) / 100, rel=1e-3)
+    assert score.raised_to_x0
 
 
 def test_an_estimate_above_the_floor_stays_and_the_presets_have_none() -> None:

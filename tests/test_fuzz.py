@@ -369,7 +369,7 @@ OF_STAGE = {
     "attack": of("attack", "seed", "bpda", "norms", "targets"),
     "state": of("experiments", "score", "attack", "seed", "bpda", "norms", "targets", "sampling"),
     "aggregate": of("experiments", "seed", "norms", "cell", "experiment_dir"),
-    "report": of("experiments", "paper_numbers", "experiment_dir"),
+    "report": of("experiments", "experiment_dir"),
     "prepare": of("data", "seed"),
     "model": of("weights", "device", "model"),
 }
@@ -494,7 +494,7 @@ KNOWN = {
         "weights.seed=null",
     ),
     "prepare": ("data.size=null", "data.size=0", "data.size=999999999999999999999"),
-    "report": ("paper_numbers=999999999999999999999", "experiments=null", "experiments.reported=null"),
+    "report": ("experiments=null", "experiments.reported=null"),
 }
 """Each of its own kind among those that once ended in a traceback."""
 

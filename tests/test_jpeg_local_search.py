@@ -53,9 +53,8 @@ def network() -> nn.Module:
     return nn.Sequential(convolution, nn.Tanh(), nn.Flatten(), nn.Linear(8 * 16 * 16, 4)).requires_grad_(False)
 
 
-@pytest.mark.parametrize("eight_bits", [False, True])
 @pytest.mark.parametrize(("norm", "to_uint8"), [(Norm.L2, "round"), (Norm.L1, "round"), (Norm.L2, "truncate")])
-def test_it_comes_nearer_and_what_it_keeps_is_adversarial(network, norm: Norm, to_uint8: str, eight_bits: bool) -> None:
+def test_it_comes_nearer_and_what_it_keeps_is_adversarial(network, norm: Norm, to_uint8: str) -> None:
     codec = clever.JPEG(to_uint8=to_uint8)
     images = clever.PNG()(torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(1)))
     defended = clever.Defended(network, codec, backward=clever.Smooth(codec))
@@ -64,7 +63,7 @@ def test_it_comes_nearer_and_what_it_keeps_is_adversarial(network, norm: Norm, t
         targets = straight(images).argsort(1, descending=True)[:, 1]
 
         def found() -> BestSoFar:
-            nearest = BestSoFar(defended, images, targets, norm, eight_bits=eight_bits)
+            nearest = BestSoFar(defended, images, targets, norm)
             descend(nearest.margin, images, norm, steps=15, defense=codec)
             snap_back(nearest, codec)
             nearest.network = straight
@@ -85,7 +84,7 @@ def test_where_nothing_was_found_the_original_stays(network) -> None:
     codec, images = clever.JPEG(), torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     straight = clever.Defended(network, codec)
     with frozen(network):
-        nearest = BestSoFar(straight, images, straight(images).argmin(1), Norm.L2, eight_bits=False)
+        nearest = BestSoFar(straight, images, straight(images).argmin(1), Norm.L2)
         jpeg_local_search(nearest, codec, 3, torch.Generator().manual_seed(0))
     assert nearest.distance.isinf().all()
     assert torch.equal(nearest.image, images)

@@ -42,7 +42,7 @@ def test_each_value_stands_over_the_distance_of_its_image_and_where_there_is_non
     assert set(rows.cell) == {FIRST}
     found = calibrate(pd.concat([ours(), rows]), CELLS, 0).set_index(["method", "cell"]).loc[(TOOLBOX, FIRST)]
     assert found.ratio == pytest.approx(0.95)
-    assert (found.images, found.exceeding, found.gradients) == (IMAGES - 1, 0, 640)
+    assert (found.images, found.count_above, found.gradients) == (IMAGES - 1, 0, 640)
 
 
 def test_scores_of_another_network_or_of_other_images_are_not_taken_for_ours() -> None:

@@ -452,7 +452,7 @@ def same(one: EndPoint, other: EndPoint, span: float) -> None:
     Of 2000 samples of another order or unit the worst was 1.1e-5 away, one with a standard error of 642.
     """
     assert one.value == pytest.approx(other.value, rel=1e-12, abs=1e-4 * (span + other.value - other.sample_maximum))
-    assert (one.degenerate, one.fell_back, one.tied) == (other.degenerate, other.fell_back, other.tied)
+    assert (one.degenerate, one.fit_failed, one.tied) == (other.degenerate, other.fit_failed, other.tied)
     assert one.ks_statistic == pytest.approx(other.ks_statistic, abs=1e-3, nan_ok=True)
 
 
@@ -469,7 +469,7 @@ def test_any_sample_has_an_end_point_at_its_maximum_or_above(maxima: list[float]
     assert point.value >= point.sample_maximum == top
     assert point.tied == len(maxima) - len(set(maxima))
     assert point.degenerate == (span <= RESOLUTION * top)
-    if point.degenerate or point.fell_back or estimator is Estimator.MAXIMUM:
+    if point.degenerate or point.fit_failed or estimator is Estimator.MAXIMUM:
         assert point.value == top
     else:
         assert point.shape > 0
@@ -486,7 +486,7 @@ def test_end_points_scale_with_powers_of_two_to_the_last_bit(
     for one, scaled in zip(end_points(maxima, estimator), end_points(maxima * factor, estimator), strict=True):
         for name in ("value", "scale", "sample_maximum"):
             assert getattr(scaled, name) == pytest.approx(getattr(one, name) * factor, rel=1e-15, abs=0, nan_ok=True)
-        for name in ("shape", "ks_statistic", "ks_pvalue", "start", "fell_back", "tied"):
+        for name in ("shape", "ks_statistic", "ks_pvalue", "start", "fit_failed", "tied"):
             assert getattr(scaled, name) == pytest.approx(getattr(one, name), rel=0, abs=0, nan_ok=True)
 
 

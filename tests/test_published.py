@@ -8,7 +8,7 @@ import pytest
 
 import clever
 from conftest import ROOT
-from pipeline.aggregate.published import another, compare, read
+from pipeline.aggregate.published import another, beside_ours, compare, read
 
 
 def ours(**means: tuple[float, float]) -> pd.DataFrame:
@@ -18,7 +18,8 @@ def ours(**means: tuple[float, float]) -> pd.DataFrame:
         for network, (score, distance) in means.items()
         for off in (-0.5, 0.5)
     ]
-    return pd.DataFrame(rows).assign(norm="L2", target="top2")
+    table = pd.DataFrame(rows).assign(norm="L2", target="top2")
+    return table.assign(cell=table.network, base_network=table.network.str.rpartition("_")[0])
 
 
 def theirs(clever_: float, cw: float, network: str = "mlp") -> pd.DataFrame:
@@ -68,13 +69,24 @@ def test_the_tables_of_the_project_are_such_tables() -> None:
     assert tuple(mnist.loc[("mnist_cnn", "top2"), ["clever", "cw"]]) == (0.861, 1.504)
 
 
+def test_a_cell_stands_beside_what_is_published_of_it(tmp_path: Path) -> None:
+    rows = ours(mlp_0=(1.0, 2.0), jpeg_3=(2.0, 4.0), png=(3.0, 6.0))
+    (tmp_path / "a.csv").write_text("network,norm,target,clever\njpeg_3,L2,top2,4\nmlp,L2,top2,1\n")
+    cell, network = beside_ours(str(tmp_path / "a.csv"), rows, {"mlp_0": "mlp"}).itertuples()
+    assert (cell.network, cell.quantity, cell.published, cell.mean, cell.outside) == ("jpeg_3", "clever", 4, 2, 2)
+    assert (network.network, network.mean, network.verdict) == ("mlp", 1, "within the range")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (None, "there is no such file"),
-        ("network,norm\na,b\n", "lacks target, clever, cw, images: its columns must be network"),
+        ("network,norm\na,b\n", "lacks target, clever: its columns must be network"),
         ("network,norm,target,clever,cw,images\na,L2,top2,x,1,9\n", "is no table: could not convert"),
         ("", "is no table: No columns"),
+        ("network,norm,target,clever\na,L2,top2,-1\n", "clever is -1, which is no positive number"),
+        ("network,norm,target,clever,images\na,L2,top2,1,0\n", "images is 0, which is no positive number"),
+        ("cell,norm,target,clever\na,L2,top2,1\n", "lacks network: its columns must be network"),
     ],
 )
 def test_what_is_no_table(tmp_path: Path, text: str | None, message: str) -> None:

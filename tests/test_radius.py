@@ -64,7 +64,7 @@ def test_cells_of_several_radii_make_a_curve_and_a_table() -> None:
     assert over.groupby("id").score.apply(list).to_dict() == {"a": [1.0, 1.0], "b": [0.75, 0.5]}
     table = radii(over)
     assert table.radius.fillna(-1).tolist() == [1.0, 2.0, -1]
-    assert table.exceeding.tolist() == [1, 1, 1]
+    assert table.count_above.tolist() == [1, 1, 1]
     assert table.median_ratio.iloc[1] == pytest.approx(np.sqrt(1 / 0.8 * 0.5 / 0.9))
     assert table.median_ratio.iloc[2] == pytest.approx(np.sqrt(1 / 0.8 * 0.75 / 0.9))
 

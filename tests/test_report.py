@@ -13,12 +13,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from clever.errors import InputError
 from conftest import ROOT, TINY, Project
-from pipeline.report.claims import Claim, claims
-from pipeline.report.paper_numbers import beside_ours
-from pipeline.report.part import Part
-from pipeline.report.run import marks
+from pipeline.aggregate.claims.claim import Claim
+from pipeline.aggregate.claims.judge import claims
+from pipeline.report.reported_claim import ReportedClaim
+from pipeline.report.section import ExperimentSection
 from pipeline.shared.verdicts import Verdict
 
 CELLS = ["identity", "quantize", "quantize-no_bpda"]
@@ -49,8 +48,8 @@ def table(project: Project, name: str, experiment: str = "few") -> pd.DataFrame:
     return pd.read_csv(project.folder / "results" / experiment / "tables" / f"{name}.csv")
 
 
-def committed(name: str) -> Part:
-    return Part.read(name, ROOT / "results" / name, None, alone=True)
+def committed(name: str) -> ExperimentSection:
+    return ExperimentSection.read(name, ROOT / "results" / name)
 
 
 def test_the_report_says_what_was_run_and_what_came_out(reported: Project) -> None:
@@ -71,7 +70,7 @@ def test_the_report_says_what_was_run_and_what_came_out(reported: Project) -> No
         assert weights["sha256"][:16] in page
     assert "First and second order" in page
     assert 'id="smooth-orders"' in page
-    assert "Not available: the paper" in page
+    assert page.count("not available to this project") == 1
     assert "certified" not in page.lower()
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
 
@@ -113,8 +112,7 @@ def test_from_tables_and_runs_alone_all_but_the_figures_of_images_is_made(report
         path.unlink()
     project.stage("aggregate", "experiment=few")
     shown = project.stage("figures", "experiment=few").stdout
-    for missing in ("fits, convergence", "adversaries", "images"):
-        assert f"no {missing}, since the files they are drawn from are not there" in shown
+    assert "no adversaries, fits, convergence, images, since the files they are drawn from are not there" in shown
     project.stage("report")
     page = (project.folder / "results" / "report.html").read_text()
     assert 'id="few-sandwich"' in page
@@ -123,38 +121,26 @@ def test_from_tables_and_runs_alone_all_but_the_figures_of_images_is_made(report
 
 
 def test_the_papers_numbers_stand_beside_ours_where_they_are_supplied(reported: Project) -> None:
-    file = reported.folder / "paper.csv"
-    file.write_text("cell,norm,target,score\nidentity,L2,top2,0.5\n")
-    reported.stage("report", f"paper_numbers={file}")
-    page = (reported.folder / "results" / "report.html").read_text()
-    assert page.count("Not available: the paper") == 1  # the file has no cell of the other experiment
-    assert page.count("the paper's, as supplied") == 1
-    summary = table(reported, "summary")
-    (row,) = beside_ours(file, summary).itertuples()
-    ours = summary[(summary.cell == "identity") & (summary.norm == "L2") & (summary.target == "top2")]["mean"].item()
-    assert row.ratio == pytest.approx(ours / 0.5)
-    assert reported.stage("report", "paper_numbers=gone.csv", code=2).stderr.count("there is no such file") == 1
-    file.write_text("cell,norm,target,score\njpeg,L2,top2,0.5\n")
-    assert "no cell of few, smooth" in reported.stage("report", f"paper_numbers={file}", code=2).stderr
-    shown = reported.stage("report", "experiment=few", f"paper_numbers={file}", code=2)
-    assert "no score of ours for cell jpeg, norm L2, target top2" in shown.stderr
+    file, page = reported.folder / "paper.csv", reported.folder / "results" / "report.html"
+    assert page.read_text().count("not available to this project") == 1  # once, whatever the number of experiments
+    file.write_text("network,norm,target,clever\nidentity,L2,top2,0.5\nother,L2,top2,0.5\n")
+    shown = reported.stage("aggregate", "experiment=few", f"published={file}").stdout
+    assert "left out are other, of which there is nothing here" in shown
     reported.stage("report")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("cell,norm,score\na,L2,1\n", "lacks the column.s. target"),
-        ("cell,norm,target,score\na,L2,top2,high\n", "score 'high' is no positive number"),
-        ("cell,norm,target,score\na,L2,top2,-1\n", "is no positive number"),
-        ("cell,norm,target,score\nb,L2,top2,1\n", "no score of ours for cell b, norm L2, target top2: the cells are a"),
-    ],
-)
-def test_a_file_of_numbers_that_cannot_be_used_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "paper.csv").write_text(text)
-    ours = {"cell": ["a"], "norm": ["L2"], "target": ["top2"], "mean": [1.0], "mean_low": [0.5], "mean_high": [2.0]}
-    with pytest.raises(InputError, match=message):
-        beside_ours(tmp_path / "paper.csv", pd.DataFrame(ours))
+    assert page.read_text().count("<h3>A published table beside ours</h3>") == 1
+    summary = table(reported, "summary")
+    (row,) = table(reported, "published").itertuples()
+    ours = summary[(summary.cell == "identity") & (summary.norm == "L2") & (summary.target == "top2")]["mean"].item()
+    assert (row.network, row.quantity, row.published) == ("identity", "clever", 0.5)
+    assert row.mean == pytest.approx(ours, rel=1e-5)
+    refused = reported.stage("aggregate", "experiment=smooth", f"published={file}", code=2).stderr
+    assert (
+        "nothing of identity, other here, where there are mlp_tanh, mlp_tanh-first_order, mlp_tanh-second_order"
+        in refused
+    )
+    reported.stage("aggregate", "experiment=few")
+    (reported.folder / "results" / "few" / "tables" / "published.csv").unlink(missing_ok=True)
+    reported.stage("report")
 
 
 def rows(cell: str, top2: float, *, images: int = 8, distance: float = 1.0, **change: object) -> pd.DataFrame:
@@ -175,12 +161,13 @@ def rows(cell: str, top2: float, *, images: int = 8, distance: float = 1.0, **ch
         for image in range(images)
         for target, share in (("top2", 1.0), ("random", 1.5), ("least", 2.0))
     ]
-    return pd.DataFrame(table).assign(exceeds=lambda made: made.score > made.distance).assign(**change)
+    return pd.DataFrame(table).assign(above_distance=lambda made: made.score > made.distance).assign(**change)
 
 
 def judged(*tables: pd.DataFrame, bpda: tuple[bool, ...], order: tuple[str, ...] = ()) -> dict[str, Verdict]:
     names = [table.cell.iloc[0] for table in tables]
     cells = pd.DataFrame({"cell": names, "network": "net", "bpda": bpda, "order": order or "first_order"})
+    cells["sampling"] = "{}"
     cells = cells.assign(family="net", transformation=["Identity", *names[1:]])
     return {claim.text.split()[0]: claim.verdict for claim in claims(pd.concat(tables), cells, None, 0)}
 
@@ -193,7 +180,7 @@ def test_verdicts_follow_the_numbers() -> None:
     assert good["Second-order"] == Verdict.UNTESTED
 
     far, free = rows("jpeg", 0.6), rows("masked", 0.4)
-    bad = judged(plain.assign(exceeds=True), far, free, bpda=(True, True, False))
+    bad = judged(plain.assign(above_distance=True), far, free, bpda=(True, True, False))
     assert [bad[name] for name in names[:4]] == [Verdict.FAILS] * 4
     alone = judged(plain, bpda=(True,))
     assert [alone[name] for name in names[:3]] == [Verdict.UNTESTED] * 3
@@ -204,7 +191,7 @@ def test_without_a_transformation_and_one_there_is_no_ratio_to_the_undefended(tr
     cells = pd.DataFrame({"cell": ["small", "large"], "network": "net", "family": "net", "bpda": True})
     cells["transformation"] = transformations
     tables = [rows("small", 0.2), rows("large", 0.6)]
-    found = claims(pd.concat(tables), cells.assign(order="first_order"), None, 0)[0]
+    found = claims(pd.concat(tables), cells.assign(order="first_order", sampling="{}"), None, 0)[0]
     assert (found.verdict, found.evidence) == (
         Verdict.UNTESTED,
         ["no undefended cell beside one with a defense and BPDA"],
@@ -216,7 +203,7 @@ def test_images_without_a_common_target_class_are_counted() -> None:
     near.loc[near.id == "i0", "target_class"] = 2
     near = near[near.id != "i1"]  # of another class behind the defense
     cells = pd.DataFrame({"cell": ["identity", "jpeg"], "network": "net", "family": "net", "bpda": True})
-    cells = cells.assign(transformation=["Identity", "jpeg"], order="first_order")
+    cells = cells.assign(transformation=["Identity", "jpeg"], order="first_order", sampling="{}")
     for table, text in ((near, "over 6 images, without 2 of 8"), (rows("jpeg", 0.21), "over 8 images")):
         (evidence,) = claims(pd.concat([rows("identity", 0.2), table]), cells, None, 0)[0].evidence
         assert evidence.endswith(text)
@@ -232,7 +219,9 @@ def test_every_open_verdict_says_how_many_images_would_decide() -> None:
     tables = [rows(*of, images=4) for of in (("identity", 0.2), ("jpeg", 0.25), ("masked", 3.0))]
     tables[2]["capped"] = True
     cells = pd.DataFrame({"cell": [table.cell.iloc[0] for table in tables], "network": "net", "family": "net"})
-    cells = cells.assign(transformation=["Identity", "jpeg", "masked"], bpda=[True, True, False], order="first_order")
+    cells = cells.assign(
+        transformation=["Identity", "jpeg", "masked"], bpda=[True, True, False], order="first_order", sampling="{}"
+    )
     found = claims(pd.concat(tables), cells, None, 0)
     open_ = [claim for claim in found if claim.verdict is Verdict.UNDECIDED]
     assert len(open_) == 5
@@ -256,7 +245,7 @@ def test_each_order_is_judged_on_all_its_networks() -> None:
     cells = pd.DataFrame(
         {"cell": ["good", "bad"], "network": ["net", "other"], "transformation": "Identity", "bpda": True}
     )
-    cells = cells.assign(order="first_order", family=cells.network)
+    cells = cells.assign(order="first_order", sampling="{}", family=cells.network)
     (found,) = [claim for claim in claims(pd.concat(tables), cells, None, 0) if claim.text.startswith("First-order")]
     assert found.verdict is Verdict.FAILS
     assert [text.split(",")[0] for text in found.evidence] == ["good", "bad"]
@@ -270,7 +259,9 @@ def of_two_networks(ratio: float, least: float) -> dict[str, Claim]:
     far = tables[2].target == "least"
     tables[2].loc[far, "score"] *= least
     cells = pd.DataFrame({"cell": [table.cell.iloc[0] for table in tables], "network": ["one"] * 2 + ["two"] * 2})
-    cells = cells.assign(family=cells.network, transformation=["Identity", "jpeg"] * 2, bpda=True, order="first_order")
+    cells = cells.assign(
+        family=cells.network, transformation=["Identity", "jpeg"] * 2, bpda=True, order="first_order", sampling="{}"
+    )
     return {" ".join(claim.text.split()[:2]): claim for claim in claims(pd.concat(tables), cells, None, 0)}
 
 
@@ -289,17 +280,22 @@ def test_the_order_of_targets_is_judged_for_each_training() -> None:
     good, turned = rows("net_0", 0.2).assign(network="net_0"), rows("net_1", 0.2).assign(network="net_1")
     turned.loc[turned.target == "least", "score"] *= 0.1
     cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
-    cells = cells.assign(transformation="Identity", bpda=True, order="first_order")
+    cells = cells.assign(base_network="net", transformation="Identity", variant="all", bpda=True, order="first_order")
     (found,) = [claim for claim in claims(pd.concat([good, turned]), cells, None, 0) if "most likely" in claim.text]
     assert found.verdict is Verdict.FAILS
     assert [line.split(",")[0] for line in found.evidence] == ["net 0", "net 1"]
 
 
+def marks(claim: Claim) -> list[tuple[str, str]]:
+    """By the row that the claim has in the experiment's table."""
+    return ReportedClaim.of(claim.row()).marks("e")
+
+
 def test_networks_that_differ_have_a_mark_each() -> None:
     same = of_two_networks(ratio=1.0, least=1.0)["With BPDA,"]
-    assert marks("e", same) == [("e", Verdict.HOLDS)]
+    assert marks(same) == [("e", Verdict.HOLDS)]
     differing = of_two_networks(ratio=3.0, least=1.0)["With BPDA,"]
-    assert marks("e", differing) == [("e, one", Verdict.HOLDS), ("e, two", Verdict.FAILS)]
+    assert marks(differing) == [("e, one", Verdict.HOLDS), ("e, two", Verdict.FAILS)]
 
 
 @pytest.mark.parametrize(
@@ -322,7 +318,7 @@ def test_a_published_number_is_judged_by_what_another_training_would_give(
     of_other = row | {"network": "other", "seeds": 3, "expected_low": 5.0, "expected_high": 6.0}
     table = pd.DataFrame([row | {"seeds": 3, "expected_low": low, "expected_high": high}, of_other])
     cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
-    cells = cells.assign(transformation="Identity", bpda=True, order="first_order")
+    cells = cells.assign(base_network="net", transformation="Identity", variant="all", bpda=True, order="first_order")
     scores = pd.concat([rows("net_0", 0.2), rows("net_1", 0.2)])
     (found,) = [claim for claim in claims(scores, cells, table, 0) if "trained anew" in claim.text]
     assert found.verdict is verdict
@@ -355,7 +351,7 @@ def order_of_targets(table: pd.DataFrame) -> tuple[Verdict, str]:
     cells = pd.DataFrame(
         {"cell": ["identity"], "network": "net", "family": "net", "transformation": "Identity", "bpda": True}
     )
-    cells = cells.assign(order="first_order")
+    cells = cells.assign(order="first_order", sampling="{}")
     (found,) = [claim for claim in claims(table, cells, None, 0) if "most likely" in claim.text]
     return found.verdict, "; ".join(found.evidence)
 

@@ -6,9 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from conftest import composed
-from pipeline.aggregate.spread import spread
-from pipeline.report.claims import claims
-from pipeline.shared import extras
+from pipeline.aggregate.claims.judge import claims
+from pipeline.aggregate.spread import TABLE, spread
 from pipeline.shared.classifier import bare
 from pipeline.shared.pairing import families, with_ratios
 from pipeline.shared.verdicts import Verdict
@@ -67,14 +66,14 @@ def trainings(
         shift = np.log(ratio) + between * rng.normal()
         for kind, offset in (("plain", 0.0), ("jpeg", shift)):
             cell = f"{name}-{kind}"
-            told = {"transformation": "Identity" if kind == "plain" else kind}
+            told = {"transformation": "Identity" if kind == "plain" else kind, "variant": kind}
             cells.append({"cell": cell, "baseline": f"{name}-plain", "network": name, "family": "net"} | told)
             rows += [
                 {"cell": cell, "network": name, "id": f"i{image}", "predicted": 0, "target": "top2", "target_class": 1}
                 | {"norm": "L2", "score": np.exp(base[image] + offset), "capped": False}
                 for image in range(images)
             ]
-    return pd.DataFrame(rows), pd.DataFrame(cells).assign(order="first_order", bpda=True)
+    return pd.DataFrame(rows), pd.DataFrame(cells).assign(order="first_order", sampling="{}", bpda=True)
 
 
 def test_spread_between_trainings_and_between_images_by_hand() -> None:
@@ -93,7 +92,7 @@ def test_spread_between_trainings_and_between_images_by_hand() -> None:
     assert row.ratio == pytest.approx(2 ** (8 / 6))
     assert np.isnan(row.images_low)  # of three images
     assert np.isnan(table.loc["plain"].ratio)
-    (shown,) = extras.sections({"spread": table.reset_index()}).values()
+    shown = TABLE.printed.text(table.reset_index())
     assert list(shown["both"]) == ["", ""]
     assert list(shown["ratio"]) == ["", "2.52"]
 
@@ -115,6 +114,7 @@ def test_trainings_without_a_defense_have_spreads_alone() -> None:
     scores, cells = trainings(3, 8)
     rows = scores[scores.cell.str.endswith("plain")].assign(cell=lambda table: table.network)
     alone = cells[cells.cell.str.endswith("plain")].assign(cell=lambda of: of.network, baseline=lambda of: of.network)
+    alone["variant"] = "first_order"
     (row,) = spread(rows, alone, 0).itertuples()
     assert (row.family, row.kind, row.networks, row.images, row.pairs) == ("net", "first_order", 3, 8, 0)
     assert np.isnan(row.ratio)
@@ -144,7 +144,7 @@ def test_a_ratio_is_of_the_same_image_class_and_target() -> None:
 
 
 def about_the_same(scores: pd.DataFrame, cells: pd.DataFrame) -> tuple[Verdict, list[str]]:
-    attacked = scores.assign(distance=np.nan, exceeds=False)
+    attacked = scores.assign(distance=np.nan, above_distance=False)
     found = claims(attacked, cells, None, 0)[0]
     return found.verdict, found.evidence
 

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from clever.norms import Norm
+from pipeline.aggregate.comparison import TABLE as ORDERS
 from pipeline.aggregate.comparison import compare, pairs
-from pipeline.aggregate.run import _about
-from pipeline.aggregate.summary import summarise
+from pipeline.aggregate.describe import describe_cells
+from pipeline.aggregate.summary import TABLE, summarise
 from pipeline.shared import printed
 from pipeline.shared.pairing import baselines
 
-NONE = pd.DataFrame(columns=["network", "norm"])
 BASELINE = dict.fromkeys(["plain", "jpeg", "masked", "bit_depth"], "plain")
 
 
@@ -30,10 +30,10 @@ def scores(**cells: list[float]) -> pd.DataFrame:
             "score": value,
             "already_changed": value == 3,
             "capped": value >= 8,
-            "floored": value <= 2,
+            "raised_to_x0": value <= 2,
             "on_path": False,
             "end_point_unbounded": False,
-            "end_point_fell_back": index == 0,
+            "end_point_fit_failed": index == 0,
             "end_point_degenerate": False,
         }
         for cell, values in cells.items()
@@ -47,7 +47,7 @@ def test_the_row_of_a_cell() -> None:
     row = table.loc["jpeg"]
     assert (row["mean"], row["median"], row.minimum, row.images, row.pairs) == (5, 5, 2, 8, 8)
     assert (row.already_changed, table.loc["plain"].already_changed) == (0, 2)
-    assert (row.share_capped, row.share_floored, row.share_fell_back) == (0.25, 0.25, 0.125)
+    assert (row.share_capped, row.share_raised_to_x0, row.share_fit_failed) == (0.25, 0.25, 0.125)
     assert row.ratio == pytest.approx((2 * 2 * 2 * 1) ** 0.25)
     assert row.ratio_low <= row.ratio <= row.ratio_high
     assert row.mean_low <= row["mean"] <= row.mean_high
@@ -91,7 +91,7 @@ def test_unbounded_scores_stay_unbounded() -> None:
 
 def test_the_printed_tables_hold_every_row() -> None:
     summary = summarise(scores(plain=[1, 2, 3] * 2, bit_depth=[2, 4, 6] * 2), BASELINE, {}, 0)
-    sections = printed.sections(summary, pd.DataFrame(), NONE, NONE, NONE)
+    sections = TABLE.printed.sections(summary)
     for text in (printed.markdown(sections), printed.latex(sections)):
         assert "bit depth" in text
         assert "4 [2" in text
@@ -113,7 +113,6 @@ def test_a_defense_is_compared_with_the_first_of_its_network_that_has_none() -> 
     )
     assert baselines(about) == {"a": "a", "b": "b", "c": "a", "d": "b"}
     assert list(baselines(about)) == list("abcd")
-    assert baselines(about.drop(columns="sampling")) == baselines(about)
 
 
 def test_a_defense_is_compared_with_the_score_of_the_same_order_and_sampling() -> None:
@@ -142,12 +141,13 @@ def test_settings_alone_are_compared_with_the_first_cell() -> None:
 def run(cell: str, defense: str, **radius: float) -> dict[str, Any]:
     counts = dict.fromkeys(("scored", "left_out_misclassified", "left_out_not_finite"), 0)
     told = {"network": "net", "order": "first_order", "defense": {"class": defense}, "bpda": True}
-    about = {"weights": {"model": {"name": "net"}}, "compute": {}, "sampling": {"path": cell, "radius": radius}}
-    return told | about | counts | {"accuracy": 1.0}
+    about = {"weights": {"model": {"name": "net"}}, "compute": {}, "order_settings": "FirstOrder()"}
+    sampling = {"path": cell, "ascent": 0, "radius": radius}
+    return told | about | counts | {"accuracy": 1.0, "backward": "identity", "sampling": sampling}
 
 
 def test_cells_that_differ_in_what_decides_their_numbers_are_all_kept() -> None:
-    plain = run("no", "Identity", L2=1) | {"backward": "identity", "order_settings": "FirstOrder()"}
+    plain = run("no", "Identity", L2=1)
     told = {
         "plain": plain,
         "again": plain | {"bpda": False},  # nothing to go back through
@@ -156,7 +156,7 @@ def test_cells_that_differ_in_what_decides_their_numbers_are_all_kept() -> None:
         "attacked": plain,
     }
     strengths = {cell: {"steps": 100 if cell == "attacked" else 50} for cell in told}
-    assert list(_about(told, strengths, [Norm.L2]).cell) == ["plain", "smooth", "other", "attacked"]
+    assert list(describe_cells(told, strengths, {}, [Norm.L2]).cell) == ["plain", "smooth", "other", "attacked"]
 
 
 def test_the_radius_of_a_norm_without_scores_makes_no_other_kind() -> None:
@@ -167,10 +167,10 @@ def test_the_radius_of_a_norm_without_scores_makes_no_other_kind() -> None:
         "png_far": run("yes", "PNG", L2=2.0, Linf=0.1),
     }
     strengths: dict[str, dict[str, Any]] = {cell: {} for cell in told}
-    baseline = _about(told, strengths, [Norm.L2]).set_index("cell").baseline
+    baseline = describe_cells(told, strengths, {}, [Norm.L2]).set_index("cell").baseline
     assert list(baseline[:3]) == ["plain", "plain", "plain_path"]
     assert pd.isna(baseline["png_far"])
-    assert pd.isna(_about(told, strengths, [Norm.L2, Norm.LINF]).set_index("cell").baseline["png_path"])
+    assert pd.isna(describe_cells(told, strengths, {}, [Norm.L2, Norm.LINF]).set_index("cell").baseline["png_path"])
 
 
 def test_without_a_baseline_there_is_no_ratio() -> None:
@@ -203,9 +203,8 @@ def test_second_order_stands_beside_first_order_of_the_same_image_and_class() ->
     assert row.gain == pytest.approx((2 * 2 * 0.5) ** (1 / 3))
     assert row.gain_low <= row.gain <= row.gain_high
     assert (row.share_larger, row.products, row.unconverged) == (pytest.approx(2 / 3), 12, 0.25)
-    summary = summarise(table, dict.fromkeys(table.cell, "plain"), {}, 0)
-    shown = printed.markdown(printed.sections(summary, compare(both, 0), NONE, NONE, NONE))
-    assert printed.ORDERS in shown
+    shown = printed.markdown(ORDERS.printed.sections(compare(both, 0)))
+    assert ORDERS.printed.title in shown
     assert "67%" in shown
 
 
@@ -216,5 +215,3 @@ def test_without_a_partner_there_is_no_comparison() -> None:
     other = {"plain": {"law": "uniform"}, "alone_second": {"law": "reference_code"}}
     assert pairs(table, cells_of(table), other).empty
     assert compare(both, 0).empty
-    summary = summarise(table, dict.fromkeys(table.cell, "plain"), {}, 0)
-    assert printed.ORDERS not in printed.sections(summary, compare(both, 0), NONE, NONE, NONE)

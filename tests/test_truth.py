@@ -1,5 +1,6 @@
 """Estimates beside the exact distance: the rows, the table, the figure."""
 
+import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,15 +9,15 @@ import pandas as pd
 import pytest
 
 from pipeline.aggregate.calibration import calibrate
-from pipeline.aggregate.truth import answered, beside_truth
+from pipeline.aggregate.truth import ANSWERS, TABLE, answered, beside_truth
 from pipeline.figures import exact as figure
-from pipeline.figures.of_network import told_apart
-from pipeline.shared import extras
+from pipeline.figures.data import distinguishable
 
 ORDERS = ("first_order", "second_order")
 CELLS = pd.DataFrame(
     [
         {"cell": f"{preset}-{order}-estimator_mle_reg", "network": "net", "order": order, "kind": order}
+        | {"swept": json.dumps({"preset": preset, "order": order, "sampling.estimator": "mle_reg"})}
         for preset in ("library", "reference_code")
         for order in ORDERS
     ]
@@ -41,8 +42,8 @@ def scores() -> pd.DataFrame:
     share = 0.9 + 0.1 * exact.cell.map({cell: place for place, cell in enumerate(CELLS.cell)})
     image = exact.id.str[1:].astype(float)
     known = exact.drop(columns=["certificate", "distance", "exact"])
-    about = {"n_batches": 4, "n_samples": 5, "capped": False, "margin": 2.4 * image, "gradient_norm": 2.0}
-    return known.assign(score=share * image, **about)
+    about = {"n_batches": 4, "n_samples": 5, "gradients": 20, "capped": False, "gradient_norm": 2.0}
+    return known.assign(score=share * image, margin=2.4 * image, **about)
 
 
 def test_every_method_stands_beside_the_exact_distance_where_there_is_one() -> None:
@@ -55,17 +56,17 @@ def test_every_method_stands_beside_the_exact_distance_where_there_is_one() -> N
         assert found.loc[(method, first), "ratio"] == pytest.approx(ratio)
     assert [found.loc[("CLEVER", cell), "ratio"] for cell in CELLS.cell] == pytest.approx([0.9, 1.0, 1.1, 1.2])
     assert len(found) == len(CELLS) + len(expected)
-    assert found.loc[("CLEVER", CELLS.cell[2]), ["exceeding", "above"]].tolist() == [IMAGES - 1, 1]
+    assert found.loc[("CLEVER", CELLS.cell[2]), ["count_above", "share_above"]].tolist() == [IMAGES - 1, 1]
 
 
 def test_the_share_with_an_answer_is_told() -> None:
     (row,) = answered(about_images(), CELLS).itertuples()
     assert (row.images, row.exact, row.median, row.least, row.most) == (IMAGES, IMAGES - 1, 4, 1, IMAGES - 1)
-    assert extras.answers(answered(about_images(), CELLS)).exact.tolist() == ["7: 88%"]
+    assert ANSWERS.printed.text(answered(about_images(), CELLS)).exact.tolist() == ["7: 88%"]
 
 
 def test_the_table_names_what_is_no_score() -> None:
-    shown = extras.over_exact(calibrate(beside_truth(scores(), about_images(), CELLS), CELLS, 0))
+    shown = TABLE.printed.text(calibrate(beside_truth(scores(), about_images(), CELLS), CELLS, 0))
     assert shown.estimate.tolist()[-3:] == ["one gradient", "certificate", "attack"]
     assert shown.estimate[2] == "reference code, first order, estimator mle reg"
     assert shown.above[2] == "7 of 7 [59%, 100%]"
@@ -94,5 +95,5 @@ def test_no_line_of_the_figure_is_missing_and_no_text_on_another(
 
 def test_figures_that_tell_cells_by_colour_show_no_more_of_them_than_there_are_colours() -> None:
     many = pd.concat([CELLS.assign(cell=CELLS.cell + str(budget)) for budget in range(3)], ignore_index=True)
-    assert told_apart(CELLS) is CELLS
-    assert told_apart(many).cell.tolist() == [f"library-{order}-estimator_mle_reg0" for order in ORDERS]
+    assert distinguishable(CELLS) is CELLS
+    assert distinguishable(many).cell.tolist() == [f"library-{order}-estimator_mle_reg0" for order in ORDERS]

@@ -21,7 +21,8 @@ from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
 from clever.chain import Chain, Identity
 from clever.compute import Compute
-from clever.distances import Distance, Distances
+from clever.distance import Distance
+from clever.distances import Distances
 from clever.draws import Random, Seeded
 from clever.ensemble import Expectation
 from clever.errors import GradientMasking, InputError, NotFinite

@@ -18,7 +18,8 @@ from clever.bpda import Defended, bare_network
 from clever.capabilities import needs_surrogate
 from clever.chain import parts
 from clever.checks import require_int
-from clever.distances import Distance, Distances
+from clever.distance import Distance
+from clever.distances import Distances
 from clever.errors import InputError
 from clever.images import Images, batch_of
 from clever.models import frozen, logits_of

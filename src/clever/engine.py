@@ -116,7 +116,7 @@ def _score(
         low=estimate.low,
         high=estimate.high,
         capped=settings.cap and estimate.score == estimate.radius,
-        floored=estimate.floored,
+        raised_to_x0=estimate.raised_to_x0,
         on_path=estimate.on_path,
         ascended=estimate.ascended,
         vanishing=estimate.vanishing,

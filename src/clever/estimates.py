@@ -45,7 +45,7 @@ class Estimate:
     constant: float
     gradients: int
     end_point: EndPoint
-    floored: bool
+    raised_to_x0: bool
     on_path: bool
     ascended: bool
     vanishing: bool
@@ -177,7 +177,7 @@ class BallEstimator:
             constant=max(point.value, extra.largest),
             gradients=len(largest) * settings.n_samples + extra.gradients,
             end_point=point,
-            floored=source == "floor",
+            raised_to_x0=source == "floor",
             on_path=source == "path",
             ascended=source == "ascent",
             vanishing=uncapped > VANISHING * dimension ** (1 / norm.p),

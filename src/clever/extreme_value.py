@@ -67,7 +67,7 @@ class EndPoint:
     """An estimated end point, in the unit of the maxima, and what it rests on.
 
     The law is P(M <= m) = exp(-((value - m)/scale)^shape), m <= value. ``start``: the start of the shape that led to
-    it. ``fell_back``: no fit was good enough, the sample maximum stands in. ``degenerate``: all maxima equal, their
+    it. ``fit_failed``: no fit was good enough, the sample maximum stands in. ``degenerate``: all maxima equal, their
     common value is the answer. ``tied``: how many maxima repeat another one; ``discrete``: so many that no law was
     fitted. Without a fit, its numbers are NaN; after a fall-back, shape and scale are, and K-S numbers and start are of
     the best fit, which was not good enough.
@@ -91,7 +91,7 @@ class EndPoint:
     ks_statistic: float = float("nan")
     ks_pvalue: float = float("nan")
     start: float = float("nan")
-    fell_back: bool = False
+    fit_failed: bool = False
     degenerate: bool = False
     tied: int = 0
     low: float = float("nan")
@@ -130,7 +130,7 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
     discrete &= fitted
     ties = (steps == 0).sum(1)
     points = [
-        EndPoint(float(m), float(m), estimator, tied=int(tied), fell_back=bool(repeated), discrete=bool(repeated))
+        EndPoint(float(m), float(m), estimator, tied=int(tied), fit_failed=bool(repeated), discrete=bool(repeated))
         for m, tied, repeated in zip(top, ties, discrete, strict=True)
     ]
     for row in np.flatnonzero(equal):
@@ -160,9 +160,9 @@ def _fitted(
             ks_statistic=float(laws.ks_statistic[k]),
             ks_pvalue=float(laws.ks_pvalue[k]),
             start=float(laws.start[k]),
-            fell_back=not bool(laws.good[k]),
+            fit_failed=not bool(laws.good[k]),
         )
-        if tested.fell_back:
+        if tested.fit_failed:
             yield tested
             continue
         gap = laws.gap[k]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clever.distance import Distance
 from clever.extras import extra
 from clever.norms import Norm
 from clever.score_result import Score
@@ -12,8 +13,6 @@ from clever.score_result import Score
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from clever.distances import Distance
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00")
 """Okabe and Ito's, told apart by the colour-blind; the markers tell them apart in grey."""
@@ -54,7 +53,7 @@ def scores(found: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
     return drawn
 
 
-def distances(found: "Sequence[Distance]", names: Sequence[str] = ()) -> "Figure":
+def distances(found: Sequence[Distance], names: Sequence[str] = ()) -> "Figure":
     """Adversarial distance over image, a panel a norm, a marker a target; hollow, at the upper edge: not found."""
     pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
     norms, targets = (list(dict.fromkeys(values)) for values in zip(*((d.norm, d.target) for d in found), strict=True))

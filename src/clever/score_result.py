@@ -20,7 +20,7 @@ class Score:
     ball of the norm that the L2 ball holds. ``farthest_sample``: the distance of the farthest point sampled, in the
     norm of the ball sampled.
     ``segments``: whether the points lay on the segments from t(x0) to t(x), z0 + u (t(x) - z0), and not only at t(x).
-    ``capped`` says that the score is ``radius`` because the bound reached beyond what was sampled; ``floored``, that
+    ``capped``: the score is ``radius`` because the bound reached beyond what was sampled. ``raised_to_x0``:
     the end point came out below what is measured at the image itself, which stands in its place (`Settings.floor`);
     ``on_path``, that what was measured on the way to an adversarial image does (`Settings.path`); ``ascended``, that
     what ascent from the largest sampled points found does (`Settings.ascent`);
@@ -55,7 +55,7 @@ class Score:
     low: float
     high: float
     capped: bool
-    floored: bool
+    raised_to_x0: bool
     on_path: bool
     ascended: bool
     vanishing: bool
@@ -86,12 +86,12 @@ class Score:
 
     @property
     def remarks(self) -> str:
-        """What keeps the number from being read as it is: capped, floored, ...; empty where nothing does.
+        """What keeps the number from being read as it is: capped, raised_to_x0, ...; empty where nothing does.
 
         "no fit": the largest sampled value stands in for the end point, so that the score is rather too large.
         """
-        said = ["no fit"] * (self.end_point.fell_back or self.end_point.discrete)
-        named = ("capped", "floored", "on_path", "ascended", "vanishing", "already_changed")
+        said = ["no fit"] * (self.end_point.fit_failed or self.end_point.discrete)
+        named = ("capped", "raised_to_x0", "on_path", "ascended", "vanishing", "already_changed")
         return ", ".join([*said, *(name.replace("_", " ") for name in named if getattr(self, name))])
 
     @property

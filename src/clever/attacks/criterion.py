@@ -1,48 +1,35 @@
-"""Random defenses under attack: over which draws gradients are averaged, and how success is counted."""
+"""Random defenses under attack: which one is random, and how success is counted among its draws."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from clever.bpda import BPDA, Defended, transformed
+from clever.bpda import Defended, transformed
 from clever.checks import is_number, require_int
-from clever.choice import Choice
 from clever.draws import Random
 from clever.ensemble import TOGETHER, Expectation
 from clever.errors import InputError
 
 Images = Float[Tensor, "row channel height width"]
 
-HELD_OUT, UNSEEN, STEPS = 1_000_000, 2_000_000, 3_000_000
-"""The first draw of those that count success, of those that nothing of the search depends on, and of fresh gradients:
-so far up that a cell's own draws are none of them, and the same for all cells with one random transformation."""
-
-
-class Eot(Choice):
-    """Which draws the attack's gradients are averaged over (expectation over transformation, Athalye et al. 2018).
-
-    ``same``: those of the classifier attacked. ``fresh``: as many others, new ones at every step.
-    """
-
-    SAME = "same"
-    FRESH = "fresh"
+HELD_OUT, UNSEEN = 1_000_000, 2_000_000
+"""The first draw of those that count success, and of those that nothing of the search depends on: so far up that a
+cell's own draws are none of them, and the same for all cells with one random transformation."""
 
 
 @dataclass(frozen=True)
 class SuccessCriterion:
     """When an image counts as adversarial for a random defense: more than the share ``threshold`` of ``draws`` fresh
-    draws, each a classifier by itself, take it for the target class. One half: the majority. ``eot``: `Eot`.
+    draws, each a classifier by itself, take it for the target class. One half: the majority.
     `InputError` for no draws and a threshold outside [0, 1).
     """
 
-    eot: str = Eot.SAME
     draws: int = 50
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        Eot.parse(self.eot)
         require_int("attack.draws", self.draws, 1, UNSEEN - HELD_OUT)
         if not is_number(self.threshold) or not 0 <= self.threshold < 1:
             raise InputError(
@@ -88,21 +75,3 @@ class HeldOutDraws:
     def accepted(self, rate: Float[Tensor, " row"]) -> Bool[Tensor, " row"]:
         """Whether that is enough."""
         return rate > self.criterion.threshold
-
-
-class FreshDraws(nn.Module):
-    """The classifier behind a random defense, each time over draws that it has never shown before."""
-
-    def __init__(self, network: Defended, transformation: Random) -> None:
-        super().__init__()
-        defense = network.defense
-        self.classifier, self.turn = network, 0
-        self.expectation = defense if isinstance(defense, Expectation) else Expectation(transformation, draws=1)
-
-    def forward(self, images: Images) -> Float[Tensor, "row class"]:
-        """Logits over the next draws, with the derivative that the classifier itself has."""
-        network, draws = self.classifier, self.expectation.draws
-        defense = replace(self.expectation, first=STEPS + self.turn * draws)
-        self.turn += 1
-        bpda = isinstance(network.transformation, BPDA)
-        return Defended(network.network, defense, bpda=bpda, backward=network.backward)(images)  # type: ignore[no-any-return]

@@ -84,8 +84,7 @@ class _Search:
         moved = torch.where(
             levels == self.originals, x, x.clamp(self.edges[levels] + INSIDE, self.edges[levels + 1] - INSIDE)
         )
-        images: Tensor = self.nearest.format(moved.view_as(self.nearest.originals))
-        return images
+        return moved.view_as(self.nearest.originals)
 
     def descend(self, slope: Tensor, share: Float[Tensor, " row"]) -> None:
         """The levels with the largest gain down ``slope`` among those that are nearer by half a ``share`` at least.

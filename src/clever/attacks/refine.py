@@ -11,11 +11,9 @@ from clever.attacks.criterion import HeldOutDraws
 from clever.attacks.descent import pixelwise
 from clever.attacks.target_margin import target_margin
 from clever.bisection import bisected
-from clever.bpda import BPDA, Transformation
-from clever.chain import Identity
+from clever.bpda import Transformation
 from clever.norms import Norm
 from clever.projection import projected
-from clever.quantization import PNG
 
 Images = Float[Tensor, "row channel height width"]
 Rows = Float[Tensor, " row"]
@@ -30,11 +28,9 @@ OUTWARD = (1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0)
 class BestSoFar:
     """The nearest adversarial image of each row so far, ``image``, and its ``distance``; at first the original and inf.
 
-    Guarantee: an image is kept only if it lies in [0,1], is rounded to 8 bits where that is asked for, and the network
-    predicted the target class for this very image, all logits being finite; behind a random defense only if the share
-    ``rate`` of the ``held_out`` draws that do so is large enough, too. ``distance`` is in the norm and in [0,1]-pixel
-    units. ``searched``: the network that the search differentiates, by default the one that decides. Both must be
-    `clever.models.frozen`.
+    Guarantee: an image is kept only if it lies in [0,1] and the network predicted the target class for this very image,
+    all logits being finite; behind a random defense only if the share ``rate`` of the ``held_out`` draws that do so is
+    large enough, too. ``distance`` is in the norm and in [0,1]-pixel units. The network must be `clever.models.frozen`.
     """
 
     def __init__(
@@ -44,13 +40,10 @@ class BestSoFar:
         targets: Tensor,
         norm: Norm,
         *,
-        eight_bits: bool,
-        searched: nn.Module | None = None,
         held_out: HeldOutDraws | None = None,
     ) -> None:
         self.network, self.originals, self.targets, self.norm = network, originals, targets, norm
-        self.searched, self.held_out, self.eight_bits = searched or network, held_out, eight_bits
-        self.format = BPDA(PNG() if eight_bits else Identity())
+        self.held_out = held_out
         self.image = originals.clone()
         self.distance = originals.new_full((len(originals),), math.inf)
         self.rate = originals.new_full((len(originals),), math.nan)
@@ -63,7 +56,7 @@ class BestSoFar:
 
     def evaluate(self, images: Images) -> tuple[Float[Tensor, "row class"], Bool[Tensor, " row"]]:
         """The logits of the images and which are adversarial; keeps those that are nearer than the ones known."""
-        images = self.format(images.clamp(0, 1))
+        images = images.clamp(0, 1)
         logits = self.network(images)
         images, values = images.detach(), logits.detach()
         # NaN is in no range, and argmax would take it for the largest logit.
@@ -86,11 +79,7 @@ class BestSoFar:
 
         ``accepted`` says which of these images the held-out draws accept, too.
         """
-        if self.searched is self.network:
-            logits, _ = self.evaluate(images)
-        else:
-            self.keep_if_closer(images.detach())
-            logits = self.searched(self.format(images.clamp(0, 1)))
+        logits, _ = self.evaluate(images)
         return target_margin(logits, self.targets)
 
     def keep_if_closer(self, images: Images) -> Bool[Tensor, " row"]:

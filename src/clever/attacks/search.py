@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clever.attacks.carlini_wagner import carlini_wagner
-from clever.attacks.criterion import HELD_OUT, UNSEEN, Eot, FreshDraws, HeldOutDraws, SuccessCriterion, randomness
+from clever.attacks.criterion import HELD_OUT, UNSEEN, HeldOutDraws, SuccessCriterion, randomness
 from clever.attacks.ddn import ddn
 from clever.attacks.descent import descend, pixelwise
 from clever.attacks.fast_minimum_norm import fast_minimum_norm, fast_minimum_norm_from
@@ -26,7 +26,6 @@ from clever.errors import InputError
 from clever.jpeg_linear import Linearized
 from clever.models import frozen, logits_of
 from clever.norms import Norm
-from clever.quantization import PNG
 
 MEMORIES = (0.9, 0.8, 0.95, 0.7)
 """Of `clever.descend`, start by start: which one comes nearest differs from image to image."""
@@ -65,13 +64,12 @@ def smallest_distances(
     strength: Strength,
     *,
     seed: int,
-    eight_bits: bool = False,
     criterion: SuccessCriterion = SuccessCriterion(),  # noqa: B008 (frozen)
 ) -> Found:
     """How near to each image the attacks found one that ``network`` predicts the target class for.
 
-    Guarantee: a finite distance is that of an image in [0,1], with ``eight_bits`` rounded to 8 bits, which the network,
-    its transformation included, took for the target class: no less than the true smallest distance, however much more.
+    Guarantee: a finite distance is that of an image in [0,1] which the network, its transformation included, took for
+    the target class: no less than the true smallest distance, however much more.
     It is 0 where the network takes the original for the target class. The same arguments give the same result. Behind a
     random defense the network is the mean over its own draws, and held-out draws accepted the image, too
     (`SuccessCriterion`).
@@ -88,28 +86,25 @@ def smallest_distances(
     with frozen(network), Compute().arithmetic():
         _check_network(network, images, targets)
         counted, labels = PassCounter(network).eval(), torch.tensor(targets, device=images.device)
-        staircase = _staircase(network, eight_bits)
+        staircase = _staircase(network)
         codec, straight = _behind_codec(network) or (None, network)
         straight = PassCounter(straight).eval()
-        gradients, held_out, unseen = _random(network, counted, criterion)
+        held_out, unseen = _held_out(network, criterion)
 
         def new_run(kept: Norm) -> BestSoFar:
-            return BestSoFar(
-                counted, images, labels, kept, eight_bits=eight_bits, searched=gradients, held_out=held_out
-            )
+            return BestSoFar(counted, images, labels, kept, held_out=held_out)
 
         nearest = new_run(norm)
         nearest.keep_if_closer(images)
         if strength.method is Method.CARLINI_WAGNER:
             steps, weights = strength.steps, strength.starts
-            _keep(nearest, carlini_wagner(_searched(nearest), images, labels, weights=weights, steps=steps))
+            _keep(nearest, carlini_wagner(nearest.network, images, labels, weights=weights, steps=steps))
         else:
             _every_way(nearest, new_run, staircase, codec, straight, strength, seed)
         elsewhere = nearest.rate  # NaN
         if unseen:
             elsewhere = unseen.rate(nearest.image, labels).where(nearest.distance.isfinite(), math.nan)
-    asked = {counted, gradients, straight}
-    forwards, backwards = (sum(getattr(part, of) for part in asked) for of in ("forwards", "backwards"))
+    forwards, backwards = (sum(getattr(part, of) for part in (counted, straight)) for of in ("forwards", "backwards"))
     forwards += held_out.forwards if held_out else 0
     return Found(nearest.distance, nearest.image, nearest.rate, elsewhere, forwards, backwards)
 
@@ -124,7 +119,7 @@ def _every_way(
     seed: int,
 ) -> None:
     """Keeps in ``nearest`` what each way finds from each start; every run of a way has a `BestSoFar` of its own."""
-    images, norm, eight_bits = nearest.originals, nearest.norm, nearest.eight_bits
+    images, norm = nearest.originals, nearest.norm
     generator = torch.Generator(images.device).manual_seed(seed)
     for start in range(strength.starts):
         if staircase and _known(staircase):
@@ -132,11 +127,10 @@ def _every_way(
             descend(run.margin, images, norm, steps=strength.steps, defense=staircase, memory=memory)
             if codec and norm is not Norm.LINF:  # whose least is half a level of every pixel, often enough
                 snap_back(run, staircase)
-                run.network = run.searched = straight
+                run.network = straight
                 jpeg_local_search(run, codec, strength.steps, torch.Generator(images.device).manual_seed(seed + start))
             nearest.keep_if_closer(run.image)
-            if not eight_bits:  # where a jump costs a whole level, its minimiser is not quite the nearest
-                continue
+            continue
         # Many small changes of pixels on steps cost L1 little once they are snapped back: L2's ways are tried too.
         for searched in [Norm.L1, Norm.L2] if norm is Norm.L1 and staircase else [norm]:
             run, scale = new_run(searched), 2.0 ** ((start + 1) // 2 * (-1 if start % 2 else 1))
@@ -155,15 +149,11 @@ def _every_way(
 def _minimum_norm(run: BestSoFar, steps: int, scale: float, generator: torch.Generator) -> None:
     """The attack from the original for the norm of this run, and its projections."""
     if run.norm is Norm.L2:
-        found = ddn(_searched(run), run.originals, run.targets, steps=steps, generator=generator, radius=scale)
+        found = ddn(run.network, run.originals, run.targets, steps=steps, generator=generator, radius=scale)
     else:
-        found = fast_minimum_norm(_searched(run), run.originals, run.targets, run.norm, steps=steps, step_size=scale)
+        found = fast_minimum_norm(run.network, run.originals, run.targets, run.norm, steps=steps, step_size=scale)
     _keep(run, found)
     shrink(run)
-
-
-def _searched(run: BestSoFar) -> nn.Module:
-    return nn.Sequential(run.format, run.searched).eval()
 
 
 def _keep(run: BestSoFar, found: Float[Tensor, "row channel height width"]) -> None:
@@ -172,17 +162,13 @@ def _keep(run: BestSoFar, found: Float[Tensor, "row channel height width"]) -> N
         overshoot(run, found)
 
 
-def _random(
-    network: nn.Module, counted: "PassCounter", criterion: SuccessCriterion
-) -> tuple["PassCounter", HeldOutDraws | None, HeldOutDraws | None]:
-    """What the search differentiates, the draws that decide, and those that are asked in the end alone."""
+def _held_out(network: nn.Module, criterion: SuccessCriterion) -> tuple[HeldOutDraws | None, HeldOutDraws | None]:
+    """The draws that decide, and those that are asked in the end alone; none where nothing is random."""
     transformation = randomness(network)
     if transformation is None or not isinstance(network, Defended):
-        return counted, None, None
-    fresh = Eot.parse(criterion.eot) is Eot.FRESH
-    searched = PassCounter(FreshDraws(network, transformation), counted.draws).eval() if fresh else counted
+        return None, None
     decide, confirm = (HeldOutDraws(network, transformation, criterion, first) for first in (HELD_OUT, UNSEEN))
-    return searched, decide, confirm
+    return decide, confirm
 
 
 class PassCounter(nn.Module):
@@ -205,7 +191,6 @@ def passes(
     strength: Strength,
     defense: Transformation,
     *,
-    eight_bits: bool,
     criterion: SuccessCriterion = SuccessCriterion(),  # noqa: B008 (frozen)
 ) -> int:
     """About how many forward and backward passes the search takes for each row, forward passes alone counted half.
@@ -214,18 +199,17 @@ def passes(
     """
     if strength.method is Method.CARLINI_WAGNER:
         return strength.starts * strength.steps
-    staircase = _stairs(defense, eight_bits)
+    staircase = _stairs(defense)
     thinned = (staircase is not None and norm is not Norm.LINF) * strength.rounds // 2
     descents = strength.steps * (staircase is not None and _known(staircase))
     descents *= 1 + (norm is not Norm.LINF and any(isinstance(part, Linearized) for part in parts(defense)))
     # The attack from the original and the one from there, for L1 on a staircase those of L2 as well.
-    ways = 0 if descents and not eight_bits else 4 if norm is Norm.L1 and staircase else 2
+    ways = 0 if descents else 4 if norm is Norm.L1 and staircase else 2
     alone = (descents + ways * (strength.steps + HALVINGS)) * strength.starts + thinned
     if randomness(Defended(nn.Identity(), defense)) is None:
         return alone
     judged = (ways // 2 * (strength.steps + len(OUTWARD)) + ways * 2 * HALVINGS) * strength.starts + 2 * thinned
-    again = strength.steps * (ways // 2) * strength.starts if Eot.parse(criterion.eot) is Eot.FRESH else 0
-    return alone + (judged * criterion.draws // _draws(defense) + again) // 2
+    return alone + judged * criterion.draws // _draws(defense) // 2
 
 
 def _snapped(run: BestSoFar, staircase: Transformation | None) -> BestSoFar:
@@ -254,14 +238,13 @@ def _behind_codec(network: nn.Module) -> tuple[Linearized, Defended] | None:
     return None
 
 
-def _staircase(network: nn.Module, eight_bits: bool) -> Transformation | None:
-    return _stairs(network.defense if isinstance(network, Defended) else Identity(), eight_bits)
+def _staircase(network: nn.Module) -> Transformation | None:
+    return _stairs(network.defense if isinstance(network, Defended) else Identity())
 
 
-def _stairs(defense: Transformation, eight_bits: bool) -> Transformation | None:
+def _stairs(defense: Transformation) -> Transformation | None:
     # the mean over several draws is no map of images, so that it has no steps either
-    stairs = [PNG()] * eight_bits + [defense] * (not isinstance(defense, Identity | Expectation))
-    return Chain(stairs) if stairs else None
+    return None if isinstance(defense, Identity | Expectation) else Chain([defense])
 
 
 def check_images(images: Tensor) -> None:

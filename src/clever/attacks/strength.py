@@ -21,9 +21,9 @@ class Strength:
 
     ``steps``: of each way to search, a forward and a backward pass each. ``starts``: how often, with step sizes of 1,
     1/2, 2, 1/4 and so on times the usual ones, or with more and less memory (`clever.attacks.search.MEMORIES`).
-    ``rounds``: of random local search at the end, a forward pass each, for L1 and L2 where there is a defense or
-    rounding to 8 bits. With ``method=carlini_wagner`` (Carlini and Wagner 2017, L2 alone), ``starts`` is how many
-    weights of the margin its bisection tries, ``steps`` those of Adam for each, and there is no search at the end.
+    ``rounds``: of random local search at the end, a forward pass each, for L1 and L2 where there is a defense. With
+    ``method=carlini_wagner`` (Carlini and Wagner 2017, L2 alone), ``starts`` is how many weights of the margin its
+    bisection tries, ``steps`` those of Adam for each, and there is no search at the end.
     """
 
     steps: int = 100

@@ -5,7 +5,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.aggregate import cost
+from pipeline.aggregate.table import Table
+from pipeline.shared import printed
+from pipeline.shared.formats import correlation, named, number, of_target, whole, with_interval
 from pipeline.shared.methods import CLEVER, ONE_GRADIENT
+from pipeline.shared.printed import Column, Printed
 from pipeline.shared.statistics import (
     log_ratio,
     rank_correlation,
@@ -19,7 +23,7 @@ ABOVE = 0.05
 GROUP = ["network", "norm", "target", "cell", "method"]
 COLUMNS = [*GROUP, "id", "value", "distance", "gradients", "capped"]
 """Of `values`."""
-OF_LOGS = ["ratio", "ratio_5", "ratio_95", "exceeding", "above", "above_low", "above_high"]
+OF_LOGS = ["ratio", "ratio_5", "ratio_95", "count_above", "share_above", "share_above_low", "share_above_high"]
 OF_SPREAD = ["spread", "spread_low", "spread_high", "worst", "tightness", "pairs", "gain", "gain_low", "gain_high"]
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 """Verdicts by the interval of ``gain``."""
@@ -43,8 +47,8 @@ def values(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 def calibrate(table: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row for each network, norm, target, cell and method, over images with a positive finite value and distance.
 
-    ``ratio``: the median of value over distance; ``ratio_5``, ``ratio_95``: its quantiles; ``exceeding``: how many
-    images have it beyond 1, ``above`` their share with its exact binomial interval. The rest no factor changes:
+    ``ratio``: the median of value over distance; ``ratio_5``, ``ratio_95``: its quantiles; ``count_above``: how many
+    images have it beyond 1, ``share_above`` their share with its exact binomial interval. The rest no factor changes:
     ``spread``, the standard deviation of log(value / distance), with its 95 % interval (`spread_interval`); ``worst``:
     the largest ratio over the median one, so the factor by which a value scaled to be right in the median is too large
     at worst; ``tightness``: the median ratio once all values are scaled so that a share `ABOVE` exceeds the distance;
@@ -60,8 +64,8 @@ def calibrate(table: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFra
     reference, found = _references(cells), []
     for key, used in of_key.items():
         logs = used.log.to_numpy()
-        middle, exceeding = float(np.median(logs)), int((logs > 0).sum())
-        (low, high), (above_low, above_high) = spread_interval(logs), share_interval(exceeding, len(logs))
+        middle, count_above = float(np.median(logs)), int((logs > 0).sum())
+        (low, high), (above_low, above_high) = spread_interval(logs), share_interval(count_above, len(logs))
         *place, cell, _ = key
         first = (*place, reference.get(cell, ""), CLEVER)
         gain = _gain(used, of_key[first], seed) if first in of_key and first != key else {"verdict": ""}
@@ -72,10 +76,10 @@ def calibrate(table: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFra
                 "ratio": np.exp(middle),
                 "ratio_5": np.exp(np.quantile(logs, 0.05)),
                 "ratio_95": np.exp(np.quantile(logs, 0.95)),
-                "exceeding": exceeding,
-                "above": exceeding / len(logs),
-                "above_low": above_low,
-                "above_high": above_high,
+                "count_above": count_above,
+                "share_above": count_above / len(logs),
+                "share_above_low": above_low,
+                "share_above_high": above_high,
                 "spread": logs.std(ddof=1) if len(logs) > 1 else np.nan,
                 "spread_low": low,
                 "spread_high": high,
@@ -118,3 +122,36 @@ def _gain(rows: pd.DataFrame, reference: pd.DataFrame, seed: int) -> dict[str, o
     verdict = BETTER if low > 0 else WORSE if high < 0 else UNDECIDED
     found = dict(zip(("gain", "gain_low", "gain_high"), np.exp([value, low, high]), strict=True))
     return found | {"pairs": len(pairs), "verdict": verdict}
+
+
+def _gain_text(gain: float, low: float, high: float, verdict: str) -> str:
+    return "" if np.isnan(gain) else f"{with_interval(gain, low, high)}, {verdict}"
+
+
+AT_EQUAL_TIGHTNESS = (
+    printed.interval("spread", "spread"),
+    Column("worst", "worst", number),
+    Column("median at 5 % above", "tightness", number),
+    Column("over first order", ("gain", "gain_low", "gain_high", "verdict"), _gain_text),
+    Column("rank correlation", "rank_correlation", correlation),
+    Column("gradients", "gradients", whole),
+    Column("capped", "capped", "{:.0%}".format),
+)
+"""What no factor changes of estimates, and what they cost."""
+TABLE = Table(
+    "calibration",
+    lambda data: calibrate(values(data.tables["scores"], data.cells), data.cells, data.seed),
+    printed=Printed(
+        "Estimates over the smallest distance found, at equal tightness",
+        (
+            Column("cell", "cell", named),
+            Column("estimate", "method"),
+            Column("target", "target", of_target),
+            Column("median ratio", "ratio", number),
+            Column("above", "share_above", "{:.0%}".format),
+            *AT_EQUAL_TIGHTNESS,
+            Column("images", "images"),
+        ),
+        by_network_and_norm=True,
+    ),
+)

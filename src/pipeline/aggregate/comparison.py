@@ -5,7 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.aggregate.table import Table
+from pipeline.shared import printed
+from pipeline.shared.formats import UNITS, named, number, of_target
 from pipeline.shared.pairing import PAIR
+from pipeline.shared.printed import Column, Printed
 from pipeline.shared.statistics import interval, log_ratio
 
 SAME = ["network", "norm", "target"]
@@ -62,3 +66,30 @@ def compare(both: pd.DataFrame, seed: int) -> pd.DataFrame:
         )
     columns = ["cell", *SAME, "images", "first", "second", "gain", "gain_low", "gain_high", "share_larger"]
     return pd.DataFrame(rows, columns=[*columns, "share_capped", "products", "unconverged"])
+
+
+PAIRS = Table(
+    "order_pairs",
+    lambda data: pairs(data.scores, data.cells, {cell: data.runs[cell]["sampling"] for cell in data.cells.cell}),
+    digits=None,
+)
+TABLE = Table(
+    "orders",
+    lambda data: compare(data.tables["order_pairs"], data.seed),
+    printed=Printed(
+        f"First and second order, {UNITS}",
+        (
+            Column("cell", "cell", named),
+            Column("norm", "norm"),
+            Column("target", "target", of_target),
+            Column("first order", "first", number),
+            Column("second order", "second", number),
+            printed.interval("gain", "gain"),
+            Column("second larger", "share_larger", "{:.0%}".format),
+            Column("second capped", "share_capped", "{:.0%}".format),
+            Column("products a point", "products", number),
+            Column("not converged", "unconverged", "{:.1%}".format),
+            Column("images", "images"),
+        ),
+    ),
+)

@@ -13,6 +13,5 @@ def gradients(rows: pd.DataFrame) -> "pd.Series[float]":
     """
     points = rows.n_batches * rows.n_samples
     products = rows["products"].fillna(0) if "products" in rows else 0
-    # Tables from before there was the column tell of the sampled points alone.
-    found: pd.Series[float] = rows.get("gradients", points) + points * PRODUCT * products
+    found: pd.Series[float] = rows.gradients + points * PRODUCT * products
     return found

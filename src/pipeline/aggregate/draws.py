@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.aggregate.table import Table
 from pipeline.shared.described import described
+from pipeline.shared.formats import UNITS, named, number, of_target
+from pipeline.shared.printed import Column, Printed
 
 SETTINGS = ("draws", "first")
 """Of a defense that is a mean over draws: how many, and from which one on."""
@@ -67,3 +70,27 @@ def _sets(scores: pd.DataFrame, cells: pd.DataFrame) -> Iterator[tuple[str, int,
             for count in worst:
                 groups = sets[: len(sets) // count * count].reshape(-1, count, sets.shape[1])
                 yield "worst", count, groups.min(axis=1)
+
+
+TABLE = Table(
+    "draws",
+    lambda data: against_draws(data.tables["scores"], data.cells),
+    optional=True,
+    printed=Printed(
+        f"Scores by the number of draws, {UNITS}",
+        (
+            Column("network", "network", named),
+            Column("defense", "defense", named),
+            Column("norm", "norm"),
+            Column("target", "target", of_target),
+            Column("score", "way", {"expectation": "of the mean over", "worst": "worst of single draws"}.__getitem__),
+            Column("draws", "draws"),
+            Column("mean", "mean", number),
+            Column("spread", "spread", number),
+            Column("smallest", "low", number),
+            Column("largest", "high", number),
+            Column("sets of draws", "sets"),
+            Column("images", "images"),
+        ),
+    ),
+)

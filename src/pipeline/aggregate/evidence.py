@@ -4,27 +4,20 @@ import pandas as pd
 
 from pipeline.aggregate import cost
 from pipeline.aggregate.refuted import refuted
+from pipeline.aggregate.table import Table
+from pipeline.shared.formats import named, number, shares
 from pipeline.shared.pairing import by_the_nearest
+from pipeline.shared.printed import Column, Printed
 
 BY = ["network", "defense", "norm"]
-
-
-def kind(order: str, sampling: dict[str, object], backward: str) -> str:
-    """What a cell's scores are, apart from network and defense: ``gauge``, ``first_order, path`` and so on.
-
-    ``sampling``: its settings; those of runs from before path and ascent had neither. ``backward``: what BPDA went back
-    through.
-    """
-    added = [name for name in ("path", "ascent") if sampling.get(name)]
-    return ", ".join([order, *added, *([] if backward == "identity" else [backward])])
 
 
 def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """One row for each network, defense, norm and cell that was attacked, ``kind`` the kind of its scores.
 
     ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: as `by_the_nearest` takes them, which
-    judges every score. The unit is the image: ``exceeding`` counts those with a score above for any target,
-    ``share_exceeding`` has its exact binomial interval. ``median_ratio``: of score over distance, over targets and
+    judges every score. The unit is the image: ``count_above`` counts those with a score above for any target,
+    ``share_above`` has its exact binomial interval. ``median_ratio``: of score over distance, over targets and
     images at a positive and finite distance; ``at_zero``: images at distance 0. ``gradients``: of a score, in the mean.
     """
     known = by_the_nearest(rows, cells)
@@ -37,3 +30,33 @@ def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
             about | {"cell": cell} | refuted(group) | {"at_zero": at_zero, "gradients": group.gradients.mean()}
         )
     return pd.DataFrame(found)
+
+
+def _score_names(table: pd.DataFrame) -> pd.DataFrame:
+    """With ``score``: the kind of each, or its cell where several cells are of one kind."""
+    several = table.duplicated(["network", "defense", "norm", "kind"], keep=False)
+    return table.assign(score=table.kind.where(~several, table.cell))
+
+
+TABLE = Table(
+    "evidence",
+    lambda data: evidence(data.tables["scores"], data.cells[data.cells.bpda]),
+    printed=Printed(
+        "What each kind of score is worth: how often the strongest attack refutes it, how tight it is, what it costs",
+        (
+            Column("network", "network", named),
+            Column("defense", "defense"),
+            Column("norm", "norm"),
+            Column("score", "score", named),
+            Column(
+                "images above",
+                ("count_above", "images", "share_above", "share_above_low", "share_above_high"),
+                shares,
+            ),
+            Column("score / distance, median", "median_ratio", number),
+            Column("at distance 0", "at_zero"),
+            Column("gradients a score", "gradients", "{:.0f}".format),
+        ),
+        prepare=_score_names,
+    ),
+)

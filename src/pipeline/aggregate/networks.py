@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from pipeline.shared.pairing import kinds
+from pipeline.aggregate.table import Table
+from pipeline.shared import printed
+from pipeline.shared.formats import UNITS, named, number, of_target, share
+from pipeline.shared.printed import Column, Printed
 from pipeline.shared.statistics import all_positive, interval, share_interval
 
 KEY = ["id", "norm", "target"]
@@ -19,20 +22,16 @@ SAME = 1e-9
 def beside_each_other(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row for each norm, target, kind of score and network that was scored and attacked; empty for one network.
 
-    A ``kind`` is what the networks' cells have in common: their names without the network's. ``images``: those of which
-    all networks of the kind have a score and a finite distance, both positive. Over these, ``score`` and ``distance``
-    are geometric means with their intervals. ``accuracy``: of the network's cell.
+    A ``kind`` is what corresponding cells of the networks have in common, their ``variant`` in ``cells``. ``images``:
+    those of which all networks of the kind have a score and a finite distance, both positive. Over these, ``score`` and
+    ``distance`` are geometric means with their intervals. ``accuracy``: of the network's cell.
     """
-    summary, of_cell = [], kinds(cells)
-    accuracy = {
-        (network, of_cell[cell]): right
-        for cell, network, right in zip(cells.cell, cells.network, cells.accuracy, strict=True)
-    }
+    summary, accuracy = [], cells.set_index(["network", "variant"]).accuracy
     for (kind, norm, target), scores, distances in _kinds(rows, cells):
         usable = all_positive(scores) & all_positive(distances)
         for network in scores.columns if usable.any() else ():
             of_network = {"network": network, "kind": kind, "norm": norm, "target": target, "images": int(usable.sum())}
-            of_network["accuracy"] = accuracy[network, kind]
+            of_network["accuracy"] = accuracy.loc[(network, kind)]
             for name, table in (("score", scores), ("distance", distances)):
                 logs = np.log(table.loc[usable, network].to_numpy())
                 low, high = np.exp(interval(logs, seed))
@@ -83,8 +82,8 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
 
 def _kinds(rows: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame, pd.DataFrame]]:
     """For each kind, norm and target of several networks: scores and distances, a row an image, a column a network."""
-    of_cell = kinds(cells)
-    attacked = rows[rows.distance.notna()].assign(kind=lambda table: table.cell.map(of_cell))
+    variants = cells.set_index("cell").variant
+    attacked = rows[rows.distance.notna()].assign(kind=lambda table: table.cell.map(variants))
     found = []
     for kind_, norm, target in product(*(attacked[of].unique() for of in ("kind", "norm", "target"))):
         part = attacked[(attacked.kind == kind_) & (attacked.norm == norm) & (attacked.target == target)]
@@ -107,3 +106,43 @@ def _tau(scores: "pd.Series[float]", distances: "pd.Series[float]") -> float:
     if min(scores.nunique(), distances.nunique()) < 2:
         return np.nan
     return float(kendalltau(scores.to_numpy(), distances.to_numpy()).statistic)
+
+
+TABLE = Table(
+    "networks",
+    lambda data: beside_each_other(data.tables["scores"], data.cells, data.seed),
+    optional=True,
+    printed=Printed(
+        f"Networks beside each other, geometric means, {UNITS}",
+        (
+            Column("network", "network", named),
+            Column("right on", "accuracy", "{:.1%}".format),
+            Column("score", "kind", named),
+            Column("norm", "norm"),
+            Column("target", "target", of_target),
+            printed.interval("CLEVER", "score"),
+            printed.interval("smallest distance", "distance"),
+            Column("images", "images"),
+        ),
+    ),
+)
+AGREEMENT = Table(
+    "agreement",
+    lambda data: agreement(data.tables["scores"], data.cells, data.seed),
+    optional=True,
+    printed=Printed(
+        "Order of the networks: by CLEVER, and by attacks, image by image; no interval of a tau that is the same for "
+        "all images",
+        (
+            Column("score", "kind", named),
+            Column("norm", "norm"),
+            Column("target", "target", of_target),
+            Column("by CLEVER", "by_score", named),
+            Column("by attacks", "by_attack", named),
+            printed.interval("Kendall's tau", "tau"),
+            Column("same order", ("same", "same_low", "same_high"), share),
+            Column("images", "images"),
+            Column("tau within a network", "tau_within", number),
+        ),
+    ),
+)

@@ -1,12 +1,18 @@
 """A published table beside ours, where several trainings of a network that differ in their seed are the yardstick."""
 
+import json
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import t
 
+from clever.errors import InputError
+from pipeline.aggregate.experiment_data import ExperimentData
 from pipeline.aggregate.given_table import given_table
-from pipeline.shared.pairing import stem
+from pipeline.aggregate.table import Table
+from pipeline.shared.described import is_undefended
 from pipeline.shared.statistics import LEVEL
 
 QUANTITIES = {"clever": "score", "cw": "distance"}
@@ -18,26 +24,55 @@ ATTACK = "carlini_wagner"
 def read(path: str) -> pd.DataFrame:
     """Published averages over so many ``images``, a row a network, norm and target, behind lines of # with the source.
 
-    ``network`` is that of ours without the number of its seed: mnist_mlp for mnist_mlp_0 and mnist_mlp_1. `InputError`
-    for a file that is missing or is no such table.
+    ``network`` is that of ours without the number of its seed, mnist_mlp for mnist_mlp_0 and mnist_mlp_1, or a cell's
+    name: jpeg. ``cw`` and ``images`` may be missing. `InputError` for a file that is missing or is no such table, and
+    for a number that is not positive.
     """
-    return given_table("published", path, ["network", "norm", "target"], [*QUANTITIES, "images"])
+    numbers = [*QUANTITIES, "images"]
+    table = given_table("published", path, ["network", "norm", "target"], numbers, optional=["cw", "images"])
+    for name in numbers:
+        if not (wrong := table[name][table[name] <= 0]).empty:
+            raise InputError(f"published={path}: {name} is {wrong.iloc[0]:g}, which is no positive number")
+    return table
+
+
+def beside_ours(path: str, rows: pd.DataFrame, networks: Mapping[str, str]) -> pd.DataFrame:
+    """`compare` of the file with our scores, and a line for each name in it that this experiment has nothing of.
+
+    ``rows``: the scores of all cells with the ``distance`` beside each, NaN where there is none to compare.
+    ``networks``: of the one cell that stands for a network, that network without the number of its seed.
+    `InputError` where the experiment has nothing at all of the file.
+    """
+    table = read(path)
+    ours = rows.assign(base_network=rows.cell.map(networks))
+    named = ours[ours.cell.isin(table.network) & ~ours.cell.isin(networks.values())]
+    both = pd.concat([ours[ours.base_network.notna()], named.assign(network=named.cell, base_network=named.cell)])
+    found = compare(both, table)
+    lacking = [name for name in table.network.unique() if name not in set(both.base_network)]
+    if found.empty:
+        there = ", ".join(dict.fromkeys([*networks.values(), *rows.cell]))
+        raise InputError(f"published={path}: nothing of {', '.join(lacking) or 'it'} here, where there are {there}")
+    if lacking:
+        print(f"published={path}: left out are {', '.join(lacking)}, of which there is nothing here")
+    return found
 
 
 def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """A row for each published number that some of our trainings stand beside.
 
-    ``rows``: scores with the ``distance`` found beside each, NaN where there was no attack, of one cell a network.
+    ``rows``: scores of one cell a network, with what the table calls it, ``base_network``, and the ``distance`` found
+    beside each, NaN where there is none to compare.
     ``seeds``: how many trainings; over these ``mean``, ``low`` and ``high`` of their averages over images, for
     distances over the images that one was found for. ``outside``: how far the published number lies above the range
     (positive) or below it (negative), 0 within it; ``verdict``: the same in words, with a single training its own mean.
     ``expected_low``, ``expected_high``: `another`'s interval, where the published number lies if its training is one
     like ours and its images, which are not ours, are drawn as ours are.
     """
-    stems = rows.network.map(stem)
     found = []
     for known in table.to_dict("records"):
-        same = rows[(stems == known["network"]) & (rows.norm == known["norm"]) & (rows.target == known["target"])]
+        same = rows[
+            (rows.base_network == known["network"]) & (rows.norm == known["norm"]) & (rows.target == known["target"])
+        ]
         for quantity, column in QUANTITIES.items():
             published = known[quantity]
             there = same[np.isfinite(same[column])]
@@ -94,3 +129,28 @@ def _verdict(outside: float, low: float, high: float, seeds: int) -> str:
         return "within the range"
     nearest, side = (high, "above") if outside > 0 else (low, "below")
     return f"{abs(outside) / nearest:.0%} {side} {'the range' if seeds > 1 else 'the one training'}"
+
+
+def base_networks(cells: pd.DataFrame) -> dict[str, str]:
+    """The cells that a published table speaks of by their network: undefended, of first order, by sampled gradients.
+
+    `InputError` where a network has several such cells: which of them is to be compared is not defined.
+    """
+    chosen = cells[(cells.order == "first_order") & cells.bpda & ~cells.path.astype(bool)]
+    chosen = chosen[chosen.defense.map(json.loads).map(is_undefended).astype(bool)]
+    if several := list(chosen.network[chosen.network.duplicated()]):
+        raise InputError(
+            f"published: the network {several[0]} has several undefended cells of first order without a path, "
+            f"{', '.join(chosen.cell[chosen.network == several[0]])}: compare one of them, or published=null"
+        )
+    return dict(zip(chosen.cell, chosen.base_network, strict=True))
+
+
+def _build(data: ExperimentData) -> pd.DataFrame:
+    rows = data.tables["scores"]
+    published = rows.cell.map({cell: attack["strength"]["method"] for cell, attack in data.attacks.items()}) == ATTACK
+    ours = rows.assign(distance=rows.distance.where(published))
+    return beside_ours(str(data.published), ours, base_networks(data.cells))
+
+
+TABLE = Table("published", _build, lambda data: data.published is not None)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from clever.radius import over_radius, self_consistent
 from pipeline.aggregate.refuted import refuted
+from pipeline.aggregate.table import Table
 
 SAME = ["network", "defense", "kind", "norm", "id", "predicted", "target", "target_class"]
 """What scores at two radii must have in common to be of one curve."""
@@ -24,8 +25,6 @@ def curves(rows: pd.DataFrame, cells: pd.DataFrame, sampling: dict[str, dict[str
     columns = [*SAME, "transformation", "sampled", "score", "distance"]
     chosen = cells[cells.bpda & (cells.order != "second_order")]
     known = rows.merge(chosen[["cell", "defense", "transformation", "kind"]], on="cell")
-    if "constant" not in known or known.empty:  # tables from before there was this column
-        return pd.DataFrame(columns=columns)
     known["sampled"] = [sampling[cell]["radius"][norm] for cell, norm in zip(known.cell, known.norm, strict=True)]
     known["settings"] = known.cell.map({name: _but_radius(settings) for name, settings in sampling.items()})
     found, made = [], set()
@@ -45,7 +44,7 @@ def _but_radius(settings: dict[str, Any]) -> str:
 def radii(over: pd.DataFrame) -> pd.DataFrame:
     """One row for each radius of each network, defense, kind and norm, and one for the self-consistent radius (NaN).
 
-    ``exceeding``: the images with a score above the distance, with the exact binomial interval of their share;
+    ``count_above``: the images with a score above the distance, with the exact binomial interval of their share;
     ``median_ratio`` of score over distance.
     """
     best = over.groupby(SAME, sort=False, as_index=False).agg(
@@ -61,3 +60,13 @@ def radii(over: pd.DataFrame) -> pd.DataFrame:
             about = {"network": network, "defense": defense, "kind": kind, "norm": norm, "radius": radius}
             found.append(about | refuted(attacked))
     return pd.DataFrame(found)
+
+
+CURVES = Table(
+    "radius",
+    lambda data: curves(
+        data.tables["scores"], data.cells, {cell: data.runs[cell]["sampling"] for cell in data.cells.cell}
+    ),
+    optional=True,
+)
+TABLE = Table("radii", lambda data: radii(data.tables["radius"]), lambda data: len(data.tables["radius"]) > 0)

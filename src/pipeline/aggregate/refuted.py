@@ -9,8 +9,8 @@ from pipeline.shared.statistics import log_ratio, share_interval
 def refuted(rows: pd.DataFrame) -> dict[str, float]:
     """Of rows with ``id``, ``score`` and ``distance``, one dictionary.
 
-    ``exceeding``: how many of ``images``, those that an adversarial image was found for, have any score above its
-    distance; ``share_exceeding`` with its exact binomial interval. ``median_ratio``: of score over distance, over the
+    ``count_above``: how many of ``images``, those that an adversarial image was found for, have any score above its
+    distance; ``share_above`` with its exact binomial interval. ``median_ratio``: of score over distance, over the
     rows at a positive and finite distance.
     """
     rows = rows[np.isfinite(rows.distance)]
@@ -18,10 +18,10 @@ def refuted(rows: pd.DataFrame) -> dict[str, float]:
     low, high = share_interval(int(above.sum()), len(above))
     return {
         "images": len(above),
-        "exceeding": int(above.sum()),
-        "share_exceeding": above.mean(),
-        "share_exceeding_low": low,
-        "share_exceeding_high": high,
+        "count_above": int(above.sum()),
+        "share_above": above.mean(),
+        "share_above_low": low,
+        "share_above_high": high,
         "median_ratio": median_ratio(rows),
     }
 

@@ -5,7 +5,10 @@ import math
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.pairing import kinds, with_ratios
+from pipeline.aggregate.table import Table
+from pipeline.shared.formats import given, named, number, number_range, of_target, percentage
+from pipeline.shared.pairing import with_ratios
+from pipeline.shared.printed import Column, Printed
 from pipeline.shared.statistics import all_positive, interval
 from pipeline.shared.verdicts import EQUIVALENCE_LEVEL
 
@@ -16,18 +19,17 @@ DRAWN = {"images": ["images"], "networks": ["networks"], "both": ["networks", "i
 def spread(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row for each family of several networks, kind of cell, norm and target; empty where there is no such family.
 
-    A family (``cells.family``): trainings of one network that differ in their seed; a ``kind``: what the names of its
-    networks' cells have in common. Over the ``images`` of which all ``networks`` have a positive finite score:
-    ``score``, the geometric mean; ``between_networks``, the standard deviation of the log score of an image over the
-    networks (root mean square over images), and ``between_images``, of a network over the images; ``capped``: share of
-    scores at the radius. ``ratio``: geometric mean ratio to the baseline of the same network over all ``pairs``, with
-    the 90 % intervals `DRAWN`; NaN for the baseline itself.
+    A family (``cells.family``): trainings of one network that differ in their seed; a ``kind``: what corresponding
+    cells have in common, their ``variant`` in ``cells``. Over the ``images`` of which all ``networks`` have a positive
+    finite score: ``score``, the geometric mean; ``between_networks``, the standard deviation of the log score of an
+    image over the networks (root mean square over images), and ``between_images``, of a network over the images;
+    ``capped``: share of scores at the radius. ``ratio``: geometric mean ratio to the baseline of the same network over
+    all ``pairs``, with the 90 % intervals `DRAWN`; NaN for the baseline itself.
     """
     found = []
     others = cells[cells.baseline.notna() & (cells.baseline != cells.cell)]
     paired = with_ratios(scores, dict(zip(others.cell, others.baseline, strict=True)))
-    known = cells.assign(kind=cells.cell.map(kinds(cells)))
-    for (family, kind), of_kind in known.groupby(["family", "kind"], sort=False):
+    for (family, kind), of_kind in cells.groupby(["family", "variant"], sort=False):
         rows = paired[paired.cell.isin(of_kind.cell)]
         for (norm, target), group in rows.groupby(["norm", "target"], sort=False) if len(of_kind) > 1 else ():
             same = {"family": family, "kind": kind, "norm": norm, "target": target}
@@ -57,3 +59,35 @@ def _ratio(rows: pd.DataFrame, seed: int) -> dict[str, float]:
         ends = interval(known.log_ratio, seed, level=EQUIVALENCE_LEVEL, **{unit: units[unit] for unit in drawn})
         columns |= dict(zip((f"{name}_low", f"{name}_high"), np.exp(ends), strict=True))
     return columns
+
+
+def _ends(label: str, source: str) -> Column:
+    return Column(label, (f"{source}_low", f"{source}_high"), number_range)
+
+
+TABLE = Table(
+    "spread",
+    lambda data: spread(data.scores, data.cells, data.seed),
+    optional=True,
+    printed=Printed(
+        "Trainings of one network that differ in their seed, beside images: standard deviations of log scores, and "
+        "the ratio to the baseline with 90 % intervals that draw images alone, trainings alone, and both",
+        (
+            Column("network", "family", named),
+            Column("trainings", "networks"),
+            Column("cell", "kind", named),
+            Column("norm", "norm"),
+            Column("target", "target", of_target),
+            Column("CLEVER", "score", number),
+            Column("spread between trainings", "between_networks", number),
+            Column("between images", "between_images", number),
+            Column("capped", "capped", percentage),
+            Column("images", "images"),
+            Column("ratio", "ratio", given),
+            _ends("images alone", "images"),
+            _ends("trainings alone", "networks"),
+            _ends("both", "both"),
+            Column("pairs", ("pairs", "ratio"), lambda pairs, ratio: "" if np.isnan(ratio) else str(pairs)),
+        ),
+    ),
+)

@@ -4,6 +4,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.aggregate.table import Table
+from pipeline.shared import printed
+from pipeline.shared.formats import named, number, of_target
+from pipeline.shared.pairing import baselines
+from pipeline.shared.printed import Column, Printed
 from pipeline.shared.statistics import interval, log_ratio
 
 GROUP = ["network", "cell", "norm", "target"]
@@ -21,7 +26,7 @@ def summarise(
     because the cell's classifier takes them for another class (``misclassified``, by cell); their distance behind the
     defense is 0, which no mean of ratios can say. ``already_changed``: such images that have a score all the same
     (`clever.Score`), which counts in all columns.
-    ``share_capped``, ``share_floored``, ``share_on_path``, ``share_fell_back``,
+    ``share_capped``, ``share_raised_to_x0``, ``share_on_path``, ``share_fit_failed``,
     ``share_unbounded``, ``share_degenerate``: of the scores. The unit of all 95 %
     intervals is the image; a score that is unbounded makes the mean, and the ratio, infinite.
     """
@@ -53,9 +58,9 @@ def summarise(
                 "changed_class": len(misclassified.get(str(cell), set()) & set(reference.id)),
                 "already_changed": int(group.already_changed.sum()),
                 "share_capped": group.capped.mean(),
-                "share_floored": group.floored.mean(),
+                "share_raised_to_x0": group.raised_to_x0.mean(),
                 "share_on_path": group.on_path.mean(),
-                "share_fell_back": group.end_point_fell_back.mean(),
+                "share_fit_failed": group.end_point_fit_failed.mean(),
                 "share_unbounded": group.end_point_unbounded.mean(),
                 "share_degenerate": group.end_point_degenerate.mean(),
             }
@@ -67,3 +72,35 @@ def _geometric(name: str, ratios: NDArray[np.float64], seed: int) -> dict[str, f
     """The geometric mean of ratios given by their logarithms, one an image, with its interval."""
     low, high = np.exp(interval(ratios, seed))
     return {name: np.exp(ratios.mean()) if len(ratios) else np.nan, f"{name}_low": low, f"{name}_high": high}
+
+
+TABLE = Table(
+    "summary",
+    lambda data: summarise(
+        data.scores,
+        baselines(data.cells),
+        {cell: set(data.runs[cell]["misclassified"]) for cell in data.cells.cell},
+        data.seed,
+    ),
+    printed=Printed(
+        "",
+        (
+            Column("cell", "cell", named),
+            Column("target", "target", of_target),
+            printed.interval("mean", "mean"),
+            Column("median", "median", number),
+            Column("minimum", "minimum", number),
+            printed.interval("ratio", "ratio"),
+            Column("pairs", "pairs"),
+            printed.interval("ratio, all", "ratio_all"),
+            Column("other target", "changed_target"),
+            Column("other class", "changed_class"),
+            Column("other class, scored", "already_changed"),
+            Column("capped", "share_capped", "{:.0%}".format),
+            Column("raised to x0", "share_raised_to_x0", "{:.0%}".format),
+            Column("fit failed", "share_fit_failed", "{:.0%}".format),
+            Column("images", "images"),
+        ),
+        by_network_and_norm=True,
+    ),
+)

@@ -2,9 +2,14 @@
 
 import pandas as pd
 
-from pipeline.aggregate.calibration import COLUMNS, values
+from pipeline.aggregate import peers
+from pipeline.aggregate.calibration import AT_EQUAL_TIGHTNESS, COLUMNS, calibrate, values
+from pipeline.aggregate.experiment_data import ExperimentData
+from pipeline.aggregate.table import Table
 from pipeline.aggregate.upper_bounds import KEY
-from pipeline.shared.methods import ATTACK, CERTIFICATE
+from pipeline.shared.formats import UNITS, named, number, of_target
+from pipeline.shared.methods import ATTACK, CERTIFICATE, CLEVER
+from pipeline.shared.printed import Column, Printed
 
 
 def beside_truth(scores: pd.DataFrame, exact: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -31,3 +36,69 @@ def answered(exact: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     first = exact[exact.cell.isin(networks.index)]
     grouped = first.groupby([first.cell.map(networks).rename("network"), "target"], sort=False)
     return grouped.exact.agg(images="size", exact="count", median="median", least="min", most="max").reset_index()
+
+
+def _with_peers(data: ExperimentData) -> pd.DataFrame:
+    """All values beside the exact distance, those of another program included where there are some."""
+    assert data.exact is not None
+    ours = beside_truth(data.scores, data.exact, data.cells)
+    if data.peers is None:
+        return ours
+    weights = {run["network"]: run["weights"]["sha256"] for run in data.runs.values()}
+    return pd.concat([ours, peers.beside_ours(peers.read(data.peers), ours, weights)], ignore_index=True)
+
+
+def _answers(data: ExperimentData) -> pd.DataFrame:
+    assert data.exact is not None
+    return answered(data.exact, data.cells)
+
+
+def _has_exact(data: ExperimentData) -> bool:
+    return data.exact is not None
+
+
+def _estimate(cell: str, method: str) -> str:
+    return named(cell) if method == CLEVER else method
+
+
+VALUES = Table("exact", _with_peers, _has_exact, optional=True, digits=None)
+ANSWERS = Table(
+    "exact_answers",
+    _answers,
+    _has_exact,
+    optional=True,
+    printed=Printed(
+        f"Images with an exact L2 distance, {UNITS}",
+        (
+            Column("network", "network", named),
+            Column("target", "target", of_target),
+            Column("images", "images"),
+            Column("exact", ("exact", "images"), lambda known, images: f"{known}: {known / images:.0%}"),
+            Column("median", "median", number),
+            Column("smallest", "least", number),
+            Column("largest", "most", number),
+        ),
+    ),
+)
+TABLE = Table(
+    "exact_summary",
+    lambda data: calibrate(data.tables["exact"], data.cells, data.seed),
+    _has_exact,
+    optional=True,
+    printed=Printed(
+        "Estimates over the exact L2 distance, and at equal tightness",
+        (
+            Column("estimate", ("cell", "method"), _estimate),
+            Column("target", "target", of_target),
+            Column("median", "ratio", number),
+            Column("5 %", "ratio_5", number),
+            Column("95 %", "ratio_95", number),
+            Column(
+                "above",
+                ("count_above", "images", "share_above_low", "share_above_high"),
+                lambda count, total, low, high: f"{count:.0f} of {total:.0f} [{low:.0%}, {high:.0%}]",
+            ),
+            *AT_EQUAL_TIGHTNESS,
+        ),
+    ),
+)

@@ -6,6 +6,10 @@ import pandas as pd
 from clever.errors import InputError
 from pipeline.aggregate.refuted import refuted
 from pipeline.aggregate.summary import GROUP
+from pipeline.aggregate.table import Table
+from pipeline.shared import printed
+from pipeline.shared.formats import correlation, named, number, of_target, percentage, shares
+from pipeline.shared.printed import Column, Printed
 from pipeline.shared.statistics import interval, log_ratio, rank_correlation
 
 KEY = ["cell", "id", "predicted", "norm", "target"]
@@ -17,7 +21,7 @@ SORT = ["cell", "norm", "target"]
 
 
 def beside(scores: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFrame:
-    """The scores with the ``distance`` of each, infinite where no adversarial image was found, and ``exceeds``.
+    """The scores with the ``distance`` of each, infinite where no adversarial image was found, and ``above_distance``.
 
     A score above the distance is an estimate that the network itself refutes. The distance is NaN where there was no
     attack (``attack.targets``, ``attack.norms``); `InputError` for a score without one beside others that have one.
@@ -33,7 +37,7 @@ def beside(scores: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFrame:
             f"{lacking} of {attacked.sum()} scores have no adversarial distance beside them: run the stages score and "
             "attack with the same settings"
         )
-    return known.assign(exceeds=known.score > known.distance)
+    return known.assign(above_distance=known.score > known.distance)
 
 
 def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -41,8 +45,8 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
 
     ``found``: share of images with an adversarial image; over these: ``score`` and ``distance``, means; ``ratio``, the
     geometric mean of score over distance with its interval, and ``median_ratio``; ``rank_correlation`` (Spearman).
-    ``at_zero``: images that are adversarial as they are, at distance 0, of which no ratio speaks. ``exceeding``: how
-    many scores are above the distance, of ``judged``, the images that one was found for; ``share_exceeding`` with its
+    ``at_zero``: images that are adversarial as they are, at distance 0, of which no ratio speaks. ``count_above``: how
+    many scores are above the distance, of ``judged``, the images that one was found for; ``share_above`` with its
     exact binomial interval. ``rate``, ``rate_unseen``: means, where any defense is random.
     """
     summary = []
@@ -68,9 +72,9 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "median_ratio": told["median_ratio"],
                 "at_zero": int((group.distance == 0).sum()),
                 "rank_correlation": rank_correlation(found.score, found.distance),
-                "exceeding": told["exceeding"],
+                "count_above": told["count_above"],
                 "judged": told["images"],
-                **{name: told[name] for name in told if name.startswith("share_exceeding")},
+                **{name: told[name] for name in told if name.startswith("share_above")},
                 **{name: found[name].mean() for name in RATES if name in found},
             }
         )
@@ -79,8 +83,38 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 def findings(rows: pd.DataFrame) -> pd.DataFrame:
     """Every score above the smallest distance found, worst first, with the diagnostics of its fit."""
-    above = rows[rows.exceeds].assign(excess=lambda found: found.score / found.distance - 1)
+    above = rows[rows.above_distance].assign(excess=lambda found: found.score / found.distance - 1)
     columns = ["cell", "id", "label", "target", "target_class", "norm", "score", "distance", "excess", "capped"]
-    fit = ["end_point", "sample_maximum", "shape", "ks_pvalue", "fell_back", "degenerate", "tied"]
+    fit = ["end_point", "sample_maximum", "shape", "ks_pvalue", "fit_failed", "degenerate", "tied"]
     prefixed = [f"end_point_{name}" if name != "end_point" else name for name in fit]
     return above.sort_values("excess", ascending=False, kind="stable")[[*columns, *prefixed]]
+
+
+SCORES = Table("scores", lambda data: beside(data.scores, data.distances), digits=None)
+FINDINGS = Table("findings", lambda data: findings(data.tables["scores"]))
+TABLE = Table(
+    "bounds",
+    lambda data: summarise_bounds(data.tables["scores"], data.seed),
+    printed=Printed(
+        "CLEVER and the smallest adversarial distance found",
+        (
+            Column("cell", "cell", named),
+            Column("target", "target", of_target),
+            Column("CLEVER", "score", number),
+            Column("smallest distance", "distance", number),
+            printed.interval("CLEVER / distance", "ratio"),
+            Column("median", "median_ratio", number),
+            Column("at distance 0", "at_zero"),
+            Column("rank correlation", "rank_correlation", correlation),
+            Column(
+                "CLEVER above",
+                ("count_above", "judged", "share_above", "share_above_low", "share_above_high"),
+                shares,
+            ),
+            Column("attack found", "found", "{:.0%}".format),
+            Column("rate", "rate", percentage, optional=True),
+            Column("rate, unseen draws", "rate_unseen", percentage, optional=True),
+        ),
+        by_network_and_norm=True,
+    ),
+)

@@ -164,7 +164,6 @@ class Job:
                 norm,
                 self.strength,
                 seed=self.selection.settings.seed,
-                eight_bits=self.config.attack.eight_bits,
                 criterion=self.chance,
             )
 
@@ -242,7 +241,6 @@ def distances_key(config: DictConfig, network: Defended) -> dict[str, object]:
     return classifier_key(network, classifier_settings(config)) | {
         "strength": repr(strength),
         "chance": repr(chance) if randomness(network) else "",
-        "eight_bits": config.attack.eight_bits,
         "seed": settings_of(config).seed,
         "device": device(config).type,
         "attack_version": ATTACK_VERSION,
@@ -258,8 +256,7 @@ def cell_key(config: DictConfig, network: Defended) -> dict[str, object]:
 
 def checked(config: DictConfig) -> tuple[Strength, SuccessCriterion, int]:
     """The settings of the attack, checked: how hard to try, what counts behind chance, how many images at once."""
-    for name in ("eight_bits", "exact"):
-        require_bool(f"attack.{name}", config.attack[name])
+    require_bool("attack.exact", config.attack.exact)
     if config.attack.bpda not in (True, False, AUTO):
         raise InputError(f"attack.bpda is {config.attack.bpda!r}: it must be true, false or {AUTO}")
     hard = strength_of(config)
@@ -275,7 +272,7 @@ def strength_of(config: DictConfig) -> Strength:
 
 def chance_of(config: DictConfig) -> SuccessCriterion:
     """When an image is adversarial for a random defense."""
-    return SuccessCriterion(**{name: config.attack[name] for name in ("eot", "draws", "threshold")})
+    return SuccessCriterion(**{name: config.attack[name] for name in ("draws", "threshold")})
 
 
 def _groups(contexts: list[ImageContext], together: int) -> Iterator[list[Pair]]:

@@ -40,7 +40,7 @@ def taken(
     if lacking := sorted({image for image, *of in product(ids, targets, norms) if (image, *of) not in found}):
         raise InputError(f"{refused} no distance of {', '.join(lacking[:5])}")
     _check_same(wanted, _table(source.parents[1] / "score" / source.name / "scores.csv"), rows, refused)
-    told = artifacts.told(source, "attack") | {"cell": cell, "taken_from": str(source)}
+    told = artifacts.read_run_record(source, "attack") | {"cell": cell, "taken_from": str(source)}
     told["strength"] |= {"targets": list(targets), "norms": list(norms)}
     return rows.assign(cell=cell), told
 
@@ -49,7 +49,7 @@ def images_taken(other: str, scores: Path, attacks: Path) -> int:
     """How many images of a cell are done: all that its scores are about, if distances of that experiment are there."""
     if not ((scores / "run.json").is_file() and (attacks / "run.json").is_file()):
         return 0
-    source = artifacts.told(attacks, "attack").get("taken_from")
+    source = artifacts.read_run_record(attacks, "attack").get("taken_from")
     if source is None or Path(source).parents[1].name != other:
         return 0
     if set(_table(scores / "scores.csv").id) - set(_table(attacks / "distances.csv").id):
@@ -85,7 +85,7 @@ def _source(other: Path, own: dict[str, Any]) -> Path:
 
 
 def _told(scores: Path) -> dict[str, Any]:
-    return artifacts.told(scores, "score", f" -m experiment={scores.parents[1].name}")
+    return artifacts.read_run_record(scores, "score", f" -m experiment={scores.parents[1].name}")
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -6,6 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from pipeline.figures.data import NetworkData
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import figure, picture
 from pipeline.shared.formats import named
 
@@ -49,3 +51,22 @@ def _show(axes: Axes, image: NDArray[np.float32], title: str) -> None:
 
 def _norm(change: NDArray[np.float32], norm: str) -> float:
     return float(np.linalg.norm(change.ravel(), {"L1": 1, "L2": 2, "Linf": np.inf}[norm]))
+
+
+def _draw(data: NetworkData, folder: Path) -> None:
+    attacked = data.adversarial_images
+    first = {cell: data.main_scores[data.main_scores.cell == cell].iloc[0] for cell in attacked}
+    examples = {}
+    for cell, row in first.items():
+        defended = data.defended_images[cell]
+        examples[cell] = attacked[cell] | {"defended": defended["defended"][list(defended["id"]).index(row.id)]}
+    titles = {cell: f"{row.id}\nclass {row.predicted} to {row.target_class}" for cell, row in first.items()}
+    draw(folder, examples, titles, next(iter(first.values())).target)
+
+
+FIGURE = Figure(
+    {"adversaries": "One image behind each defense, the nearest adversarial images found, and what was changed"},
+    _draw,
+    available=lambda data: bool(data.adversarial_images),
+    shows_images=True,
+)

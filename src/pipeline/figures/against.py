@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers
 from pipeline.shared.formats import named
 
@@ -32,3 +33,9 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             axes.set_ylabel(f"CLEVER, {norm} norm ([0,1] pixel units)")
         legend_above(drawn, axes)
         note_below(drawn, "line: equal; hollow: score capped at the radius R")
+
+
+FIGURE = Figure(
+    {"against": "CLEVER against the smallest adversarial distance found"},
+    lambda data, folder: draw(folder, data.main_attacked),
+)

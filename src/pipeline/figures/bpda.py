@@ -1,5 +1,6 @@
 """Each defense's scores beside the undefended ones, image by image, with BPDA and without."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
@@ -7,9 +8,11 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, marker, note_below, plain_numbers, unbounded
+from pipeline.shared.experiment import label_of
 from pipeline.shared.formats import named
-from pipeline.shared.pairing import with_ratios
+from pipeline.shared.pairing import baselines, with_ratios
 
 WIDTH = 0.55
 """Inches of a cell, whose label has two lines."""
@@ -21,16 +24,15 @@ def draw(folder: Path, scores: pd.DataFrame, cells: pd.DataFrame, baseline: Mapp
     """A panel a norm: the paired ratio to the baseline of every image and target; hollow where capped at the radius.
 
     ``baseline``: for each cell the one that it is compared with (`baselines`). ``cells``: those shown, but for the
-    first one, which is undefended. Without any other, nothing is drawn.
+    first one, which is undefended; ``without_bpda``: their labels but for BPDA. Without any other, nothing is drawn.
     """
-    first, *shown = cells.cell
+    shown = list(cells.cell[1:])
     if not shown:
         return
     bpda = dict(zip(cells.cell, cells.bpda, strict=True))
-    labels = [
-        named(cell) if "bpda" in cell else f"{named(cell)}\n({'with' if bpda[cell] else 'no'} BPDA)" for cell in shown
-    ]
-    norms, undefended = list(scores.norm.unique()), named(str(first).partition("-")[0])
+    names = dict(zip(cells.cell, cells.without_bpda, strict=True))
+    labels = [f"{named(names[cell])}\n({'with' if bpda[cell] else 'no'} BPDA)" for cell in shown]
+    norms, undefended = list(scores.norm.unique()), named(str(cells.defense_name.iloc[0]))
     paired = with_ratios(scores, baseline)
     rng = np.random.default_rng(0)
     width, height = max(3.2, WIDTH * len(shown)) * len(norms), 3.2 + LETTER * max(map(len, labels))
@@ -57,3 +59,18 @@ def draw(folder: Path, scores: pd.DataFrame, cells: pd.DataFrame, baseline: Mapp
             axes.set_xticks(range(len(shown)), labels, rotation=60, fontsize=8)
         panels[0].set_ylabel(fill(f"score over the {undefended} score of the same image and target class", 40))
         note_below(drawn, "bar: geometric mean of the points; hollow: capped at R, the true ratio is larger")
+
+
+def _shown(cells: pd.DataFrame) -> pd.DataFrame:
+    """The baseline, which comes first, and the cells of another defense or without BPDA, with labels but for that."""
+    chosen: pd.Series[bool] = (cells.defense != cells.defense.iloc[0]) | ~cells.bpda
+    chosen.iloc[0] = True
+    labels = [label_of(json.loads(swept), ("model", "bpda")) for swept in cells.swept]
+    names = [label or name for label, name in zip(labels, cells.defense_name, strict=True)]
+    return cells.assign(without_bpda=names)[chosen]
+
+
+FIGURE = Figure(
+    {"bpda": "Scores behind each defense over the undefended score of the same image, with BPDA and without"},
+    lambda data, folder: draw(folder, data.main_scores, _shown(data.main_cells), baselines(data.main_cells)),
+)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from clever.extreme_value import Estimator, end_points
 from clever.laws import FEWEST_BATCHES
+from pipeline.figures.data import NetworkData
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure
 
 
@@ -44,3 +46,15 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
             axes.set_xlabel("number of batches N_b")
         drawn.axes[0].set_ylabel(f"score from N_b batches over score\nfrom all {total} (median, quartiles)")
         drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+
+
+def _draw(data: NetworkData, folder: Path) -> None:
+    assert data.maxima is not None
+    draw(folder, data.baseline_scores, data.maxima, str(data.main_cells.estimator.iloc[0]))
+
+
+FIGURE = Figure(
+    {"convergence": "How the score settles as the number of batches grows"},
+    _draw,
+    available=lambda data: data.maxima is not None,
+)

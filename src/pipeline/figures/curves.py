@@ -1,11 +1,14 @@
 """Robustness curves: the share of images whose distance to an adversarial image is beyond epsilon, from both sides."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, colour, figure, plain_numbers
+from pipeline.shared.experiment import label_of
 from pipeline.shared.formats import named
 
 DASHES = ("--", "-.", ":", (0, (1, 1)))
@@ -27,11 +30,12 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
                 of_defense = cells[cells.defense == defense]
                 nearest = of_norm[of_norm.cell.isin(of_defense.cell)].groupby("id").distance.min()
                 axes.ecdf(nearest, complementary=True, color=COLOURS[2], lw=1.6, label="smallest distance found")
+                labels = _labels(of_defense)
                 for place, cell in enumerate(of_defense.cell):
                     scores = of_norm[of_norm.cell == cell].groupby("id").score.min()
-                    kind = _kind(cell, of_defense.order.iloc[place])
+                    kind = named(labels[place])
                     axes.ecdf(scores, complementary=True, color=colour(1 + place * 2), ls=DASHES[place % 4], label=kind)
-                axes.set_title(named(of_defense.cell.iloc[0].partition("-")[0]))
+                axes.set_title(named(of_defense.defense_name.iloc[0]))
                 axes.set_xlabel(f"ε, {norm} norm\n([0,1] pixel units)")
             values = of_norm[["score", "distance"]].to_numpy()
             shown = values[np.isfinite(values) & (values > 0)]
@@ -44,6 +48,17 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
             drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
 
 
-def _kind(cell: str, order: str) -> str:
-    """What a cell is beside others of its defense, whose name comes first."""
-    return named(cell.partition("-")[2] or order)
+def _labels(cells: pd.DataFrame) -> list[str]:
+    """What distinguishes each cell from others of its defense; else what its scores are."""
+    labels = [label_of(json.loads(swept), ("model", "defense", "bpda")) for swept in cells.swept]
+    return [label or kind for label, kind in zip(labels, cells.kind, strict=True)]
+
+
+FIGURE = Figure(
+    {
+        "curves_L1": "The share of images whose distance is beyond ε: by scores, and by the nearest attack (L1)",
+        "curves_L2": "The same in L2",
+        "curves_Linf": "The same in Linf",
+    },
+    lambda data, folder: draw(folder, data.scores[data.scores.distance.notna()], data.cells[data.cells.bpda]),
+)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, note_below
 from pipeline.shared.formats import named, of_target
 
@@ -37,3 +38,10 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
             axes.set_title(f"{named(network)} behind {named(defense)}, {of_target(target)}", fontsize=8)
         drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=8)
         note_below(drawn, "bars: from the smallest to the largest of the sets of draws, which share none")
+
+
+FIGURE = Figure(
+    {"draws": "Scores of a random network by the number of draws"},
+    lambda data, folder: draw(folder, data.files.table("draws")),
+    whole_experiment=True,
+)

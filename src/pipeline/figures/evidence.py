@@ -1,21 +1,25 @@
 """What each kind of score is worth behind each defense: score over the nearest distance found, image by image."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers
 from pipeline.shared.formats import named
+from pipeline.shared.pairing import by_the_nearest
 
 WIDTH = 0.42
 """Inches of a kind of score behind a defense."""
 
 
-def draw(folder: Path, rows: pd.DataFrame, evidence: pd.DataFrame) -> None:
+def draw(folder: Path, rows: pd.DataFrame, evidence: pd.DataFrame, names: Mapping[str, str]) -> None:
     """A panel a norm, the first cell of each kind and defense. Drawn where there are several kinds of scores.
 
-    ``rows``: as `by_the_nearest` has them; ``evidence``: the table of that name, whose counts and medians are shown.
+    ``rows``: as `by_the_nearest` has them; ``evidence``: the table of that name, whose counts and medians are shown;
+    ``names``: of each defense.
     """
     if rows.kind.nunique() < 2:
         return
@@ -33,7 +37,7 @@ def draw(folder: Path, rows: pd.DataFrame, evidence: pd.DataFrame) -> None:
                 spread = x + np.linspace(-0.25, 0.25, len(ratio))
                 axes.scatter(spread, ratio, 6, color=colour(1 + which), marker=marker(which), alpha=0.5, lw=0)
                 axes.plot(x + np.array([-0.32, 0.32]), [told.median_ratio] * 2, color="black", lw=1.4)
-                note = f"{told.exceeding}\nof {told.images}"
+                note = f"{told.count_above}\nof {told.images}"
                 axes.annotate(note, (x, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7)
             for which, kind in enumerate(kinds):
                 axes.scatter([], [], 20, color=colour(1 + which), marker=marker(which), label=named(kind))
@@ -42,7 +46,7 @@ def draw(folder: Path, rows: pd.DataFrame, evidence: pd.DataFrame) -> None:
             plain_numbers(axes.yaxis)
             axes.set_ylabel(f"score over distance, {norm} norm")
             middles = [index * stand + (len(kinds) - 1) / 2 for index in range(len(defenses))]
-            axes.set_xticks(middles, [_short(cells, defense) for defense in defenses])
+            axes.set_xticks(middles, [named(names[defense]) for defense in defenses])
         legend_above(drawn, axes)
         note_below(
             drawn,
@@ -51,6 +55,14 @@ def draw(folder: Path, rows: pd.DataFrame, evidence: pd.DataFrame) -> None:
         )
 
 
-def _short(cells: pd.DataFrame, defense: str) -> str:
-    """A transformation's name without its settings."""
-    return str(cells[cells.defense == defense].transformation.iloc[0]).partition(" (")[0]
+def _names(cells: pd.DataFrame) -> dict[str, str]:
+    """The name of each defense."""
+    return dict(zip(cells.defense, cells.defense_name, strict=True))
+
+
+FIGURE = Figure(
+    {"evidence": "Each kind of score over the nearest distance found, behind each defense: above 1 it is refuted"},
+    lambda data, folder: draw(
+        folder, by_the_nearest(data.scores, data.cells[data.cells.bpda]), data.rows("evidence"), _names(data.cells)
+    ),
+)

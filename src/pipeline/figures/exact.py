@@ -1,15 +1,18 @@
 """Every estimate over the exact distance, image by image."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from pipeline.figures.data import NetworkData
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, marker, note_below, plain_numbers
+from pipeline.shared.experiment import label_of
 from pipeline.shared.formats import named
 from pipeline.shared.methods import ATTACK, CERTIFICATE, CLEVER, ONE_GRADIENT, TOOLBOX
-from pipeline.shared.pairing import without
 
 METHODS = (ATTACK, CERTIFICATE, ONE_GRADIENT, TOOLBOX)
 """In every panel, from the top down, those that are there; then the scores."""
@@ -19,7 +22,7 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
     """A panel an order, a line a setting of it, a dot an image: right of 1 a lower bound is refuted.
 
     ``rows``: `pipeline.aggregate.truth.beside_truth`, with ``value`` and the exact ``distance``; ``cells``: with the
-    ``order`` of each.
+    ``order`` of each and the settings that were ``swept``.
     """
     rows = rows[rows.distance.notna()]
     hidden = int((~(rows.value > 0)).sum())
@@ -27,7 +30,7 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
     rows = rows[rows.value > 0]
     orders = list(cells.order.unique())
     order = rows.cell.map(cells.set_index("cell").order)
-    rows = rows.assign(order=order, line=rows.method.where(rows.method != CLEVER, _settings(rows.cell, order)))
+    rows = rows.assign(order=order, line=rows.method.where(rows.method != CLEVER, rows.cell.map(_labels(cells))))
     others = [method for method in METHODS if (rows.method == method).any()]
     lines = [*others, *rows[rows.method == CLEVER].line.unique()]
     with figure(folder, "exact", width=3.1 * len(orders) + 2.2, height=1.3 + 0.21 * len(lines)) as drawn:
@@ -50,10 +53,15 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
         )
 
 
-def _settings(cell: "pd.Series[str]", order: "pd.Series[str]") -> "list[str]":
-    """What tells a cell from the others of its order."""
-    told = [(without(name, of), of) for name, of in zip(cell, order, strict=True)]
-    return [settings.replace("estimator_", "") or of for settings, of in told]
+def _labels(cells: pd.DataFrame) -> dict[str, str]:
+    """What distinguishes each cell from the others of its order; the estimator by its name alone."""
+    found = {}
+    for cell, order, text in zip(cells.cell, cells.order, cells.swept, strict=True):
+        swept = {key: value for key, value in json.loads(text).items() if key != "order"}
+        estimator = swept.pop("sampling.estimator", None)
+        parts = [label_of(swept), str(estimator or "")]
+        found[cell] = "-".join(part for part in parts if part) or order
+    return found
 
 
 def _line(axes: Axes, place: int, group: pd.DataFrame) -> None:
@@ -65,3 +73,16 @@ def _line(axes: Axes, place: int, group: pd.DataFrame) -> None:
     axes.plot([ratio.median()] * 2, [place - 0.42, place + 0.42], color="black", lw=1.6)
     beyond = "" if method == ATTACK else f"{int((ratio > 1).sum())}"
     axes.annotate(beyond, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=7)
+
+
+def _draw(data: NetworkData, folder: Path) -> None:
+    rows = data.files.table("exact")
+    if len(rows):
+        draw(folder, rows, data.files.table("cells"))
+
+
+FIGURE = Figure(
+    {"exact": "Every estimate over the exact L2 distance, one dot an image"},
+    _draw,
+    whole_experiment=True,
+)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats import weibull_max
 
 from clever.goodness import goodness_of_fit
+from pipeline.figures.data import NetworkData
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure
 
 EXAMPLES = 3
@@ -69,11 +71,11 @@ def _fit(row: "pd.Series[Any]", maxima: NDArray[np.float32]) -> str:
     """What the fit says, in lines above the axes, where it hides nothing."""
     if row.end_point_degenerate:
         return "all maxima equal"
-    if row.end_point_fell_back:
+    if row.end_point_fit_failed:
         return (
-            "fell back: many maxima equal"
+            "fit failed: many maxima equal"
             if row.end_point_discrete
-            else f"fell back: K-S p {row.end_point_ks_pvalue:.2g}"
+            else f"fit failed: K-S p {row.end_point_ks_pvalue:.2g}"
         )
     if np.isnan(row.end_point_shape):
         return "sample maximum"
@@ -85,3 +87,15 @@ def _fit(row: "pd.Series[Any]", maxima: NDArray[np.float32]) -> str:
         f"bootstrap p: K-S {good.ks_pvalue:.2g}, A-D {good.ad_pvalue:.2g}\n"
         f"end point {point} ({low} to {high}), none: p {good.bounded_pvalue:.2g}"
     )
+
+
+def _draw(data: NetworkData, folder: Path) -> None:
+    assert data.maxima is not None
+    draw(folder, data.baseline_scores, data.maxima)
+
+
+FIGURE = Figure(
+    {"fits": "The reverse Weibull law fitted to the batch maxima of example images"},
+    _draw,
+    available=lambda data: data.maxima is not None,
+)

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.figures.data import NetworkData
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import figure, picture
 from pipeline.shared.formats import named
 
@@ -29,3 +31,17 @@ def draw(folder: Path, examples: dict[str, dict[str, NDArray[np.generic]]]) -> N
             grid[0, column].set_title(named(cell), fontsize=8)
         for axes, name, label in zip(grid[:, 0], first["class_name"], first["id"], strict=False):
             axes.set_ylabel(f"{str(name)[:18]}\n{label}", fontsize=7)
+
+
+def _draw(data: NetworkData, folder: Path) -> None:
+    cells = data.main_cells
+    different = cells[cells.cell.isin(data.defended_images)].drop_duplicates("defense").cell
+    draw(folder, {cell: data.defended_images[cell] for cell in different})
+
+
+FIGURE = Figure(
+    {"images": "Images behind each defense"},
+    _draw,
+    available=lambda data: bool(data.defended_images),
+    shows_images=True,
+)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, legend_above, logarithmic, note_below, unbounded
 from pipeline.shared.formats import named
 
@@ -32,7 +33,7 @@ def draw(folder: Path, rows: pd.DataFrame, pairs: list[tuple[str, str]]) -> None
                         unbounded(axes, np.array([place + (step - 1) * 0.26]), shade)
                     middle = value[np.isfinite(value)].median()
                     axes.plot(place + (step - 1) * 0.26 + np.array([-0.11, 0.11]), [middle] * 2, color=shade, lw=2)
-                above, total = int(of_cell[masked].exceeds.sum()), len(of_cell[masked])
+                above, total = int(of_cell[masked].above_distance.sum()), len(of_cell[masked])
                 top = 1.0 if above else 0.93
                 note = f"✗ {above} of {total}\nabove" if above else "none above"
                 axes.annotate(
@@ -46,3 +47,19 @@ def draw(folder: Path, rows: pd.DataFrame, pairs: list[tuple[str, str]]) -> None
             axes.scatter([], [], 20, color=shade, marker=shape, label=label)
         legend_above(drawn, axes)
         note_below(drawn, "✗: scores without BPDA above the distance of an adversarial image; bar: median")
+
+
+def _with_and_without(about: pd.DataFrame) -> list[tuple[str, str]]:
+    """The cells of each defense with BPDA and without."""
+    of_defense = about[~about.bpda].drop_duplicates("defense").set_index("defense").cell
+    straight = about[about.bpda].drop_duplicates("defense")
+    defenses = zip(straight.cell, straight.defense, strict=True)
+    return [(cell, of_defense[defense]) for cell, defense in defenses if defense in of_defense]
+
+
+FIGURE = Figure(
+    {"masking": "Gradient masking: scores with BPDA and without, beside the distance of adversarial images"},
+    lambda data, folder: draw(
+        folder, data.main_scores[data.main_scores.distance.notna()], _with_and_without(data.main_cells)
+    ),
+)

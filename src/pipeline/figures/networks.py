@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, MARKERS, figure, legend_above, logarithmic
 from pipeline.shared.formats import named, of_target
 
@@ -80,3 +81,10 @@ def _bars(rows: pd.DataFrame, of: str) -> NDArray[np.float64]:
     low, high = (rows[f"{of}_{end}"].to_numpy(np.float64) for end in ("low", "high"))
     lengths: NDArray[np.float64] = np.abs(np.stack([low, high]) - rows[of].to_numpy(np.float64))
     return lengths
+
+
+FIGURE = Figure(
+    {"networks": "Networks beside each other: CLEVER, and the smallest adversarial distance found"},
+    lambda data, folder: draw(folder, data.files.table("networks"), data.files.table("agreement")),
+    whole_experiment=True,
+)

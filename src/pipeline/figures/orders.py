@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers
 from pipeline.shared.formats import named
 
@@ -58,3 +59,10 @@ def _against(axes: Axes, rows: pd.DataFrame, norm: str) -> None:
     plain_numbers(axes.xaxis, axes.yaxis)
     axes.set_xlabel(f"first order, {norm} norm ([0,1] pixel units)")
     axes.set_ylabel(f"second order, {norm} norm ([0,1] pixel units)")
+
+
+FIGURE = Figure(
+    {"orders": "Second order beside first order, on networks with two derivatives"},
+    lambda data, folder: draw(folder, data.files.table("order_pairs")),
+    whole_experiment=True,
+)

@@ -1,13 +1,17 @@
 """A published table beside ours: each published average, and the averages of our trainings of the same network."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, legend_above, note_below
 from pipeline.shared.formats import named, of_target
 
+PANELS = 4
+"""Beside each other."""
 QUANTITIES = {"clever": ("CLEVER", COLOURS[1], "o"), "cw": ("Carlini and Wagner's attack", COLOURS[2], "s")}
 
 
@@ -16,8 +20,12 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
     panels = list(table.groupby(["network", "norm"], sort=False)) if len(table) else []
     if not panels:
         return
-    with figure(folder, "published", width=max(3.4 * len(panels), 5.4), height=3.9) as drawn:
-        for axes, ((network, norm), part) in zip(np.ravel(drawn.subplots(1, len(panels))), panels, strict=True):
+    across, down = min(len(panels), PANELS), math.ceil(len(panels) / PANELS)
+    with figure(folder, "published", width=max(3.4 * across, 5.4), height=3.9 * down) as drawn:
+        grid = np.ravel(drawn.subplots(down, across))
+        for unused in grid[len(panels) :]:
+            unused.set_axis_off()
+        for axes, ((network, norm), part) in zip(grid, panels, strict=False):
             targets = list(part.target.unique())
             for place, (quantity, (label, shade, shape)) in enumerate(QUANTITIES.items()):
                 rows = part[part.quantity == quantity]
@@ -54,3 +62,10 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
             axes.set_ylabel(f"mean over images,\n{norm} norm ([0,1] pixel units)")
         legend_above(drawn, axes)
         note_below(drawn, "band: 95 % interval for the average of another training, over as many images as published")
+
+
+FIGURE = Figure(
+    {"published": "A published table beside our trainings of the same networks"},
+    lambda data, folder: draw(folder, data.files.table("published")),
+    whole_experiment=True,
+)

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from clever.radius import self_consistent
+from pipeline.figures.data import NetworkData
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, note_below, plain_numbers
 
 EXAMPLES = 3
@@ -57,3 +59,19 @@ def _panel(axes: Axes, sampled: ArrayLike, score: ArrayLike, distance: float, be
     axes.plot(sampled, sampled, color="#B0B0B0", lw=0.8, label="R")
     axes.axhline(distance, color=COLOURS[2], lw=1.2, ls="--", label="smallest distance found")
     axes.axhline(best, color=COLOURS[3], lw=0.8, ls=":", label="self-consistent radius")
+
+
+def _draw(data: NetworkData, folder: Path) -> None:
+    over = data.files.table("radius")
+    if len(over):
+        of_network = over[over.network == data.network]
+        draw(folder, of_network[of_network.transformation == data.cells.transformation.iloc[0]])
+
+
+FIGURE = Figure(
+    {
+        "radius": "The score over the radius of the ball, with the distance of the nearest attack and the "
+        "self-consistent radius"
+    },
+    _draw,
+)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, logarithmic
 from pipeline.shared.formats import named
 
@@ -21,7 +22,7 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             axes.vlines(x, part.score, distance, color="#B0B0B0", lw=0.8)
             axes.scatter(x, distance, 9, color=COLOURS[2], marker="s", label="smallest adversarial distance found")
             axes.scatter(x, part.score, 9, color=COLOURS[1], marker="o", label="CLEVER (estimate of a lower bound)")
-            above = part.exceeds.to_numpy()
+            above = part.above_distance.to_numpy()
             axes.scatter(x[above], part.score[above], 45, "none", marker="o", edgecolors="black", linewidths=0.9)
             axes.scatter([], [], 45, "none", marker="o", edgecolors="black", label="CLEVER above the distance")
             logarithmic(axes, part[["score", "distance"]].to_numpy())
@@ -31,3 +32,9 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             axes.set_xlabel("images and target classes, by distance", fontsize=8)
             grid[len(cells) // 2, norms.index(norm)].set_ylabel(f"{norm} norm ([0,1] pixel units)")
         drawn.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+
+
+FIGURE = Figure(
+    {"sandwich": "CLEVER below, the smallest adversarial distance found above, image by image"},
+    lambda data, folder: draw(folder, data.main_attacked),
+)

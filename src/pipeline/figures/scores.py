@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.figures.data import NetworkData
+from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers, unbounded
 from pipeline.shared.formats import TARGETS, named
 
@@ -46,3 +48,15 @@ def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
             "mean over images, 95 % bootstrap interval; hollow: some scores capped at the radius R; "
             "bar: mean smallest adversarial distance, of the norms, targets and cells that were attacked",
         )
+
+
+def _draw(data: NetworkData, folder: Path) -> None:
+    summary, bounds = data.rows("summary"), data.rows("bounds")
+    shown = summary[summary.cell.isin(data.main_cells.cell)]
+    draw(folder, shown, bounds[bounds.cell.isin(data.with_gradients)])
+
+
+FIGURE = Figure(
+    {"scores": "CLEVER by defense and target class, and how far attacks had to go"},
+    _draw,
+)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,9 @@ class Url:
     ) -> dict[str, Tensor]:
         """The weights; `InputError` where the file cannot be had, has another hash, or holds no such state_dict."""
         check_sha256(self.sha256)
-        return load_state(fetched(self.url, self.sha256, store / "downloads"), self.key, self.prefix)
+        name = re.sub(r"[^\w.-]", "_", Path(urlsplit(self.url).path).name)[-60:]
+        path = store / "downloads" / f"{self.sha256[:16]}-{name}"
+        return load_state(fetched(self.url, self.sha256, path), self.key, self.prefix)
 
 
 def check_sha256(text: str) -> None:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from clever.errors import InputError
 from clever.models import Normalize
+from pipeline.model.download import fetched
 from pipeline.model.given import File
 from pipeline.shared.checkpoint import load_state
-from pipeline.shared.classifier import sha256_of
 from pipeline.shared.differing import differences, told
 
 State = dict[str, Tensor]
@@ -71,28 +71,10 @@ class Torchvision:
         known = torchvision.models.get_model_weights(self.model)
         if self.version not in known.__members__:
             raise InputError(f"{self.model} has no weights {self.version!r}: there are {', '.join(known.__members__)}")
-        return load_state(_cached(known[self.version].url, f"torchvision's weights of {self.model}"))
-
-
-def _cached(url: str, what: str) -> Path:
-    """The file in torch's cache, whose name says how its sha256 begins: torch's own loader believes it unseen."""
-    path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
-    begins = path.stem.rpartition("-")[2]
-    if not path.is_file():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), begins)
-        except (OSError, RuntimeError) as error:
-            raise InputError(
-                f"{what} cannot be had: {error}. With a copy of the file elsewhere: weights=file weights.path=... "
-                "weights.sha256=..."
-            ) from error
-    found = sha256_of(path)
-    if not found.startswith(begins):
-        raise InputError(
-            f"{what}: {path} is damaged, its sha256 is {found} and not {begins}...; without it, it is downloaded again"
-        )
-    return path
+        url = known[self.version].url
+        path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+        # The hash begins as the name ends; torch's own loader believes its cache unseen.
+        return load_state(fetched(url, path.stem.rpartition("-")[2], path))
 
 
 class Random:

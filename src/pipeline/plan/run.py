@@ -69,7 +69,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
     gradients = batches * settings.n_samples
     strength = strength_of(cell)
     defense = defense_of(cell)
-    attacked, eight_bits = asked(cell), cell.attack.eight_bits
+    attacked = asked(cell)
     attacks = n_images * _targets(attacked, classes) if cell.attack.taken_from is None else 0
     of_norms = norms_of(attacked.norms, "attack.norms")
     return {
@@ -86,7 +86,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attacks
-        * sum(passes(norm, strength, defense, eight_bits=eight_bits, criterion=chance_of(cell)) for norm in of_norms)
+        * sum(passes(norm, strength, defense, criterion=chance_of(cell)) for norm in of_norms)
         / passes_per_second,
         "attack bytes": attacks * len(of_norms) * math.prod(_shape(cell)) * 4,
     }

@@ -95,7 +95,7 @@ def figures(config: DictConfig) -> Path:
     return Path(config.experiment_dir) / "figures"
 
 
-def sheets(config: DictConfig) -> Path:
+def image_figures(config: DictConfig) -> Path:
     """The folder of pictures that are not published with an experiment, since its images are others'."""
     return Path(config.experiment_dir) / "sheets"
 
@@ -113,7 +113,7 @@ def needed(path: Path, stage: str, options: str = "", how: str = "") -> Path:
     return path
 
 
-def told(folder: Path, stage: str, options: str = "") -> dict[str, Any]:
+def read_run_record(folder: Path, stage: str, options: str = "") -> dict[str, Any]:
     """What a cell's run of the stage left in run.json; `InputError` as `needed` has it."""
     content: dict[str, Any] = json.loads(needed(folder / "run.json", stage, options).read_text())
     return content

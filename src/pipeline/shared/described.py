@@ -1,19 +1,29 @@
 """A defense in one line, for people to read."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.shared.recorded import CLASS
 
-UNTOLD = (CLASS, "seed")
+NOT_SHOWN = (CLASS, "seed")
 UNDEFENDED = "Identity"
-"""How the transformation that changes nothing is described."""
+"""The name of the transformation that changes nothing."""
 
 
-def described(defense: dict[str, Any]) -> str:
-    """Name and settings of a defense as its run tells it; those within it likewise, without what draws the numbers."""
-    name = str(defense[CLASS]).rpartition(".")[2]
-    settings = ", ".join(f"{key} {_setting(value)}" for key, value in defense.items() if key not in UNTOLD)
-    return f"{name} ({settings})" if settings else name
+def defense_name(defense: Mapping[str, Any]) -> str:
+    """The class name of a defense, by its run record."""
+    return str(defense[CLASS]).rpartition(".")[2]
+
+
+def is_undefended(defense: Mapping[str, Any]) -> bool:
+    """Whether the defense changes nothing."""
+    return defense_name(defense).lower() == UNDEFENDED.lower()
+
+
+def described(defense: Mapping[str, Any]) -> str:
+    """Name and parameters of a defense by its run record, nested defenses included, without seeds."""
+    settings = ", ".join(f"{key} {_setting(value)}" for key, value in defense.items() if key not in NOT_SHOWN)
+    return f"{defense_name(defense)} ({settings})" if settings else defense_name(defense)
 
 
 def _setting(value: Any) -> str:

@@ -1,11 +1,13 @@
 """An experiment: one file of conf/experiment, whose sweep (``hydra.sweeper.params``) says which cells it has."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from typing import Any
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
@@ -22,6 +24,12 @@ class Cell:
 
     name: str
     overrides: tuple[str, ...]
+
+    @property
+    def swept(self) -> dict[str, Any]:
+        """The settings that the sweep varies, with this cell's typed values."""
+        pairs = (override.partition("=") for override in self.overrides)
+        return {key: yaml.safe_load(value) for key, _, value in pairs}
 
 
 def experiment() -> str | None:
@@ -83,6 +91,17 @@ def name_of(overrides: Sequence[str]) -> str:
             rest.append(f"{setting}_{value}")
     parts = choices + rest or [override.partition("=")[0] for override in overrides]
     return re.sub(r"[^\w.-]+", "_", "-".join(parts))
+
+
+def label_of(swept: Mapping[str, Any], without: Collection[str] = ()) -> str:
+    """A label of a cell by the swept settings (`Cell.swept`), but for those in ``without``; empty where none is left.
+
+    As `name_of`, but where only switches are left and all are on, these are named.
+    """
+    kept = {key: value for key, value in swept.items() if key not in without}
+    if off := [f"{key}={value}" for key, value in kept.items() if value is not True]:
+        return name_of(off)
+    return "-".join(key.rpartition(".")[2] for key in kept)
 
 
 def cell_of_job() -> str:

@@ -1,7 +1,6 @@
 """Names, numbers and intervals as the text of tables, figures and verdicts."""
 
 import numpy as np
-import pandas as pd
 
 TARGETS = {"top2": "top-2", "random": "random", "least": "least likely", "untargeted": "untargeted"}
 UNITS = "[0,1]-pixel units"
@@ -42,15 +41,19 @@ def given(value: float) -> str:
     return "" if np.isnan(value) else number(value)
 
 
-def ends(table: pd.DataFrame, of: str) -> list[str]:
-    """An interval alone, the columns ``_low`` and ``_high``; empty where there is none."""
-    both = table[[f"{of}_low", f"{of}_high"]].to_numpy()
-    return ["" if np.isnan(low) else f"[{number(low)}, {number(high)}]" for low, high in both]
+def whole(value: float) -> str:
+    """Without decimals, empty where there is no number."""
+    return "" if np.isnan(value) else f"{value:.0f}"
 
 
-def intervals(table: pd.DataFrame, of: str) -> list[str]:
-    """A column with its interval, which the columns ``_low`` and ``_high`` hold."""
-    return [with_interval(*row) for row in table[[of, f"{of}_low", f"{of}_high"]].to_numpy()]
+def number_range(low: float, high: float) -> str:
+    """An interval alone, empty where there is none."""
+    return "" if np.isnan(low) else f"[{number(low)}, {number(high)}]"
+
+
+def shares(count: float, total: float, value: float, low: float, high: float) -> str:
+    """How many of how many, and their share with its interval."""
+    return f"{count:.0f} of {total:.0f}: {share(value, low, high)}" if total else "0 of 0"
 
 
 def with_interval(value: float, low: float, high: float) -> str:

@@ -1,7 +1,6 @@
 """Which scores are of the same thing in two cells, and which networks are trainings of the same one."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,16 +21,15 @@ def baselines(cells: pd.DataFrame) -> dict[str, str]:
 
     The cells of a network that have the transformation and BPDA of its first cell are compared with that cell, so that
     the ratio is of order or sampling alone. A cell with another transformation, or without BPDA, is compared with the
-    first of those that has its own order and sampling (`SETTINGS`, of which tables of earlier runs lack some), so that
-    the ratio is of the defense alone; where none has them, any ratio would be of both, and there is none.
+    first of those that has its own order and sampling (`SETTINGS`), so that the ratio is of the defense alone; where
+    none has them, any ratio would be of both, and there is none.
     """
     found: dict[str, str] = {}
-    settings = [name for name in SETTINGS if name in cells]
     for _, of_network in cells.groupby("network", sort=False):
         first = of_network.iloc[0]
         bare = (of_network.transformation == first.transformation) & (of_network.bpda == first.bpda)
-        references = of_network[bare].drop_duplicates(settings)
-        defended = of_network[~bare].merge(references[["cell", *settings]], on=settings, suffixes=("", "_reference"))
+        references = of_network[bare].drop_duplicates(SETTINGS)
+        defended = of_network[~bare].merge(references[["cell", *SETTINGS]], on=SETTINGS, suffixes=("", "_reference"))
         found |= dict.fromkeys(of_network.cell[bare], str(first.cell))
         found |= dict(zip(defended.cell, defended.cell_reference, strict=True))
     return {cell: found[cell] for cell in cells.cell if cell in found}
@@ -59,39 +57,35 @@ def by_the_nearest(scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return known.assign(distance=known.groupby(same).distance.transform("min"))
 
 
-def stem(network: str) -> str:
-    """A network's name without the number of its training: mnist_mlp of mnist_mlp_0."""
-    return re.sub(r"_\d+$", "", network)
+def base_network(network: str, model: Mapping[str, Any]) -> str:
+    """What a network is called apart from its training's seed: mnist_mlp for mnist_mlp_0, whose seed is 0.
+
+    ``model``: the settings ``model`` of the network, which have the seed (``recipe.seed``).
+    """
+    seed = training_seed(model)
+    return network if seed is None else network.removesuffix(f"_{seed}")
+
+
+def training_seed(model: Mapping[str, Any]) -> int | None:
+    """The seed of the network's own training recipe; None where it has none."""
+    return (model.get("recipe") or {}).get("seed")
 
 
 def families(models: Mapping[str, dict[str, Any]]) -> dict[str, str]:
-    """For each network what its trainings that differ in their seed alone have in common, else its own name.
+    """For each network the name of its family: trainings that differ in their seed alone; else its own name.
 
-    ``models``: the settings ``model`` of each network, by its name. Trainings of one network share a `stem`, and their
-    settings are the same but for name and seed: small_densenet and small_densenet_1.
+    ``models``: the settings ``model`` of each network, by its name. Trainings of one network share a `base_network`,
+    and their settings are the same but for name and seed: small_densenet and small_densenet_1.
     """
     settings = {network: json.dumps(_without_seed(model), sort_keys=True) for network, model in models.items()}
-    of_stem: dict[str, set[str]] = {}
-    for network, text in settings.items():
-        of_stem.setdefault(stem(network), set()).add(text)
-    names = [stem(network) for network in models]
+    names = {network: base_network(network, model) for network, model in models.items()}
+    of_name: dict[str, list[str]] = {}
+    for network, name in names.items():
+        of_name.setdefault(name, []).append(settings[network])
     return {
-        network: name if names.count(name) > 1 and len(of_stem[name]) == 1 else network
-        for network, name in zip(models, names, strict=True)
+        network: name if len(of_name[name]) > 1 and len(set(of_name[name])) == 1 else network
+        for network, name in names.items()
     }
-
-
-def kinds(cells: pd.DataFrame) -> dict[str, str]:
-    """The kind of each cell: its name without its network's, and of those left without any what the others are not."""
-    found = {str(cell): without(str(cell), network) for cell, network in zip(cells.cell, cells.network, strict=True)}
-    switched = next((kind.removeprefix("no_") for kind in found.values() if kind.startswith("no_")), None)
-    orders = dict(zip(cells.cell, cells.order, strict=True))
-    return {cell: kind or switched or str(orders[cell]) for cell, kind in found.items()}
-
-
-def without(cell: str, part: str) -> str:
-    """A cell's name without one of its parts; empty where that is all of it."""
-    return "-".join(other for other in cell.split("-") if other != part)
 
 
 def _without_seed(model: dict[str, Any]) -> dict[str, Any]:

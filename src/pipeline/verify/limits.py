@@ -60,7 +60,7 @@ TABLES: dict[str, tuple[list[str], dict[str, Limit]]] = {
         {
             "score": MEAN,
             **dict.fromkeys(("distance", "ratio"), MEAN_DISTANCE),
-            "exceeding": COUNT,
+            "count_above": COUNT,
             **dict.fromkeys(("images", "found"), EQUAL),
         },
     ),

@@ -13,73 +13,48 @@ import yaml
 from markupsafe import Markup
 from PIL import Image
 
-from pipeline.report.paper_numbers import beside_ours
-from pipeline.shared import artifacts, extras, printed
+from pipeline.report.reported_claim import ReportedClaim
+from pipeline.shared import artifacts, printed
+from pipeline.shared.described import defense_name
 from pipeline.shared.formats import named
-from pipeline.shared.recorded import CLASS
-
-FIGURES = {
-    "evidence": "Each kind of score over the nearest distance found, behind each defense: above 1 it is refuted",
-    "sandwich": "CLEVER below, the smallest adversarial distance found above, image by image",
-    "against": "CLEVER against the smallest adversarial distance found",
-    "exact": "Every estimate over the exact L2 distance, one dot an image",
-    "scores": "CLEVER by defense and target class, and how far attacks had to go",
-    "curves_L1": "The share of images whose distance is beyond ε: by scores, and by the nearest attack (L1)",
-    "curves_L2": "The same in L2",
-    "curves_Linf": "The same in Linf",
-    "radius": "The score over the radius of the ball, with the distance of the nearest attack and the self-consistent "
-    "radius",
-    "bpda": "Scores behind each defense over the undefended score of the same image, with BPDA and without",
-    "masking": "Gradient masking: scores with BPDA and without, beside the distance of adversarial images",
-    "adversaries": "One image behind each defense, the nearest adversarial images found, and what was changed",
-    "orders": "Second order beside first order, on networks with two derivatives",
-    "networks": "Networks beside each other: CLEVER, and the smallest adversarial distance found",
-    "published": "A published table beside our trainings of the same networks",
-    "draws": "Scores of a random network by the number of draws",
-    "fits": "The reverse Weibull law fitted to the batch maxima of example images",
-    "convergence": "How the score settles as the number of batches grows",
-    "images": "Images behind each defense",
-}
-"""The figures by name, with their captions, in the order of the page."""
-OF_ALL_NETWORKS = ("exact", "orders", "networks", "published", "draws")
-"""Of them, those of the experiment; the others are of one network."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One experiment: its tables, its figures as (name, caption, picture), and what each cell's runs told."""
+class ExperimentSection:
+    """One experiment: its tables, its figures as (name, caption, picture), and the run records of its cells.
+
+    ``tables``: those that are printed, as HTML; ``claims``: the rows of the table of that name.
+    """
 
     name: str
     scores: pd.DataFrame
     cells: pd.DataFrame
     findings: pd.DataFrame
-    tables: dict[str, pd.DataFrame]
+    tables: Markup
+    claims: list[ReportedClaim]
     figures: list[tuple[str, str, str]]
     runs: dict[str, dict[str, Any]]
     attacks: dict[str, dict[str, Any]]
-    paper: pd.DataFrame | None
     published: pd.DataFrame | None
     radii: pd.DataFrame | None
 
     @classmethod
-    def read(cls, name: str, folder: Path, paper_numbers: str | None, *, alone: bool) -> "Part":
-        """From the experiment's folder, reported ``alone`` or not; `InputError` where a stage has not run."""
+    def read(cls, name: str, folder: Path) -> "ExperimentSection":
+        """From the experiment's folder; `InputError` where a stage has not run."""
         text = {"id": str, "target": str, "cell": str}
         tables = artifacts.needed(folder / "tables", "aggregate", f" experiment={name}")
         read = {table: pd.read_csv(tables / f"{table}.csv", dtype=text) for table in TABLES}
         cells = read["cells"]
-        paper = beside_ours(Path(paper_numbers), read["summary"], alone=alone) if paper_numbers else None
         return cls(
             name,
             read["scores"],
             cells,
             read["findings"],
-            printed.sections(*(read[name] for name in ("summary", "orders", "bounds", "evidence", "calibration")))
-            | extras.sections(_extras(tables)),
-            list(_figures(folder / "figures", cells)),
-            {cell: json.loads((folder / "score" / cell / "run.json").read_text()) for cell in cells.cell},
-            {cell: json.loads((folder / "attack" / cell / "run.json").read_text()) for cell in cells.cell},
-            None if paper is None or paper.empty else paper,
+            Markup((tables / "tables.html").read_text()),
+            ReportedClaim.read(tables / "claims.csv"),
+            list(_figures(folder / "figures")),
+            {cell: artifacts.read_run_record(folder / "score" / cell, "score") for cell in cells.cell},
+            {cell: artifacts.read_run_record(folder / "attack" / cell, "attack") for cell in cells.cell},
             *(pd.read_csv(path) if (path := tables / f"{extra}.csv").is_file() else None for extra in EXTRA),
         )
 
@@ -109,7 +84,7 @@ class Part:
                 "network": name,
                 "parameters": weights["parameters"],
                 "right on": f"{weights['accuracy']:.1%} of {weights['images']} images",
-                "weights": weights["weights"][CLASS].rpartition(".")[2].lower(),
+                "weights": defense_name(weights["weights"]).lower(),
                 "sha256 of the weights": weights["sha256"][:16],
             }
             for name, weights in about.items()
@@ -164,30 +139,19 @@ class Part:
 
 EXTRA = ("published", "radii")
 """Tables that only some experiments have."""
-TABLES = ("scores", "cells", "summary", "orders", "bounds", "evidence", "calibration", "findings")
+TABLES = ("scores", "cells", "summary", "findings")
 
 
 def table_html(table: pd.DataFrame) -> Markup:
     """A table for the page."""
-    return Markup(table.to_html(index=False, border=0, na_rep="", float_format=lambda number: f"{number:.4g}"))
+    return Markup(printed.table_html(table))
 
 
-def _figures(folder: Path, cells: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
-    """Those in the folder, and of each further network those in the folder of its name: name, caption, picture."""
-    first, *others = cells.network.unique()
-    places = {first: folder} | {network: folder / network for network in others if (folder / network).is_dir()}
-    for network, place in places.items():
-        for figure, caption in FIGURES.items():
-            path = place / f"{figure}.png"
-            if path.is_file():
-                of = f" ({named(network)})" if len(places) > 1 and figure not in OF_ALL_NETWORKS else ""
-                yield path.relative_to(folder).with_suffix("").as_posix(), caption + of, _embedded(path)
-
-
-def _extras(tables: Path) -> dict[str, pd.DataFrame]:
-    """The tables that this experiment has and others have not."""
-    there = {name: tables / f"{name}.csv" for name in extras.EXTRAS}
-    return {name: pd.read_csv(path, dtype={"target": str}) for name, path in there.items() if path.is_file()}
+def _figures(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Name, caption and picture of each that the stage figures listed."""
+    captions = artifacts.needed(folder / "captions.json", "figures", f" experiment={folder.parent.name}")
+    for name, caption in json.loads(captions.read_text()).items():
+        yield name, caption, _embedded(folder / f"{name}.png")
 
 
 def _machine(run: dict[str, Any]) -> str:

@@ -1,0 +1,44 @@
+"""The registry of tables. To add one: a module with a `Table` in this folder, and its line here."""
+
+from pipeline.aggregate import (
+    calibration,
+    cells,
+    comparison,
+    defenses,
+    draws,
+    evidence,
+    networks,
+    published,
+    radius,
+    spread,
+    summary,
+    truth,
+    upper_bounds,
+)
+from pipeline.aggregate.claims import judge as claims
+from pipeline.aggregate.table import Table
+
+TABLES: tuple[Table, ...] = (
+    upper_bounds.SCORES,
+    cells.TABLE,
+    evidence.TABLE,
+    summary.TABLE,
+    comparison.PAIRS,
+    comparison.TABLE,
+    upper_bounds.TABLE,
+    upper_bounds.FINDINGS,
+    calibration.TABLE,
+    defenses.TABLE,
+    draws.TABLE,
+    networks.TABLE,
+    networks.AGREEMENT,
+    spread.TABLE,
+    truth.VALUES,
+    truth.ANSWERS,
+    truth.TABLE,
+    radius.CURVES,
+    radius.TABLE,
+    published.TABLE,
+    claims.TABLE,
+)
+"""In the order in which they are built, each from those before it, and printed."""

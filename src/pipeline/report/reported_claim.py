@@ -1,0 +1,60 @@
+"""A claim as the stage aggregate judged it, in the form that the page shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class ReportedClaim:
+    """A row of an experiment's table claims.csv, its lines apart.
+
+    ``networks``: the verdict on each network that the claim was tested on, where there are several.
+    """
+
+    text: str
+    source: str
+    criterion: str
+    verdict: str
+    evidence: list[str]
+    shown_in: str
+    networks: dict[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> "list[ReportedClaim]":
+        """Of all rows of the table."""
+        rows = pd.read_csv(path, keep_default_na=False, dtype=str).to_dict("records")
+        return [cls.of({str(name): str(value) for name, value in row.items()}) for row in rows]
+
+    @classmethod
+    def of(cls, row: Mapping[str, str]) -> "ReportedClaim":
+        """The row, as text."""
+        networks = [line.rpartition(": ") for line in row["networks"].splitlines()]
+        return cls(
+            row["claim"],
+            row["source"],
+            row["criterion"],
+            row["verdict"],
+            row["evidence"].splitlines(),
+            row["shown_in"],
+            {network: verdict for network, _, verdict in networks},
+        )
+
+    def marks(self, experiment: str) -> list[tuple[str, str]]:
+        """The verdict on the experiment, or one on each network where these differ: of what, and which."""
+        if len(set(self.networks.values())) > 1:
+            return [(f"{experiment}, {network}", verdict) for network, verdict in self.networks.items()]
+        return [(experiment, self.verdict)]
+
+    def row(self, experiment: str) -> dict[str, str]:
+        """Of the table of all experiments."""
+        return {
+            "experiment": experiment,
+            "claim": self.text,
+            "verdict": self.verdict,
+            "evidence": "; ".join(self.evidence),
+            "criterion": self.criterion,
+            "source": self.source,
+        }
