@@ -4,7 +4,7 @@ For each cell that both runs have attacked, and each norm and target: the streng
 images, for how many each found an adversarial one, the median distance of both over the images where both did, and its
 change; the median, the tenth and the least of the changes image by image; seconds an image of the second.
 The second run is made by the stage attack of the same experiment in another checkout, for CIFAR-10 with
-strength.jpeg.steps=200 strength.jpeg.rounds=200 and so on for each defense.
+lookup.strength.jpeg.steps=200 lookup.strength.jpeg.rounds=200 and so on for each defense.
 Example: python benchmarks/doubled.py --once results/cifar10_densenet --twice ../other/results/cifar10_densenet
 """
 

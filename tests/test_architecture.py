@@ -112,7 +112,7 @@ def described(stage: str) -> dict[str, list[str]]:
 
 
 GROUPS = {"prepare": ["data"], "model": ["model", "weights"], "score": ["model"], "attack": ["model"]}
-START = {"app.py", "artifacts.py", "checks.py", "errors.py", "experiment.py", "kinds.py", "sweep.py"}
+START = {"app.py", "artifacts.py", "checks.py", "errors.py", "experiment.py", "schema.py", "sweep.py"}
 """How a stage is started, what it refuses and where it writes: they read settings that decide no number."""
 
 

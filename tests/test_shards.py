@@ -22,7 +22,7 @@ SIX = ("score.n_images=6", "sampling.n_batches=40", "norms=[L2]")
 
 
 def content(project: Project, *folders: str) -> dict[str, bytes]:
-    """Every file of the store's folders but reports on progress, which tell times."""
+    """Every file of the store's folders but records of progress, which have times."""
     root = project.folder / "store"
     files = (path for name in folders for path in sorted((root / name).rglob("*.npz")))
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
@@ -76,13 +76,13 @@ def test_jobs_share_the_images_of_all_cells_and_of_no_experiment(project: Projec
     for stage, cost in (("score", "points_computed"), ("attack", "attacks_computed")):
         shards = ("experiment=two", "shards=2", "shard=range(2)", "attack.images=1")
         shown = project.stage(stage, "-m", *shards, tiny="")
-        assert "4.0 of 4 cells" in shown.stderr
+        assert len(re.findall(r"outputs/|multirun/", shown.stdout)) >= 4 - shown.stdout.count("has no image")
         assert not (project.folder / "results" / "two" / stage).exists()  # a part of a table is no result
         project.stage(stage, "-m", "experiment=two", "attack.images=1", tiny="")
         for cell in ("identity", "quantize"):
             assert of_run(project.folder / "results" / "two" / stage / cell)[cost] == 0
     shown = project.stage("state", "experiment=two", "attack.images=1", tiny="").stdout
-    assert "8 of 8 done, 0 in work, 0 missing" in shown
+    assert "8 of 8 done" in shown
     project.stage("score", "-m", "shards=2", "shard=range(2)", tiny="")
     project.stage("score", "results_dir=whole", tiny="")
     assert of_run(project.folder / "whole")["points_computed"] == 0
@@ -93,37 +93,32 @@ def row(shown: str, stage: str, cell: str) -> list[str]:
     return [word.strip() for word in line.split("|")[3:-1]]
 
 
-def test_the_state_tells_what_is_done_in_work_and_missing(project: Project) -> None:
+def test_the_state_tells_what_is_done_and_how_the_last_process_ended(project: Project) -> None:
     project.set(score__n_images=6, sampling__n_batches=40, norms=["L2"])
-    assert row(project.stage("state", tiny="").stdout, "score", "all")[:4] == ["6", "0", "0", "6"]
+    assert row(project.stage("state", tiny="").stdout, "score", "all") == ["6", "0", ""]
     project.stage("score", *SIX, "shards=3", "shard=0")
-    shown = project.stage("state", tiny="").stdout
-    assert row(shown, "score", "all")[:4] == ["6", "2", "0", "4"]
-    assert re.search(r"time left, with one process \(none is at work\): ", shown)
+    images, done, last = row(project.stage("state", tiny="").stdout, "score", "all")
+    assert (images, done, last.split(",")[0]) == ("6", "2", "finished")
 
     command = ("pipeline.score", *TINY.split(), *SIX, "shards=3", "shard=1", "results_dir=one")
     process = project.start(sys.executable, "-m", *command)
     try:
         began = time.monotonic()
-        reports = project.folder / "store" / "progress"
-        while len(list(reports.rglob("*.json"))) < 2 and time.monotonic() < began + WAIT:
+        records = project.folder / "store" / "progress"
+        while len(list(records.rglob("*.json"))) < 2 and time.monotonic() < began + WAIT:
             time.sleep(0.002)
         process.send_signal(signal.SIGSTOP)
         assert process.poll() is None
-        shown = project.stage("state", tiny="").stdout
-        assert row(shown, "score", "all")[:4] == ["6", "2", "2", "2"]
-        assert "with the 1 processes at work" in shown
     finally:
         process.kill()
         process.communicate()
-    shown = project.stage("state", tiny="").stdout
-    assert row(shown, "score", "all")[:4] == ["6", "2", "0", "4"]
-    assert re.search(rf"score all: shard 1 of 3 \(.*process {process.pid}\) silent at .* after 0 of 2 images", shown)
+    images, done, last = row(project.stage("state", tiny="").stdout, "score", "all")
+    assert (images, done) == ("6", "2")
+    assert re.match(rf"running or killed, .* UTC \(.*, process {process.pid}\)", last)
     for shard in (1, 2):
         project.stage("score", *SIX, "shards=3", f"shard={shard}")
-    shown = project.stage("state", tiny="").stdout
-    assert row(shown, "score", "all")[:4] == ["6", "6", "0", "0"]
-    assert "silent" not in shown
+    images, done, last = row(project.stage("state", tiny="").stdout, "score", "all")
+    assert (images, done, last.split(",")[0]) == ("6", "6", "finished")
 
 
 ODD = """
@@ -156,7 +151,7 @@ def test_numbers_of_another_kind_of_device_are_not_computed_anew_by_accident(pro
     project.stage("score", "device=cpu")
 
 
-def test_the_state_knows_what_was_only_read_and_survives_a_foreign_report(project: Project) -> None:
+def test_the_state_knows_what_was_only_read_and_survives_a_foreign_record(project: Project) -> None:
     for _ in range(2):
         project.stage("score")
         project.stage("attack")
@@ -166,9 +161,8 @@ def test_the_state_knows_what_was_only_read_and_survives_a_foreign_report(projec
         report = json.loads(path.read_text())
         path.write_text("{}" if report["work"] else path.read_text())
     shown = project.stage("state", tiny="")
-    assert "4 of 4 done, 0 in work, 0 missing" in shown.stdout
-    assert "unknown" not in shown.stdout
-    assert shown.stderr.count("is no report") == 2
+    assert "4 of 4 done" in shown.stdout
+    assert shown.stderr.count("is no record of progress") == 2
 
 
 def slurm_is_up() -> bool:
@@ -201,7 +195,7 @@ def test_make_cluster_with_a_job_killed_and_requeued_is_what_one_process_makes(p
         assert process.poll() is None, process.communicate()
         for path in (project.folder / "store" / "progress").rglob("*.json"):
             report = json.loads(path.read_text())
-            if report["job"] and not report["ended"]:
+            if report["job"] and not report["exit_reason"]:
                 victim = report
     subprocess.run(["scontrol", "requeue", victim["job"]], check=True)
     subprocess.run(["kill", "-9", str(victim["pid"])], check=True)
@@ -209,7 +203,10 @@ def test_make_cluster_with_a_job_killed_and_requeued_is_what_one_process_makes(p
     assert process.returncode == 0, f"{out}\n{err}"
     reports = [json.loads(path.read_text()) for path in (project.folder / "store" / "progress").rglob("*.json")]
     assert len({report["pid"] for report in reports if report["job"] == victim["job"]}) == 2
-    assert {report["shard"] for report in reports if report["job"]} == {0, 1}
+    assert {tuple(report["images"]) for report in reports if report["job"] and report["exit_reason"]} == {
+        (0, 2),
+        (1, 3),
+    }
 
     assert content(project, "maxima", "attacks") == sampled
     folder = project.folder / "results" / "one"

@@ -132,9 +132,7 @@ class Job:
         return Progress(
             self.config,
             about_cell(self.config, cell_key(self.config, self.network)),
-            shard=self.selection.shard,
-            together=self.together,
-            per_image=max(classes, default=0) * len(self.selection.norms),
+            rows=self.selection.rows,
             left=sum(classes) * len(self.selection.norms),
             unit="attack",
         )

@@ -109,9 +109,7 @@ class Job:
         return Progress(
             self.config,
             about_cell(self.config, cell_key(self.config, self.sampled)),
-            shard=self.selection.shard,
-            together=1,
-            per_image=per_class * max(classes, default=0),
+            rows=self.selection.rows,
             left=per_class * sum(classes),
             unit="point",
         )

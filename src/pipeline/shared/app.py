@@ -4,10 +4,10 @@ import errno
 import importlib
 import os
 import platform
-import re
 import signal
 import sys
 import traceback
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -15,21 +15,28 @@ from types import FrameType
 import hydra
 import torch
 from hydra.errors import HydraException
-from hydra.initialize import initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from clever.errors import InputError
-from pipeline.shared import artifacts, sweep
-from pipeline.shared.kinds import check_kinds
+from pipeline.shared import artifacts
+from pipeline.shared.schema import check_values
+from pipeline.shared.setting_errors import explain
+from pipeline.shared.sweep import Refused, end_with_launcher
 
+DEFECT = 1
 BAD_INPUT = 2
 NO_DISK = 3
 INTERRUPTED = 130
 TERMINATED = 143
 GOES_ON = "what was finished is kept, and the same command goes on from there"
 DISK = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE", "ENOTDIR")}
-"""What a disk may say that is no defect of ours: full, over quota, read-only, forbidden, broken, gone."""
+"""Errors of a disk that are no defect of ours: full, over quota, read-only, forbidden, broken, gone."""
+SETTINGS_ERRORS = (InputError, HydraException, OmegaConfBaseException)
+
+
+class JobError(Exception):
+    """A defect inside a job; its text is the job's own traceback, which a launcher's process could not hand on."""
 
 
 def launch(stage: str) -> None:
@@ -47,28 +54,18 @@ def launch(stage: str) -> None:
     if not (conf / "config.yaml").is_file():
         _stop(BAD_INPUT, f"there is no conf/config.yaml in {Path.cwd()}: run this in the project's folder")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, not to Hydra's shortened traceback
+    os.environ["HYDRA_MAIN_MODULE"] = f"pipeline.{stage}"  # from which Hydra takes the job's name
     signal.signal(signal.SIGTERM, _terminate)
-    # By its real name and not as __main__, so that a launcher's other processes find it.
-    run = importlib.import_module(f"pipeline.{stage}.run").run
-
-    def checked(config: DictConfig) -> None:
-        artifacts.place(config, stage)
-        check_kinds(config)
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
-        run(config)
-
-    checked.__module__ = f"pipeline.{stage}"  # from which Hydra takes the job's name
     try:
-        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(checked)()
-    except sweep.Refused as error:
+        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(partial(run_job, stage))()
+    except JobError as error:
+        _stop(DEFECT, str(error))
+    except Refused as error:
         _stop(BAD_INPUT, str(error))
-    except (InputError, HydraException, OmegaConfBaseException) as error:
-        _stop(BAD_INPUT, _explained(error, conf))
+    except SETTINGS_ERRORS as error:
+        _stop(BAD_INPUT, explain(error))
     except (TypeError, ValueError) as error:
-        if _by_a_job(error):
-            raise
-        # Hydra itself stumbles over some values of groups, such as null, while it composes the configuration.
+        # No job's: Hydra itself stumbles over some values of groups, such as null, while it composes the configuration.
         _stop(BAD_INPUT, f"the settings {' '.join(sys.argv[1:])} make no configuration: {error}")
     except OSError as error:
         if error.errno not in DISK:
@@ -76,13 +73,23 @@ def launch(stage: str) -> None:
         _stop(NO_DISK, f"error: {error.strerror}: {error.filename or 'the disk'}; {GOES_ON}")
     except KeyboardInterrupt:
         _stop(INTERRUPTED, f"interrupted; {GOES_ON}")
-    finally:
-        sweep.end()
 
 
-def _by_a_job(error: Exception) -> bool:
-    """Whether a job raised it, here or in another process: Hydra hands that on through `JobReturn.return_value`."""
-    return any(frame.name == "return_value" for frame in traceback.extract_tb(error.__traceback__))
+def run_job(stage: str, config: DictConfig) -> None:
+    """One job of a stage, here or in a launcher's process: it raises `InputError`, `OSError` or `JobError`."""
+    end_with_launcher()
+    try:
+        artifacts.place(config, stage)
+        check_values(config)
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        importlib.import_module(f"pipeline.{stage}.run").run(config)
+    except SETTINGS_ERRORS as error:
+        raise InputError(explain(error)) from error
+    except OSError:
+        raise
+    except Exception as error:
+        raise JobError(traceback.format_exc()) from error
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
@@ -92,28 +99,3 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 def _stop(code: int, message: str) -> None:
     print(f"error: {message}" if code == BAD_INPUT else message, file=sys.stderr)
     sys.exit(code)
-
-
-def _explained(error: Exception, conf: Path) -> str:
-    """The message, the cause that Hydra or OmegaConf wrap, and for an unknown setting those that exist."""
-    causes, at = [], error
-    while at is not None:
-        causes.append(at)
-        at = at.__cause__  # type: ignore[assignment]
-    ours = [cause for cause in causes if isinstance(cause, InputError)]
-    if ours:
-        return str(ours[0])
-    text = "\n".join(dict.fromkeys(str(cause) for cause in causes))
-    unknown = re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", text)
-    if unknown:
-        parent = unknown[2].rpartition(".")[0]
-        return f"unknown setting {unknown[2]}: {parent or 'the top level'} has {', '.join(_settings(parent, conf))}"
-    return text
-
-
-def _settings(parent: str, conf: Path) -> list[str]:
-    from hydra import compose
-
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        node = OmegaConf.select(compose("config"), parent) if parent else compose("config")
-    return sorted(map(str, node)) if isinstance(node, DictConfig) else ["no settings of its own"]

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from pipeline.shared import artifacts
 from pipeline.shared.experiment import cells, experiment
-from pipeline.shared.kinds import check_kinds
+from pipeline.shared.schema import check_values
 
 
 def each_cell(config: DictConfig) -> Iterator[DictConfig]:
@@ -29,7 +29,7 @@ def each_cell(config: DictConfig) -> Iterator[DictConfig]:
                 del of_cell["hydra"]
             artifacts.place(of_cell, "score", cell.name)
             _settle(of_cell)
-            check_kinds(of_cell)
+            check_values(of_cell)
         yield of_cell
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import prod
 from typing import Any
 
 import yaml
@@ -124,32 +123,29 @@ def cell_of_job() -> str:
     return name_of([given[key] for key in swept])
 
 
-def jobs(config: DictConfig) -> int:
-    """How many jobs the multirun of this configuration has; `InputError` for a sweep that would mix up its cells.
+def check_sweep(config: DictConfig) -> None:
+    """`InputError` for a multirun that would mix up the cells of its experiment.
 
     ``config``: with Hydra's own part, as a callback sees it.
     """
+    if config.hydra.runtime.choices.get("experiment") is None:
+        return
     overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-    swept = _expanded(config.hydra.sweeper.params)
-    counts = {
-        str(override.key_or_group): len(list(override.sweep_string_iterator()))
-        for override in overrides
-        if override.is_sweep_override()
-    }
-    if config.hydra.runtime.choices.get("experiment") is not None:
-        for override in overrides:
-            _check_free(str(override.key_or_group), swept)
-        if others := counts.keys() - set(SHARDS):
-            raise InputError(
-                f"a sweep over {', '.join(sorted(others))} beside the experiment's own: put it into the experiment's "
-                "file, or sweep without an experiment"
-            )
-    return prod([*map(len, swept.values()), *counts.values()])
+    for override in overrides:
+        _check_free(str(override.key_or_group), config.hydra.sweeper.params or ())
+    if others := {str(one.key_or_group) for one in overrides if one.is_sweep_override()} - set(SHARDS):
+        raise InputError(
+            f"a sweep over {', '.join(sorted(others))} beside the experiment's own: put it into the experiment's "
+            "file, or sweep without an experiment"
+        )
 
 
-def _check_free(key: str, swept: Mapping[str, object]) -> None:
+def _check_free(key: str, swept: Collection[str]) -> None:
     if key in swept:
-        raise InputError(f"{key} is swept by the experiment itself: hydra.sweeper.params.{key}=... changes its values")
+        raise InputError(
+            f"{key} is swept by the experiment itself: 'hydra.sweeper.params.{key}=\"...\"', quoted like this, changes "
+            "its values"
+        )
 
 
 def _swept() -> dict[str, list[str]]:

@@ -1,5 +1,5 @@
 """How far an experiment is.
 
-Files in: reports on progress in the store; tables of distances taken from another experiment. Files out: none, it
+Files in: records of progress in the store; tables of distances taken from another experiment. Files out: none, it
 prints.
 """

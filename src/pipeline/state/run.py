@@ -1,6 +1,7 @@
-"""How far an experiment is: images done, in work and missing in every cell, and the time that is left."""
+"""How far an experiment is: images done in every cell, and how the last process that worked on it ended."""
 
-import numpy as np
+import time
+
 import pandas as pd
 from omegaconf import DictConfig
 from tqdm.auto import tqdm
@@ -11,74 +12,35 @@ from pipeline.score import run as score
 from pipeline.shared import artifacts
 from pipeline.shared.classifier import defended
 from pipeline.shared.composed import each_cell
-from pipeline.shared.durations import told
-from pipeline.shared.progress import Report, about_cell, reports
-
-STAGES = {"score": (score.sampled_of, score.cell_key), "attack": (attack.attacked_of, attack.cell_key)}
+from pipeline.shared.progress import Record, about_cell, records
 
 
 def run(config: DictConfig) -> None:
-    """Prints a line for each stage and cell, the sum, and what stopped before its end. Computes nothing."""
-    rows, stopped, workers = [], [], set()
+    """Prints a line for each stage and cell, and the sum. Computes nothing."""
+    rows = []
     for cell in tqdm(list(each_cell(config)), desc="reading", unit="cell", leave=False):
-        network, name = defended(cell), cell.cell
-        for stage, (classifier, cell_key) in STAGES.items():
-            if stage == "attack" and cell.attack.taken_from is not None:
-                rows.append({"stage": stage, "cell": name} | _taken(cell))
-                continue
-            of_stage = attack.asked(cell) if stage == "attack" else cell
-            heard = reports(about_cell(of_stage, cell_key(of_stage, classifier(of_stage, network))))
-            row, unfinished = _row(heard, cell.score.n_images)
-            rows.append({"stage": stage, "cell": name} | row)
-            stopped += [f"{stage} {name}: {_who(report)}" for report in unfinished]
-            workers |= {(report.host, report.pid) for report in heard if report.alive}
-    table = pd.DataFrame(rows)
-    usual = table.groupby("stage").seconds.transform("median")
-    undone = table.images - table.done
-    left = (undone * table.seconds.fillna(usual) / max(1, len(workers))).where(undone > 0, 0.0)
-    shown = table.drop(columns="seconds").assign(time_left=[_left(seconds) for seconds in left])
-    print(shown.rename(columns=lambda column: column.replace("_", " ")).to_markdown(index=False))
-    total = table[["images", "done", "in_work", "missing"]].sum()
-    print(f"{total.done} of {total.images} done, {total.in_work} in work, {total.missing} missing")
-    who = f"the {len(workers)} processes at work" if workers else "one process (none is at work)"
-    if total.done < total.images:
-        print(f"time left, with {who}: {_left(left.sum(skipna=False))}")
-    for line in stopped:
-        print(line)
+        network, images = defended(cell), cell.score.n_images
+        key = score.cell_key(cell, score.sampled_of(cell, network))
+        rows.append(("score", cell.cell, images, *_done(records(about_cell(cell, key)), images)))
+        if cell.attack.taken_from is not None:
+            folders = artifacts.scores_of(cell, cell.cell), artifacts.attacks_of(cell, cell.cell)
+            done = min(images, images_taken(str(cell.attack.taken_from), *folders))
+            rows.append(("attack", cell.cell, images, done, f"taken from {cell.attack.taken_from}"))
+        else:
+            of_attack = attack.asked(cell)
+            key = attack.cell_key(of_attack, attack.attacked_of(of_attack, network))
+            rows.append(("attack", cell.cell, images, *_done(records(about_cell(of_attack, key)), images)))
+    table = pd.DataFrame(rows, columns=["stage", "cell", "images", "done", "last process"])
+    print(table.to_markdown(index=False))
+    print(f"{table.done.sum()} of {table.images.sum()} done")
 
 
-def _row(heard: list[Report], images: int) -> tuple[dict[str, float], list[Report]]:
-    """Of one stage and cell: how many images are where, seconds a process takes for one; and who left some undone."""
-    done = {row for report in heard for row in report.rows[: report.done] if row < images}
-    alive = {row for report in heard if report.alive for row in report.rows if row < images} - done
-    work, seconds = sum(report.work for report in heard), sum(report.seconds for report in heard if report.work)
-    per_image = max((report.per_image for report in heard), default=0)
-    row = {
-        "images": images,
-        "done": len(done),
-        "in_work": len(alive),
-        "missing": images - len(done) - len(alive),
-        "seconds": per_image * seconds / work if work else np.nan,
-    }
-    undone = set(range(images)) - done - alive
-    return row, [report for report in heard if undone and not report.alive and undone & set(report.rows)]
-
-
-def _taken(cell: DictConfig) -> dict[str, float]:
-    """As `_row`, of attacks that are those of another experiment: no process reports on them, and they take no time."""
-    folders = artifacts.scores_of(cell, cell.cell), artifacts.attacks_of(cell, cell.cell)
-    images = cell.score.n_images
-    done = min(images, images_taken(str(cell.attack.taken_from), *folders))
-    return {"images": images, "done": done, "in_work": 0, "missing": images - done, "seconds": 0.0}
-
-
-def _who(report: Report) -> str:
-    job = f", job {report.job}" if report.job else ""
-    how = f"ended by {report.ended}" if report.ended else "silent"
-    at = pd.Timestamp(report.heard, unit="s", tz="UTC").strftime("%Y-%m-%d %H:%M:%S UTC")
-    where = f"shard {report.shard} of {report.shards} ({report.host}, process {report.pid}{job})"
-    return f"{where} {how} at {at} after {report.done} of {len(report.rows)} images"
-
-
-def _left(seconds: float) -> str:
-    return "unknown" if np.isnan(seconds) else told(seconds) if seconds else ""
+def _done(found: list[Record], images: int) -> tuple[int, str]:
+    """How many of the images are finished; how and where the process that was seen last ended."""
+    done = {row for record in found for row in record.images if row < images}
+    if not found:
+        return 0, ""
+    last = max(found, key=lambda record: record.last_seen)
+    seen = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(last.last_seen))
+    job = f", job {last.job}" if last.job else ""
+    return len(done), f"{last.exit_reason or 'running or killed'}, {seen} ({last.host}, process {last.pid}{job})"
