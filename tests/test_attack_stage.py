@@ -102,7 +102,7 @@ def test_a_sweep_attacks_one_defense_after_another(project: Project) -> None:
         ("attack.steps=0", "steps is 0: it must be a whole number from 1 up"),
         ("attack.starts=many", "starts is 'many'"),
         ("attack.images=0", "attack.images is 0: it must be a whole number from 1 to"),
-        ("attack.exact=2", "attack.exact is 2: it must be true or false"),
+        ("attack.exact=maybe", "attack.exact is 'maybe': it must be true or false"),
         ("attack.backward=straight", "backward is 'straight': it must be one of identity, smooth, smooth_jpeg"),
         (
             "attack.step=3",

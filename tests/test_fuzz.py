@@ -505,7 +505,7 @@ def test_settings_that_were_once_a_traceback(scored: dict[str, Project], stage: 
 
 
 NONSENSE = {
-    "score": ("cell=nan", "cell={a:1}", "cell=''"),
+    "score": ("cell=[1]", "cell={a:1}", "cell=''"),
     "model": ("weights.epochs=true", "weights.epochs=-1", "weights.batch=true", "weights.learning_rate=true"),
     "prepare": ("data.n_images=true", "data.size=true"),
     "attack": ("attack.images=true",),

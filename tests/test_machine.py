@@ -1,12 +1,14 @@
 """What a run says of the machine and of what it took, earlier runs of the same cell included."""
 
 import json
+import re
 
 import pytest
 import torch
 
 from conftest import Project
 from pipeline.shared import machine as code
+from pipeline.shared import progress
 from pipeline.shared.machine import machine
 
 
@@ -40,3 +42,16 @@ def test_a_run_tells_what_it_took_with_all_runs_before_it(project: Project) -> N
         assert again[f"{done}_computed"] == 0
         again["of_all_runs"]["seconds"] = pytest.approx(taken["seconds"], abs=1)  # what it took to write the tables
         assert taken == again["of_all_runs"]
+
+
+def test_progress_is_lines_and_no_bar_where_there_is_no_terminal(project: Project, monkeypatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY", 1e-9)
+    shown = project.stage("score", "results_dir=run").stderr
+    lines = [line for line in shown.splitlines() if "left" in line]
+    found = [re.fullmatch(r"identity: +(\d+)% of (\S+) points, \S+ left", line) for line in lines]
+    assert all(found), lines
+    assert len({one[2] for one in found}) == 1
+    percent = [int(one[1]) for one in found]
+    assert percent == sorted(percent)
+    assert len(set(percent)) > 2
+    assert "\r" not in shown

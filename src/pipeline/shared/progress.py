@@ -59,7 +59,11 @@ class Lines(tqdm):  # type: ignore[type-arg]
     @staticmethod
     def status_printer(file: Any) -> Callable[[str], None]:
         """What tqdm shows its state with."""
-        return lambda state: print(state, file=file, flush=True) if state.strip() else None
+        return lambda state: print(state, file=file, flush=True)
+
+    def close(self) -> None:
+        """Nothing to clear."""
+        self.disable = True
 
 
 class Progress:
@@ -167,7 +171,7 @@ def _bar(cell: str, total: int, unit: str) -> "tqdm[Any]":
     if sys.stderr.isatty() and multiprocessing.parent_process() is None:
         return tqdm(**options)
     form = "{desc}: {percentage:3.0f}% of {total_fmt} {unit}s, {remaining} left"
-    return Lines(**options, bar_format=form, mininterval=LINE_EVERY, delay=LINE_EVERY, miniters=1, leave=False)
+    return Lines(**options, bar_format=form, mininterval=LINE_EVERY, delay=LINE_EVERY, miniters=1)
 
 
 def about_cell(config: DictConfig, decided_by: dict[str, object]) -> Path:
