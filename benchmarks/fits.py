@@ -13,7 +13,9 @@ from scipy.optimize import fmin
 from scipy.stats import kstest, weibull_max
 from tqdm import tqdm
 
-from clever.extreme_value import LEAST_PVALUE, PENALTY, SHAPES, end_points
+from clever.extreme_value import end_points
+from clever.laws import LEAST_PVALUE
+from clever.maximum_likelihood import PENALTY, SHAPES
 
 
 def main() -> None:

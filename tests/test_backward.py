@@ -146,7 +146,7 @@ def test_the_sharpness_is_checked(sharpness: float) -> None:
 
 
 def test_what_has_no_substitute_is_refused() -> None:
-    with pytest.raises(clever.InputError, match="no smooth substitute for function: there is one for Identity"):
+    with pytest.raises(clever.InputError, match="no smooth substitute for function: it has neither"):
         clever.Smooth(lambda x: x)
     with pytest.raises(clever.InputError, match="no smooth substitute for Dropout"):
         clever.Smooth(clever.Chain([clever.PNG(), nn.Dropout()]))

@@ -11,8 +11,9 @@ from scipy.stats import gumbel_l, kstest, weibull_min
 
 from clever.cutoffs import HIGH, LOW, RECIPROCAL_SHAPES, SIZES, cutoffs
 from clever.errors import InputError
-from clever.extreme_value import SHAPES, Estimator, end_points
+from clever.extreme_value import Estimator, end_points
 from clever.interval import intervals
+from clever.maximum_likelihood import SHAPES
 from clever.profile import BEND, Profile, likeliest
 from conftest import ROOT
 

@@ -14,14 +14,17 @@ from torch import Tensor, nn
 
 import clever
 from clever.bpda import Transformation, bare_network
+from clever.capabilities import steps_of
+from clever.chain import Chain, Identity
 from clever.gauge import NORMS, gauge_of, minimiser
-from clever.jpeg_gauge import JPEGGauge
+from clever.jpeg import JPEG
+from clever.jpeg_gauge import CoefficientGauge
 from clever.jpeg_linear import Linear, largest_singular_value
 from clever.jumps import _hull, _listed, sides
 from clever.norms import Norm
+from clever.quantization import PNG, BitDepth, Quantize
 from clever.staircase import Steps
 from clever.subjects import image_context
-from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize, steps_of
 
 
 @dataclass(frozen=True)
@@ -286,7 +289,7 @@ def test_no_image_that_jpeg_carries_over_the_boundary_is_nearer_than_its_gauge(j
 @pytest.mark.parametrize(
     ("defense", "options", "message"),
     [
-        (Chain([BitDepth(3), JPEG()]), {}, "JPEG.* is no pixelwise staircase .*Quantize, PNG, BitDepth, Chain do"),
+        (Chain([BitDepth(3), JPEG()]), {}, "JPEG.* is no pixelwise staircase .*as clever.Quantize has"),
         (lambda x: x / 2, {}, "is no pixelwise staircase"),
         (JPEG(to_uint8="truncate"), {}, "to_uint8=round"),
         (Quantize(16), {"bpda": False}, "the gauge needs BPDA"),
@@ -349,4 +352,4 @@ def test_nan_shows() -> None:
 
 def test_the_jpeg_gauge_is_used_for_jpeg_alone() -> None:
     image = affine(Identity(), 16, 1.0)[1]
-    assert isinstance(gauge_of(JPEG(), image), JPEGGauge)
+    assert isinstance(gauge_of(JPEG(), image), CoefficientGauge)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from pipeline.attack.attacks import smallest_distances
-from pipeline.attack.strength import Strength
 from torch import nn
 
 import clever
+from clever.attacks.search import smallest_distances
+from clever.attacks.strength import Strength
 from clever.norms import Norm
 from clever.power_iteration import PowerIteration
 from pipeline.model.optimisers import Nesterov, OneCycle

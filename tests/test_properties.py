@@ -14,13 +14,16 @@ from torch import nn
 
 from clever import bounds
 from clever.bpda import BPDA, Defended, Transformation
+from clever.chain import Chain, Identity
 from clever.errors import InputError
-from clever.extreme_value import FEWEST_BATCHES, RESOLUTION, EndPoint, Estimator, end_points
+from clever.extreme_value import RESOLUTION, EndPoint, Estimator, end_points
+from clever.jpeg import JPEG
+from clever.laws import FEWEST_BATCHES
 from clever.margin import gradient_norms, margins
 from clever.maxima import BallSampler
 from clever.norms import Norm
+from clever.quantization import PNG, BitDepth, Quantize
 from clever.sampling import Ball, Law, batch_generator, batch_offsets, offsets
-from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize
 
 
 def examples(count: int) -> Callable:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_own_classes_are_named_and_others_keep_their_path() -> None:
-    own = {"_target_": "clever.transforms.BitDepth", "bits": 3}
+    own = {"_target_": "clever.quantization.BitDepth", "bits": 3}
     other = {"_target_": "torchvision.models.get_model", "name": "densenet121"}
     settings = OmegaConf.create({"_target_": "clever.Chain", "transformations": [own, other], "seed": None})
     named = [{"class": "BitDepth", "bits": 3}, {"class": "torchvision.models.get_model", "name": "densenet121"}]

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clever.bpda import Defended
+from clever.chain import Identity
 from clever.errors import InputError
+from clever.jpeg import JPEG
+from clever.quantization import PNG, BitDepth, Quantize
 from clever.smoothness import require_twice_differentiable
-from clever.transforms import JPEG, PNG, BitDepth, Identity, Quantize
 
 IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

@@ -17,16 +17,18 @@ from torch import nn
 
 from clever.bpda import Defended
 from clever.capacity import Measure
+from clever.chain import Chain, Identity
 from clever.ensemble import Expectation
 from clever.errors import InputError
+from clever.jpeg import JPEG
 from clever.maxima import BallSampler, BatchMaxima
 from clever.noise import Noise
 from clever.norms import Norm
 from clever.orders import FirstOrder
+from clever.quantization import Quantize
 from clever.samplers import sample_with
 from clever.sampling import Ball
 from clever.subjects import ImageContext
-from clever.transforms import JPEG, Chain, Identity, Quantize
 from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
 from pipeline.shared import kept

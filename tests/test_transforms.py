@@ -11,10 +11,12 @@ from PIL import Image
 from torch import nn
 
 from clever.bpda import BPDA, Defended, Transformation
+from clever.chain import Chain, Identity
 from clever.errors import InputError
+from clever.jpeg import JPEG
 from clever.margin import gradient_norms
 from clever.norms import Norm
-from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize
+from clever.quantization import PNG, BitDepth, Quantize
 from conftest import composed
 from pipeline.shared.classifier import defense_of
 

@@ -19,6 +19,7 @@ from clever.attacking import attack
 from clever.attacks.descent import descend
 from clever.backward import Smooth
 from clever.bpda import BPDA, Defended
+from clever.chain import Chain, Identity
 from clever.compute import Compute
 from clever.distance import Distance
 from clever.distances import Distances
@@ -28,11 +29,13 @@ from clever.errors import GradientMasking, InputError, NotFinite
 from clever.extreme_value import end_points
 from clever.gauge import Gauge
 from clever.goodness import goodness_of_fit
+from clever.jpeg import JPEG
 from clever.lanczos import Lanczos
 from clever.median import Median
 from clever.models import Normalize
 from clever.noise import Noise
 from clever.orders import FirstOrder
+from clever.quantization import PNG, BitDepth, Quantize
 from clever.quilting import PatchBank, Quilting
 from clever.score_result import Score
 from clever.scores_table import Scores
@@ -41,7 +44,6 @@ from clever.separable import Crop, GaussianBlur, ResizePad
 from clever.settings import Settings, paper, reference_code
 from clever.staircase import Steps
 from clever.total_variation import TVMinimization
-from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize
 
 __all__ = [
     "BPDA",

@@ -15,6 +15,8 @@ from clever.attacks.strength import Strength, check_method
 from clever.attacks.verified import verified
 from clever.backward import Smooth
 from clever.bpda import Defended, bare_network
+from clever.capabilities import needs_surrogate
+from clever.chain import parts
 from clever.checks import require_int
 from clever.distance import Distance
 from clever.distances import Distances
@@ -25,7 +27,6 @@ from clever.norms import Norm
 from clever.record import described
 from clever.subjects import image_name
 from clever.targets import RandomTarget, check_targets, target_classes
-from clever.transforms import JPEG, parts
 
 
 def attack(
@@ -175,7 +176,7 @@ def _attacked_images(
 def _searched(network: nn.Module) -> nn.Module:
     """The same classifier; behind JPEG, of which BPDA's identity knows little, with a smooth surrogate's gradient."""
     bare = bare_network(network)
-    if bare and isinstance(network, Defended) and any(isinstance(part, JPEG) for part in parts(bare.defense)):
+    if bare and isinstance(network, Defended) and any(map(needs_surrogate, parts(bare.defense))):
         return Defended(bare.network, bare.defense, backward=Smooth(bare.defense, jpeg_only=True)).eval()
     return network
 

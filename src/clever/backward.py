@@ -1,4 +1,4 @@
-"""Backward functions for BPDA: differentiable substitutes for the staircases that the library has."""
+"""Backward functions for BPDA: differentiable substitutes for staircases."""
 
 import math
 from collections.abc import Callable
@@ -8,11 +8,10 @@ from functools import reduce
 from jaxtyping import Float
 from torch import Tensor
 
-from clever import jpeg_linear
 from clever.bpda import Transformation
+from clever.capabilities import method_of, needs_surrogate
+from clever.chain import Identity, parts
 from clever.errors import InputError
-from clever.staircase import Steps
-from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Quantize
 
 Images = Float[Tensor, "batch channel height width"]
 
@@ -27,9 +26,11 @@ class Smooth:
     (but for the clipping to [0,1]), JPEG what is left of it without quantization. In JPEG the coefficients are rounded
     so, and roundings to whole levels are left out (`clever.jpeg_linear`).
 
-    ``transformation``: `Identity`, `Quantize`, `PNG`, `BitDepth`, `JPEG` or a `Chain` of these, else `InputError`:
-    any other callable needs a backward function of its own. With ``jpeg_only`` everything but JPEG is the identity, as
-    for BPDA without a backward function: right for what knows the steps of the others itself (`clever.descend`).
+    ``transformation``: one with a method ``surrogate(rounding)``, as `JPEG` has, or with evenly spaced ``steps``
+    (`Quantize`, `PNG`, `BitDepth`), the `Identity`, or a `Chain` of these, else `InputError`: any other callable needs
+    a backward function of its own. With ``jpeg_only`` all but the parts with a surrogate and no steps, as JPEG is one,
+    are the identity, as for BPDA without a backward function: right for what knows the steps of the others itself
+    (`clever.descend`).
     """
 
     transformation: Transformation
@@ -50,26 +51,18 @@ class Smooth:
         return values - (2 * math.pi * values).sin() * (self.sharpness / (2 * math.pi))
 
     def _substitute(self, transformation: Transformation) -> Callable[[Images], Images]:
-        match transformation:
-            case JPEG():
-                return self._jpeg(transformation)
-            case Chain():
-                parts = [self._substitute(part) for part in transformation.transformations]
-                return lambda images: reduce(lambda image, part: part(image), parts, images)
-            case _ if self.jpeg_only or isinstance(transformation, Identity):
-                return Identity()
-            case Quantize() | PNG() | BitDepth():
-                return self._even(transformation.steps())
-        known = ", ".join(kind.__name__ for kind in (Identity, Quantize, PNG, BitDepth, JPEG, Chain))
+        substitutes = [self._of_part(part) for part in parts(transformation)]
+        return lambda images: reduce(lambda image, part: part(image), substitutes, images)
+
+    def _of_part(self, part: Transformation) -> Callable[[Images], Images]:
+        if self.jpeg_only and not needs_surrogate(part):
+            return Identity()
+        surrogate, steps = method_of(part, "surrogate"), method_of(part, "steps")
+        if surrogate:
+            return surrogate(self.rounded)  # type: ignore[no-any-return]
+        if steps:
+            return steps().surrogate(self.rounded)  # type: ignore[no-any-return]
         raise InputError(
-            f"no smooth substitute for {type(transformation).__name__}: there is one for {known}; give BPDA the "
-            "differentiable function itself (backward)"
+            f"no smooth substitute for {type(part).__name__}: it has neither a method surrogate(rounding) nor evenly "
+            "spaced steps(); give BPDA the differentiable function itself (backward)"
         )
-
-    def _even(self, steps: Steps) -> Callable[[Images], Images]:
-        step = float(steps.levels[1] - steps.levels[0])
-        offset = float(steps.boundaries[0]) / step - 0.5  # of the first boundary from where rounding has it
-        return lambda images: self.rounded(images.clamp(0, 1) / step - offset) * step
-
-    def _jpeg(self, jpeg: JPEG) -> Callable[[Images], Images]:
-        return lambda images: jpeg_linear.compressed(images * 255, jpeg.quality, jpeg.subsampling, self.rounded) / 255

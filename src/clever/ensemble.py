@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from clever.capabilities import has_useful_gradient
 from clever.checks import require_int
 from clever.choice import Choice
 from clever.draws import Random
@@ -71,6 +72,11 @@ class Expectation:
     def views(self) -> tuple[Callable[[Tensor], Tensor], ...]:
         """The draws, each a transformation."""
         return tuple(self.transformation.drawn(self.first + index) for index in range(self.draws))
+
+    @property
+    def useful_gradient(self) -> bool:
+        """Whether the random transformation has one."""
+        return has_useful_gradient(self.transformation)
 
     def __call__(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """The first draw of the images."""

@@ -1,37 +1,26 @@
 """The right end point of the reverse Weibull law, estimated from batch maxima or the few largest values of batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clever.choice import Choice
 from clever.errors import InputError
-from clever.interval import intervals
-from clever.profile import likeliest
-from clever.weibull import Array, kolmogorov_smirnov, minimise
+from clever.interval import Interval, intervals
+from clever.laws import Laws, Rule, Samples
+from clever.maximum_likelihood import mle, mle_reg
+from clever.profile_maximum import profile, tail
+from clever.weibull import Array
 
-SHAPES = (0.1, 1.0, 5.0, 10.0, 20.0, 50.0, 100.0)
-"""The authors' starts of the shape; gap 0.1 and scale 1, in units of the range of the maxima, go with each."""
-PENALTY = 0.01
-"""The authors' weight on the squared scale, which is in units of the range of the maxima."""
-LEAST_PVALUE = 0.001
-"""Below this K-S p-value the authors distrust every fit and take the sample maximum."""
-FEWEST_BATCHES = 5
-"""Maxima that a fit of three parameters needs at least; for a good fit, tens."""
-SAME = 1e-6
-"""K-S statistics that differ by less are those of the same fit."""
 RESOLUTION = 1e-6
 """Maxima that differ by less, relatively, are equal: single precision cannot tell them apart."""
 ROUNDING = 2.0**-23
 """Maxima that differ by no more, relatively, repeat each other: one unit in the last place of single precision."""
 REPEATED = 0.05
 """Above this share of maxima that repeat another one no continuous law describes them."""
-LONGEST = 1.0
-"""Ranges of the maxima that an end point is above the sample maximum at the most where the data set it no limit."""
-TAIL = 128
-"""One in so many points of a batch belongs to its tail (benchmarks/estimators.py)."""
 
 
 class Estimator(Choice):
@@ -51,17 +40,26 @@ class Estimator(Choice):
 
     One range beyond N_b maxima of the Gumbel law is about what one of N_b^2 maxima exceeds. All but ``maximum`` take
     the sample maximum where more than 5 % of the maxima repeat another one: such a sample has no continuous law.
+
+    Each is the name by which settings choose it, and a `clever.laws.Rule`.
     """
 
-    MLE_REG = "mle_reg"
-    MLE = "mle"
-    MAXIMUM = "maximum"
-    PROFILE = "profile"
-    R_LARGEST = "r_largest"
+    MLE_REG = "mle_reg", Rule(mle_reg)
+    MLE = "mle", Rule(mle)
+    MAXIMUM = "maximum", Rule(None, fewest=1)
+    PROFILE = "profile", Rule(profile)
+    R_LARGEST = "r_largest", Rule(profile, values=tail)
+
+    rule: Rule
+
+    def __new__(cls, name: str, rule: Rule) -> Self:
+        estimator = str.__new__(cls, name)
+        estimator._value_, estimator.rule = name, rule
+        return estimator
 
     def values_of(self, n_samples: int) -> int:
         """How many of the largest values of a batch of N_s points it is to have."""
-        return max(1, n_samples // TAIL) if self is Estimator.R_LARGEST else 1
+        return self.rule.values(n_samples) if self.rule.values else 1
 
 
 @dataclass(frozen=True)
@@ -109,18 +107,20 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
 
     ``largest``: the batch maxima, (samples, N_b), or the largest values of each batch, largest first,
     (samples, N_b, kept), of which all estimators but ``r_largest`` use the maxima.
-    `InputError` for NaN, infinite or negative values, for fewer batches than `FEWEST_BATCHES` where a law is fitted.
+    `InputError` for NaN, infinite or negative values, and for fewer batches than `FEWEST_BATCHES` where a law is
+    fitted.
     """
     estimator = Estimator.parse(estimator)
+    rule = estimator.rule
     largest = np.atleast_2d(largest).astype(np.float64)
     if largest.ndim == 2:
         largest = largest[:, :, None]
     _check(largest, estimator)
-    maxima, used = largest[:, :, 0], _used(largest, estimator)
+    maxima, used = largest[:, :, 0], largest[:, :, : None if rule.values else 1]
     top = maxima.max(1)
     span = top - maxima.min(1)
     equal = span <= RESOLUTION * top
-    fitted = np.full(len(maxima), estimator is not Estimator.MAXIMUM) & ~equal
+    fitted = np.full(len(maxima), rule.fit is not None) & ~equal
     steps = np.diff(np.sort(maxima, axis=1), axis=1)
     discrete = (steps <= ROUNDING * top[:, None]).sum(1) > max(1, REPEATED * maxima.shape[1])
     if used.shape[2] > 1:
@@ -137,49 +137,23 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
         value = points[row].value
         points[row] = replace(points[row], degenerate=True, low=value, high=value)
     rows = np.flatnonzero(fitted & ~discrete)
-    if rows.size:
+    if rows.size and rule.fit:
         z = (top[rows, None] - maxima[rows]) / span[rows, None]
         depth = (top[rows, None, None] - used[rows]) / span[rows, None, None]
-        fits = _fitted([points[row] for row in rows], z, depth, span[rows], estimator)
+        fits = _fitted([points[row] for row in rows], z, depth, span[rows], rule.fit)
         for row, point in zip(rows, fits, strict=True):
             points[row] = point
     return points
 
 
-def _used(largest: Array, estimator: Estimator) -> Array:
-    """The values that the likelihood is of, (samples, batches, values), largest first."""
-    return largest if estimator is Estimator.R_LARGEST else largest[:, :, :1]
-
-
-@dataclass(frozen=True)
-class _Laws:
-    """A law for each sample, in the unit of z; ``good`` where it may be used."""
-
-    gap: Array
-    shape: Array
-    scale: Array
-    ks_statistic: Array
-    ks_pvalue: Array
-    start: Array
-    good: NDArray[np.bool_]
-
-
-def _fitted(points: Sequence[EndPoint], z: Array, used: Array, span: Array, estimator: Estimator) -> Iterator[EndPoint]:
+def _fitted(
+    points: Sequence[EndPoint], z: Array, used: Array, span: Array, fit: Callable[[Samples], Laws]
+) -> Iterator[EndPoint]:
     """The points with the numbers of the laws fitted to ``used`` and tested on the maxima z, in units of ``span``."""
     reach = used.max((1, 2))
     spread = intervals(used / reach[:, None, None])
     low, best, high = (ends * reach for ends in (spread.low, spread.best, spread.high))
-    unbounded = np.isinf(high)
-    if estimator in (Estimator.MLE, Estimator.MLE_REG):
-        laws = _winners(z, estimator)
-        limited = ~laws.good & unbounded & (best > LONGEST) & (estimator is Estimator.MLE)
-        if limited.any():
-            instead = _likeliest(z[limited], used[limited], np.full(limited.sum(), LONGEST))
-            for name, values in vars(instead).items():
-                getattr(laws, name)[limited] = values
-    else:
-        limited = unbounded & (best > LONGEST)
-        laws = _likeliest(z, used, np.where(limited, LONGEST, best))
+    laws = fit(Samples(z, used, Interval(low, best, high, spread.flatness)))
     for k, (point, unit) in enumerate(zip(points, span.tolist(), strict=True)):
         tested = replace(
             point,
@@ -200,36 +174,9 @@ def _fitted(points: Sequence[EndPoint], z: Array, used: Array, span: Array, esti
             low=float(point.value + min(low[k], gap) * unit),
             high=float(point.value + max(high[k], gap) * unit),
             flatness=float(spread.flatness[k]),
-            unbounded=bool(unbounded[k]),
-            limited=bool(limited[k]),
+            unbounded=bool(np.isinf(high[k])),
+            limited=bool(laws.limited[k]),
         )
-
-
-def _winners(z: Array, estimator: Estimator) -> _Laws:
-    """The law of the winning start of each sample."""
-    starts = np.array([[0.1, shape, 1.0] for shape in SHAPES])
-    fit = minimise(z, starts, PENALTY if estimator is Estimator.MLE_REG else 0.0)
-    statistic, pvalue = kolmogorov_smirnov(z, fit.gap, fit.shape, fit.scale)
-    if estimator is Estimator.MLE_REG:
-        # For one sample size the smallest statistic is the largest p-value. Starts that ended in the same maximum
-        # differ in the last digit only, which must not decide: the first of them wins.
-        best = (statistic <= statistic.min(1, keepdims=True) + SAME).argmax(1)
-        good = pvalue[np.arange(len(z)), best] >= LEAST_PVALUE
-    else:
-        proper = np.where(fit.interior & (fit.shape > 1), fit.loss, np.inf)
-        best, good = proper.argmin(1), np.isfinite(proper.min(1))
-    found = (fit.gap, fit.shape, fit.scale, statistic, pvalue, np.tile(SHAPES, (len(z), 1)))
-    gap, shape, scale, statistic, pvalue, start = (of_start[np.arange(len(z)), best] for of_start in found)
-    return _Laws(gap, shape, scale, statistic, pvalue, start, good)
-
-
-def _likeliest(z: Array, used: Array, gap: Array) -> _Laws:
-    """The likeliest law of the maxima z with each gap, given the values used; good where the K-S test lets it pass."""
-    reach = used.max((1, 2))
-    shape, scale = likeliest(used / reach[:, None, None], gap / reach)
-    scale *= reach
-    statistic, pvalue = (of_law[:, 0] for of_law in kolmogorov_smirnov(z, gap[:, None], shape[:, None], scale[:, None]))
-    return _Laws(gap, shape, scale, statistic, pvalue, np.full(len(z), np.nan), pvalue >= LEAST_PVALUE)
 
 
 def _check(largest: Array, estimator: Estimator) -> None:
@@ -240,6 +187,6 @@ def _check(largest: Array, estimator: Estimator) -> None:
         raise InputError(f"the smallest maximum is {largest.min():g}: norms and curvatures are never negative")
     if (np.diff(largest, axis=2) > 0).any():
         raise InputError("the largest values of each batch must come largest first")
-    fewest = 1 if estimator is Estimator.MAXIMUM else FEWEST_BATCHES
+    fewest = estimator.rule.fewest
     if largest.shape[1] < fewest:
         raise InputError(f"{largest.shape[1]} batch maxima (N_b): the estimator {estimator} needs at least {fewest}")

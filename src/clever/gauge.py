@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from clever import bounds
 from clever.bpda import BPDA, BareNetwork, Defended, Transformation
+from clever.capabilities import method_of, steps_of
 from clever.capacity import Measure
+from clever.chain import parts
 from clever.errors import InputError
-from clever.jpeg_gauge import JPEGGauge
+from clever.jpeg_gauge import CoefficientGauge
 from clever.jumps import sides
 from clever.knapsack import solve
 from clever.margin import of_gradients
@@ -19,7 +21,6 @@ from clever.maxima import BatchMaxima
 from clever.norms import Norm
 from clever.settings import Reference, Settings
 from clever.subjects import ImageContext, reference_classifier
-from clever.transforms import JPEG, parts, steps_of
 
 NORMS = tuple(Norm)
 Gradients = Float[Tensor, "row channel height width"]
@@ -40,9 +41,9 @@ class Gauge:
     estimate. For t = identity K is the dual norm of G, and this the first order on segments.
 
     h is the value of a knapsack with a linear relaxation that is never above it (`clever.knapsack`). Points are drawn
-    on the segments, whatever the settings say. Which staircases: those whose `steps` are known (`Quantize`, `PNG`,
-    `BitDepth`, chains of these, transformations of one's own with a method ``steps``), and `JPEG`, an idealised one, in
-    the space of its coefficients (`clever.jpeg_gauge`). `InputError` for others, for a classifier without BPDA, and
+    on the segments, whatever the settings say. Which staircases: those with a method ``steps`` (`Quantize`, `PNG`,
+    `BitDepth`, chains of these, transformations of one's own), and those with ``coefficient_steps`` (`JPEG`, an
+    idealised one), in the space of their coefficients. `InputError` for others, for a classifier without BPDA, and
     where the settings take g(x0) from the undefended classifier.
     """
 
@@ -110,8 +111,9 @@ def gauge_of(defense: Transformation | None, image: Float[Tensor, "channel heigh
             [margin / norm.dual.of(gradients).clamp(min=torch.finfo(margin.dtype).tiny) for norm in NORMS], 1
         )
     first, *others = parts(defense)
-    if isinstance(first, JPEG) and not others:
-        return JPEGGauge(first, image)
+    around = method_of(first, "coefficient_steps")
+    if around and not others:
+        return CoefficientGauge(around(image), image.numel())
     steps, x0 = steps_of(defense), image.unsqueeze(0)
     both = sides(steps, x0.flatten(1), defense(x0).flatten(1))
 

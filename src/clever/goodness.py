@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clever.errors import InputError
-from clever.extreme_value import FEWEST_BATCHES, Estimator, end_points
+from clever.extreme_value import Estimator, end_points
+from clever.laws import FEWEST_BATCHES
 from clever.profile import Profile, peak
 from clever.weibull import Array
 

@@ -7,7 +7,7 @@ within and after, are left out: their steps are small beside those of the quanti
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -97,6 +97,23 @@ class Linear:
         how: dict[str, Any] = {"mode": "bilinear", "align_corners": False} if width > 2 else {"mode": "nearest"}
         wide: Tensor = functional.interpolate(plane.unsqueeze(1), scale_factor=step, **how).squeeze(1)
         return wide[:, : self.shape[1], : self.shape[2]]
+
+
+@runtime_checkable
+class Linearized(Protocol):
+    """A defense that is linear in 8 x 8 blocks but for its roundings, so that single coefficients can be searched."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """t(x)."""
+        ...
+
+    def pixelwise(self) -> Callable[[Tensor], Tensor]:
+        """The pixelwise staircase that it begins with."""
+        ...
+
+    def linear(self, image: Float[Tensor, "channel height width"]) -> Linear:
+        """What it does to images like this one, but for roundings and clipping."""
+        ...
 
 
 def to_blocks(plane: Plane) -> Blocks:

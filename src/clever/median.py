@@ -1,6 +1,7 @@
 """The median filter."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -21,6 +22,7 @@ class Median:
     """
 
     size: int = 3
+    useful_gradient: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_int("the size of the median filter", self.size, 2)

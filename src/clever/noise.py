@@ -1,6 +1,7 @@
 """Gaussian noise."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -22,6 +23,7 @@ class Noise(Seeded):
     """
 
     std: float = 0.25
+    useful_gradient: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from clever.attacks.descent import Nearest, descend
 from clever.backward import Smooth
 from clever.bpda import BareNetwork, Defended, bare_network, on_segments
+from clever.capabilities import needs_surrogate
 from clever.capacity import Capacity
+from clever.chain import Identity, parts
 from clever.margin import margins
 from clever.norms import Norm
 from clever.orders import Order
 from clever.subjects import ImageContext
-from clever.transforms import JPEG, Identity, parts
 
 STEPS, POINTS = 20, 33
 """Gradients of the short attack, and points of a segment."""
@@ -86,12 +87,8 @@ def _attacked(
     steps: int,
     defense: Callable[[Tensor], Tensor],
 ) -> Nearest:
-    """A row a target class. Behind JPEG gradients come through its smooth substitute: BPDA alone finds little there."""
-    if (
-        isinstance(network, Defended)
-        and bare_network(network)
-        and any(isinstance(part, JPEG) for part in parts(defense))
-    ):
+    """A row a target class. Behind JPEG gradients come through its surrogate: BPDA alone finds little there."""
+    if isinstance(network, Defended) and bare_network(network) and any(map(needs_surrogate, parts(defense))):
         network = Defended(network.network, defense, backward=Smooth(defense, jpeg_only=True)).eval()
 
     def margin(images: Tensor) -> Tensor:

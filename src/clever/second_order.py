@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from clever import bounds
 from clever.bpda import Defended
 from clever.capacity import CPU_BYTES, Measure
+from clever.chain import Identity
 from clever.checks import require_int
 from clever.curvature import Convention, box_curvature, cross_curvature, curvature_factor
 from clever.eigenvalues import Eigenvalues, Solver
@@ -23,7 +24,6 @@ from clever.norms import Norm
 from clever.settings import Reference, Settings
 from clever.smoothness import require_twice_differentiable
 from clever.subjects import ImageContext, reference_classifier
-from clever.transforms import Identity
 
 NORMS = tuple(Norm)
 CURVATURES = tuple(product(Convention, NORMS))

@@ -5,6 +5,7 @@ and of every order, and the same on every device; numbers outside [0,1] are not 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -28,6 +29,7 @@ class GaussianBlur:
     """
 
     sigma: float = 0.5
+    useful_gradient: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not is_number(self.sigma) or not 0 < self.sigma < float("inf"):
@@ -46,6 +48,7 @@ class Crop(Seeded):
     """
 
     fraction: float = 0.9
+    useful_gradient: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,6 +69,7 @@ class ResizePad(Seeded):
     """
 
     least: float = 0.9
+    useful_gradient: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ from clever.checks import is_number, require_bool, require_int
 from clever.choice import Choice
 from clever.curvature import Convention
 from clever.errors import InputError
-from clever.extreme_value import FEWEST_BATCHES, Estimator
+from clever.extreme_value import Estimator
 from clever.norms import Norm
 from clever.sampling import Ball, Law
 from clever.targets import RandomTarget
@@ -77,7 +77,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, choice in CHOICES.items():
             object.__setattr__(self, name, choice.parse(getattr(self, name)))
-        fewest = 1 if self.estimator == Estimator.MAXIMUM else FEWEST_BATCHES
+        fewest = Estimator.parse(self.estimator).rule.fewest
         for name, least in (("n_batches", fewest), ("n_samples", 2)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:

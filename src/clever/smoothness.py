@@ -13,9 +13,9 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clever.bpda import BPDA, Clamped, Straight
+from clever.chain import Identity
 from clever.compute import Compilation, Computed
 from clever.errors import InputError
-from clever.transforms import Identity
 
 KINKED_OPERATIONS = frozenset(
     """

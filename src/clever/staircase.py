@@ -1,4 +1,4 @@
-"""The steps of a pixelwise staircase: where it jumps, and between which values."""
+"""The steps of a staircase: where it jumps, and between which values; pixel by pixel, or coefficient by coefficient."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,3 +41,37 @@ class Steps:
             raise InputError(f"{pixelwise} decreases: it makes no staircase of another one")
         new = levels.diff() > 1e-6  # a level apart, not a rounding
         return Steps(self.boundaries[new], levels[torch.cat([torch.ones(1, dtype=torch.bool), new])])
+
+    def surrogate(self, rounding: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """The staircase with another function in the place of rounding to whole numbers.
+
+        `InputError` where its levels, or its boundaries, are not the same step apart: it then is no rounding.
+        """
+        apart = torch.cat([self.levels.diff(), self.boundaries.diff()])
+        if not len(self.boundaries) or not torch.allclose(apart, apart[0], rtol=1e-5, atol=0):
+            raise InputError(
+                f"no smooth substitute for a staircase of levels {self.levels.tolist()} and boundaries "
+                f"{self.boundaries.tolist()}: they are not evenly spaced. Give the defense a method surrogate(rounding)"
+            )
+        step = float(self.levels[1] - self.levels[0])
+        offset = float(self.boundaries[0]) / step - 0.5  # of the first boundary from where rounding has it
+        return lambda images: rounding(images.clamp(0, 1) / step - offset) * step
+
+
+@dataclass(frozen=True)
+class CoefficientSteps:
+    """The steps around one image x0 of a defense that rounds linear coefficients of images to multiples of a step.
+
+    ``coefficients``: of x0, before they are rounded, (1, number), within plus and minus ``largest``. ``steps``:
+    (number,), what each is rounded to multiples of. ``stretch``: the coefficients of an image x differ from those of
+    x0, in L2, by at most ``stretch`` ||x - x0||_2. ``to_coefficients``: the inner products of gradients at t(x),
+    (row, channel, height, width), with the response of t(x) to each coefficient, (row, number); ``widths``: (number,),
+    how much of its response a coefficient's jump by a step adds to t(x).
+    """
+
+    coefficients: Float[Tensor, "1 number"]
+    steps: Float[Tensor, " number"]
+    largest: float
+    stretch: float
+    widths: Float[Tensor, " number"]
+    to_coefficients: Callable[[Tensor], Tensor]

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from clever.attacks.hyperplane import nearest_beyond
 from clever.bpda import Transformation
+from clever.capabilities import method_of
+from clever.chain import Chain, Identity, parts
 from clever.gauge import minimiser
 from clever.norms import Norm
-from clever.transforms import JPEG, PNG, BitDepth, Chain, Identity, Rounding, parts
 
 Images = Float[Tensor, "row channel height width"]
 Margin = Callable[[Images], Float[Tensor, " row"]]
@@ -86,9 +87,9 @@ def pixelwise(defense: Transformation) -> Transformation:
     """
     begun: list[Transformation] = []
     for part in parts(defense):
-        if isinstance(part, JPEG):
-            begun.append(PNG() if Rounding.parse(part.to_uint8) is Rounding.ROUND else BitDepth(8, Rounding.TRUNCATE))
-        elif hasattr(part, "steps"):
+        if begins := method_of(part, "pixelwise"):
+            begun.append(begins())
+        elif method_of(part, "steps"):
             begun.append(part)
             continue
         break

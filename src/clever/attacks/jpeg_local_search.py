@@ -8,11 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from clever.attacks.descent import pixelwise
 from clever.attacks.jpeg_regions import Regions
 from clever.attacks.refine import BestSoFar
-from clever.jpeg_linear import Linear
-from clever.transforms import JPEG, steps_of
+from clever.capabilities import steps_of
+from clever.jpeg_linear import Linearized
 
 Levels = Int[Tensor, "row number"]
 MEMORY = 0.9
@@ -38,7 +37,7 @@ LOG_SHARES = (-5.5, -0.5)
 """Logarithms of the smallest and the largest share of pixels that come back at once: 1/250 and 3/5."""
 
 
-def jpeg_local_search(nearest: BestSoFar, codec: JPEG, steps: int, generator: Generator) -> None:
+def jpeg_local_search(nearest: BestSoFar, codec: Linearized, steps: int, generator: Generator) -> None:
     """From the nearest adversarial image known to nearer ones, a forward and a backward pass a step; L1 and L2.
 
     Each step looks for the image with the least linearised margin among those that are nearer by a share; the share
@@ -67,11 +66,11 @@ def jpeg_local_search(nearest: BestSoFar, codec: JPEG, steps: int, generator: Ge
 class _Search:
     """``levels``: of each number, 0..255, what the codec starts from; each number lies at the nearest edge of its."""
 
-    def __init__(self, nearest: BestSoFar, codec: JPEG, generator: Generator) -> None:
+    def __init__(self, nearest: BestSoFar, codec: Linearized, generator: Generator) -> None:
         self.nearest, self.codec, self.generator = nearest, codec, generator
-        self.linear = Linear(nearest.originals[0], codec.quality, codec.subsampling)
+        self.linear = codec.linear(nearest.originals[0])
         self.regions, self.p = Regions(self.linear), nearest.norm.p
-        edges, like = steps_of(pixelwise(codec)).boundaries.to(nearest.originals), nearest.originals
+        edges, like = steps_of(codec.pixelwise()).boundaries.to(nearest.originals), nearest.originals
         self.edges = torch.cat([like.new_tensor([-INSIDE]), edges, like.new_tensor([1 + INSIDE])])
         self.originals = torch.bucketize(nearest.originals.flatten(1), edges)
         self.levels = torch.bucketize(nearest.image.flatten(1), edges)

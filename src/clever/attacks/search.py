@@ -18,13 +18,14 @@ from clever.attacks.jpeg_local_search import jpeg_local_search
 from clever.attacks.refine import HALVINGS, OUTWARD, BestSoFar, overshoot, shrink, snap_back, sparsify
 from clever.attacks.strength import Method, Strength, check_method
 from clever.bpda import BPDA, Defended, Transformation
+from clever.chain import Chain, Identity, parts
 from clever.checks import require_int
 from clever.compute import Compute
 from clever.ensemble import Expectation
 from clever.errors import InputError
+from clever.jpeg_linear import Linearized
 from clever.models import frozen, logits_of
 from clever.norms import Norm
-from clever.transforms import JPEG, Chain, Identity, parts
 
 MEMORIES = (0.9, 0.8, 0.95, 0.7)
 """Of `clever.descend`, start by start: which one comes nearest differs from image to image."""
@@ -112,7 +113,7 @@ def _every_way(
     nearest: BestSoFar,
     new_run: Callable[[Norm], BestSoFar],
     staircase: Transformation | None,
-    codec: JPEG | None,
+    codec: Linearized | None,
     straight: nn.Module,
     strength: Strength,
     seed: int,
@@ -201,7 +202,7 @@ def passes(
     staircase = _stairs(defense)
     thinned = (staircase is not None and norm is not Norm.LINF) * strength.rounds // 2
     descents = strength.steps * (staircase is not None and _known(staircase))
-    descents *= 1 + (norm is not Norm.LINF and any(isinstance(part, JPEG) for part in parts(defense)))
+    descents *= 1 + (norm is not Norm.LINF and any(isinstance(part, Linearized) for part in parts(defense)))
     # The attack from the original and the one from there, for L1 on a staircase those of L2 as well.
     ways = 0 if descents else 4 if norm is Norm.L1 and staircase else 2
     alone = (descents + ways * (strength.steps + HALVINGS)) * strength.starts + thinned
@@ -227,12 +228,12 @@ def _known(staircase: Transformation) -> bool:
     return not isinstance(pixelwise(staircase), Identity)
 
 
-def _behind_codec(network: nn.Module) -> tuple[JPEG, Defended] | None:
+def _behind_codec(network: nn.Module) -> tuple[Linearized, Defended] | None:
     """JPEG and the classifier with the gradients of f at t(x), where it is behind JPEG alone and attacked by BPDA."""
     if not isinstance(network, Defended) or not isinstance(network.transformation, BPDA):
         return None
     match parts(network.defense):
-        case [JPEG() as codec]:
+        case [Linearized() as codec]:
             return codec, Defended(network.network, codec)
     return None
 

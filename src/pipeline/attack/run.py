@@ -15,13 +15,13 @@ from clever.attacks.criterion import SuccessCriterion, randomness
 from clever.attacks.search import Found, smallest_distances
 from clever.attacks.strength import Strength, check_method
 from clever.bpda import Defended
+from clever.capabilities import has_useful_gradient
+from clever.chain import Identity
 from clever.checks import require_bool
 from clever.errors import InputError
 from clever.models import frozen
 from clever.norms import Norm
 from clever.subjects import ImageContext
-from clever.transforms import Identity
-from pipeline.attack.derivable import derivable
 from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import load_or_attack
 from pipeline.attack.taken import taken
@@ -40,7 +40,7 @@ Pair = tuple[ImageContext, int]
 """An image and a target class."""
 
 AUTO = "auto"
-"""Of ``attack.bpda``: BPDA for all defenses that are not `derivable`."""
+"""Of ``attack.bpda``: BPDA for all defenses without a `useful_gradient`."""
 
 
 def run(config: DictConfig) -> None:
@@ -228,7 +228,7 @@ def asked(config: DictConfig) -> DictConfig:
 
 def attacked_of(config: DictConfig, network: Defended) -> Defended:
     """The classifier attacked: the same one whatever the cell's scores go back through."""
-    bpda = not derivable(network.defense) if config.attack.bpda == AUTO else config.attack.bpda
+    bpda = not has_useful_gradient(network.defense) if config.attack.bpda == AUTO else config.attack.bpda
     substitute = backward_of(config.attack.backward, network.defense) if bpda else None
     return Defended(network.network, network.defense, bpda=bpda, backward=substitute)
 

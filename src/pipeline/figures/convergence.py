@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clever.extreme_value import FEWEST_BATCHES, Estimator, end_points
+from clever.extreme_value import Estimator, end_points
+from clever.laws import FEWEST_BATCHES
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure
@@ -16,9 +17,9 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
     """The score from the first N_b batches over that from all, uncapped: median and quartiles over images and targets.
 
     Beside it, the same from the sample maximum, which shows what the fit of the law changes. Only the maxima are kept
-    with the scores: in place of ``r_largest``, which takes several values of each batch, `Estimator.PROFILE` is shown.
+    with the scores: in place of an estimator of several values of each batch, `Estimator.PROFILE` is shown.
     """
-    if Estimator.parse(estimator) is Estimator.R_LARGEST:
+    if Estimator.parse(estimator).rule.values:
         estimator = Estimator.PROFILE
     total = maxima.shape[1]
     sizes = np.unique(np.geomspace(min(FEWEST_BATCHES, total), total, 10).round().astype(int))

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from clever.backward import Smooth
 from clever.bpda import Defended, Transformation
+from clever.capabilities import needs_surrogate
+from clever.chain import parts
 from clever.checks import require_bool, require_int
 from clever.ensemble import Expectation
 from clever.errors import InputError
 from clever.models import Normalize
-from clever.transforms import JPEG, parts
 from pipeline.shared import artifacts
 from pipeline.shared.checkpoint import check_same, load_state
 from pipeline.shared.differing import differences, told
@@ -87,7 +88,7 @@ def backward_of(chosen: str | DictConfig, defense: Transformation) -> Transforma
     if isinstance(chosen, DictConfig) and callable(substitute := instantiate(chosen, _convert_="all")):
         return substitute  # type: ignore[no-any-return]
     smooth = {"identity": False, "smooth": bool(parts(defense))}
-    smooth["smooth_jpeg"] = any(isinstance(part, JPEG) for part in parts(defense))
+    smooth["smooth_jpeg"] = any(map(needs_surrogate, parts(defense)))
     if not isinstance(chosen, str) or chosen not in smooth:
         raise InputError(
             f"backward is {chosen!r}: it must be one of {', '.join(smooth)}, or what makes a differentiable function, "

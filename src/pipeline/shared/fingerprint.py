@@ -17,11 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clever import libjpeg
 from clever.bpda import BPDA, Defended
+from clever.chain import Identity
 from clever.errors import InputError
 from clever.orders import Order
-from clever.transforms import Identity
 from pipeline.shared.number_versions import SAMPLING_VERSION
 
 PROJECT = {"clever", "pipeline"}
@@ -107,6 +106,13 @@ def _held(given: object) -> Iterator[object]:
         left += _parts(one)
 
 
+def _builds(defense: object) -> Iterator[str]:
+    """The ``build`` of the defense and of all that it holds, where they have one (`clever.capabilities`)."""
+    for one in _held(defense):
+        if isinstance(build := getattr(one, "build", None), str):
+            yield build
+
+
 def _parts(one: object) -> list[object]:
     if isinstance(one, Mapping):
         return list(one.values())
@@ -151,7 +157,7 @@ def classifier_key(network: Defended, settings: object) -> dict[str, object]:
     return {
         "network": fingerprint(network.network),
         "transformation": fingerprint(transformation),
-        "codec": libjpeg.BUILD if "JPEG" in repr(transformation) else "",
+        "codec": ", ".join(sorted(set(_builds(transformation)))),
         # without a transformation there is nothing to approximate
         "bpda": isinstance(network.transformation, BPDA) or isinstance(transformation, Identity),
         "backward": fingerprint(substitute),

@@ -13,7 +13,7 @@ MISSING = "???"
 
 
 def recorded(settings: Any) -> Any:
-    """Plain containers with ``_target_: clever.transforms.JPEG`` as ``class: JPEG``; of others the full path."""
+    """Plain containers with ``_target_: clever.jpeg.JPEG`` as ``class: JPEG``; of others the full path."""
     if OmegaConf.is_config(settings):
         settings = OmegaConf.to_container(settings, resolve=True)
     if isinstance(settings, Mapping):
