@@ -280,7 +280,9 @@ def test_the_order_of_targets_is_judged_for_each_training() -> None:
     good, turned = rows("net_0", 0.2).assign(network="net_0"), rows("net_1", 0.2).assign(network="net_1")
     turned.loc[turned.target == "least", "score"] *= 0.1
     cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
-    cells = cells.assign(base_network="net", transformation="Identity", variant="all", bpda=True, order="first_order", sampling="{}")
+    cells = cells.assign(
+        base_network="net", transformation="Identity", variant="all", bpda=True, order="first_order", sampling="{}"
+    )
     (found,) = [claim for claim in claims(pd.concat([good, turned]), cells, None, 0) if "most likely" in claim.text]
     assert found.verdict is Verdict.FAILS
     assert [line.split(",")[0] for line in found.evidence] == ["net 0", "net 1"]
@@ -318,7 +320,9 @@ def test_a_published_number_is_judged_by_what_another_training_would_give(
     of_other = row | {"network": "other", "seeds": 3, "expected_low": 5.0, "expected_high": 6.0}
     table = pd.DataFrame([row | {"seeds": 3, "expected_low": low, "expected_high": high}, of_other])
     cells = pd.DataFrame({"cell": ["net_0", "net_1"], "network": ["net_0", "net_1"], "family": "net"})
-    cells = cells.assign(base_network="net", transformation="Identity", variant="all", bpda=True, order="first_order", sampling="{}")
+    cells = cells.assign(
+        base_network="net", transformation="Identity", variant="all", bpda=True, order="first_order", sampling="{}"
+    )
     scores = pd.concat([rows("net_0", 0.2), rows("net_1", 0.2)])
     (found,) = [claim for claim in claims(scores, cells, table, 0) if "trained anew" in claim.text]
     assert found.verdict is verdict
