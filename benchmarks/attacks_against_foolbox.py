@@ -25,7 +25,7 @@ from clever.attacks.ddn import ddn
 from clever.attacks.fast_minimum_norm import fast_minimum_norm
 from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength
-from clever.models import frozen
+from clever.classifier.wrappers import frozen
 from clever.norms import Norm
 
 DEFENSES = {"identity": clever.Identity(), "png": clever.PNG(), "jpeg": clever.JPEG()}

@@ -12,8 +12,8 @@ import clever
 from clever.norms import Norm
 from pipeline.aggregate.calibration import ABOVE
 from pipeline.aggregate.cost import PRODUCT
-from pipeline.shared.formats import share
-from pipeline.shared.statistics import rank_correlation, share_interval
+from pipeline.shared.stats.statistics import rank_correlation, share_interval
+from pipeline.shared.text.formats import share
 
 ROUNDING = 1e-4
 """Relative: a value is above a distance when it is so by more."""

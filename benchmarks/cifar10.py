@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import clever
-from pipeline.shared.networks.densenet_bc import DenseNetBC
+from pipeline.shared.models.networks.densenet_bc import DenseNetBC
 
 SAMPLE = Path(os.environ.get("CIFAR10_SAMPLE", Path(__file__).parents[2] / "shared" / "cifar10-sample"))
 DEFENSES = {

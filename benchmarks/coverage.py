@@ -18,7 +18,7 @@ from laws import SIZES, Array, LargestOf, affordable, cells
 from report import parser, report
 from tqdm import tqdm
 
-from clever.extreme_value import EndPoint, Estimator, end_points
+from clever.extreme_value.estimators import EndPoint, Estimator, end_points
 
 
 def main() -> None:

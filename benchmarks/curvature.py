@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from clever import Lanczos
-from clever.eigenvalues import Eigenvalues, Solver
-from clever.hessian import Hessian, Margin
-from clever.power_iteration import PowerIteration
+from clever.bounds.eigenvalues import Eigenvalues, Solver
+from clever.bounds.power_iteration import PowerIteration
+from clever.classifier.hessian import Hessian, Margin
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}
 SOLVERS: dict[str, Solver] = {"power": PowerIteration(), "lanczos": Lanczos()}

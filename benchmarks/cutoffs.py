@@ -1,4 +1,4 @@
-"""How far the profile likelihood falls at the true end point, in 97.5 % of samples: the table of `clever.cutoffs`.
+"""How far the profile likelihood falls at the true end point, in 97.5 % of samples: the table of `clever.extreme_value.cutoffs`.
 
 Where the true end point is beyond the estimated one (``high``) and where it is before it (``low``), twice the fall of
 the log likelihood that 2.5 % of all samples exceed. Depends only on N_b and the shape, since end points move with the
@@ -13,7 +13,7 @@ import numpy as np
 from report import parser, report
 from tqdm import tqdm
 
-from clever.profile import BEND, Profile, peak
+from clever.extreme_value.profile import BEND, Profile, peak
 
 SIZES = (5, 8, 12, 16, 24, 32, 64, 128, 512, 1024)
 RECIPROCAL_SHAPES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25, 0.15, 0.1, 0.05, 0.02, 0.0)

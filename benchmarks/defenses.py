@@ -11,12 +11,12 @@ from networks import SIZES, network, subject_with_targets
 from report import parser, report
 
 from clever import JPEG, PNG, BitDepth, Defended, Identity, Quantize
-from clever.capacity import Capacity
-from clever.maxima import BallSampler, batch_maxima
-from clever.models import frozen
+from clever._internal.capacity import Capacity
+from clever.bounds.first_order import FirstOrder
+from clever.classifier.wrappers import frozen
 from clever.norms import Norm
-from clever.orders import FirstOrder
-from clever.sampling import Ball
+from clever.sampling.balls import Ball
+from clever.sampling.maxima import BallSampler, batch_maxima
 
 DEFENSES = {
     "identity": Identity(),

@@ -11,14 +11,14 @@ from report import parser, report
 from tqdm import tqdm
 
 from clever import FirstOrder, SecondOrder, paper
-from clever.capacity import Capacity
-from clever.maxima import BallSampler, batch_maxima
-from clever.models import frozen
+from clever._internal.capacity import Capacity
+from clever.bounds.first_order import Order
+from clever.classifier.wrappers import frozen
 from clever.norms import Norm
-from clever.orders import Order
-from clever.sampling import Ball
-from pipeline.shared.networks.densenet import DenseNet
-from pipeline.shared.networks.small import mlp
+from clever.sampling.balls import Ball
+from clever.sampling.maxima import BallSampler, batch_maxima
+from pipeline.shared.models.networks.densenet import DenseNet
+from pipeline.shared.models.networks.small import mlp
 
 USUAL = 64
 

@@ -13,7 +13,7 @@ from laws import LargestOf, affordable, cells
 from report import parser, report
 from tqdm import tqdm
 
-from clever.extreme_value import Estimator, end_points
+from clever.extreme_value.estimators import Estimator, end_points
 
 RANKS = (2, 4, 8)
 """Beside those that `Estimator.values_of` chooses."""

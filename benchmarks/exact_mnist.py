@@ -32,14 +32,14 @@ from tqdm import tqdm
 import clever
 from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength
-from clever.extreme_value import Estimator
+from clever.extreme_value.estimators import Estimator
 from clever.norms import Norm
 from pipeline.attack.exact import Exact, check_order, exact_distances
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, share_right, train
 from pipeline.prepare.idx_files import unpacked
-from pipeline.shared.networks.small import mlp
-from pipeline.shared.networks.two_layer import TwoLayer
+from pipeline.shared.models.networks.small import mlp
+from pipeline.shared.models.networks.two_layer import TwoLayer
 
 L2 = Norm.L2
 SECOND = 16

@@ -18,9 +18,9 @@ from networks import WEIGHTS, held_out_by_id, published
 from peer import installed, toolbox
 
 from clever.norms import Norm
-from pipeline.shared.artifacts import write_text
-from pipeline.shared.classifier import sha256_of
-from pipeline.shared.methods import TOOLBOX
+from pipeline.shared.app.artifacts import write_text
+from pipeline.shared.models.classifier import sha256_of
+from pipeline.shared.text.methods import TOOLBOX
 
 RESULTS = Path(__file__).parents[1] / "results" / "exact"
 CELL = "paper-first_order-estimator_mle_reg"

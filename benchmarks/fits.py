@@ -13,9 +13,9 @@ from scipy.optimize import fmin
 from scipy.stats import kstest, weibull_max
 from tqdm import tqdm
 
-from clever.extreme_value import end_points
-from clever.laws import LEAST_PVALUE
-from clever.maximum_likelihood import PENALTY, SHAPES
+from clever.extreme_value.estimators import end_points
+from clever.extreme_value.laws import LEAST_PVALUE
+from clever.extreme_value.maximum_likelihood import PENALTY, SHAPES
 
 
 def main() -> None:

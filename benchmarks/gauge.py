@@ -15,14 +15,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 import clever
-from clever.bpda import BareNetwork
-from clever.capacity import Capacity
-from clever.maxima import BallSampler, batch_maxima
-from clever.models import frozen
+from clever._internal.capacity import Capacity
+from clever.bounds.first_order import Order
+from clever.classifier.subjects import ImageContext, image_context
+from clever.classifier.wrappers import frozen
+from clever.defenses.bpda import BareNetwork
 from clever.norms import Norm
-from clever.orders import Order
-from clever.sampling import Ball
-from clever.subjects import ImageContext, image_context
+from clever.sampling.balls import Ball
+from clever.sampling.maxima import BallSampler, batch_maxima
 
 ALL_DEFENSES = DEFENSES | {"bit_depth, truncating": clever.BitDepth(3, rounding="truncate")}
 BALLS = [Ball(Norm.L2, 3.0), Ball(Norm.L2, 0.1), Ball(Norm.LINF, 0.1)]

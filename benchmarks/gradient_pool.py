@@ -25,12 +25,12 @@ from torch import nn
 from tqdm import tqdm
 
 import clever
-from clever.compute import Compilation, Compute, Layout, Precision
-from clever.maxima import BallSampler
-from clever.models import frozen
+from clever.classifier.compute import Compilation, Compute, Layout, Precision
+from clever.classifier.subjects import image_context
+from clever.classifier.wrappers import frozen
 from clever.norms import Norm
-from clever.subjects import image_context
-from pipeline.shared.artifacts import write_atomically
+from clever.sampling.maxima import BallSampler
+from pipeline.shared.app.artifacts import write_atomically
 
 AT_ONCE = {"small_densenet": 256, "densenet_bc": 16}
 """Points of a forward pass: what is fast on one core."""

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 import clever
-from clever import bounds
-from clever.curvature import curvature_factor
-from clever.hessian import Hessian
-from clever.margin import gradient_norms, margins
-from clever.models import frozen
+from clever.bounds import formulas as bounds
+from clever.bounds.curvature import curvature_factor
+from clever.classifier.hessian import Hessian
+from clever.classifier.margin import gradient_norms, margins
+from clever.classifier.wrappers import frozen
 from clever.norms import Norm
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}

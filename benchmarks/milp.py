@@ -37,7 +37,7 @@ from tqdm import tqdm
 import clever
 from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength
-from clever.extreme_value import Estimator
+from clever.extreme_value.estimators import Estimator
 from clever.norms import Norm
 
 LINF = Norm.LINF

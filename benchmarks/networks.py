@@ -13,8 +13,8 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from clever import Normalize, paper
-from clever.models import frozen, logits_of
-from clever.subjects import ImageContext, image_context
+from clever.classifier.subjects import ImageContext, image_context
+from clever.classifier.wrappers import frozen, logits_of
 from pipeline.prepare.digits import Digits
 from pipeline.prepare.source import Candidate
 

@@ -30,7 +30,7 @@ from tqdm import tqdm
 import clever
 from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength
-from clever.models import frozen
+from clever.classifier.wrappers import frozen
 from clever.norms import Norm
 
 RADIUS = {"L1": 30.0, "L2": 3.0, "Linf": 0.1}

@@ -10,7 +10,7 @@ from networks import SIZES, network
 from report import parser, report
 
 import clever
-from clever.models import frozen
+from clever.classifier.wrappers import frozen
 
 COMPUTE = {
     "channels_last": clever.Compute(layout="channels_last"),

@@ -16,12 +16,12 @@ from report import parser, report
 from torch import nn
 
 from clever import Compute, Defended, Identity
-from clever.capacity import Capacity
-from clever.maxima import BallSampler, batch_maxima
-from clever.models import frozen
+from clever._internal.capacity import Capacity
+from clever.bounds.first_order import FirstOrder
+from clever.classifier.wrappers import frozen
 from clever.norms import Norm
-from clever.orders import FirstOrder
-from clever.sampling import Ball
+from clever.sampling.balls import Ball
+from clever.sampling.maxima import BallSampler, batch_maxima
 
 
 def bare(net: nn.Module, points: torch.Tensor) -> None:

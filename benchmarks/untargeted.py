@@ -13,8 +13,8 @@ import numpy as np
 from report import parser, report
 from tqdm import tqdm
 
-from clever.extreme_value import Estimator, end_points
-from clever.weibull import Array
+from clever.extreme_value.estimators import Estimator, end_points
+from clever.extreme_value.weibull import Array
 
 CLASSES = (10, 50, 200)
 SIZES = (16, 32, 100)

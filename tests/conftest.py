@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from pipeline.shared.app import launch
+from pipeline.shared.app.launch import launch
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = Path(os.environ.get("IMAGENET_SAMPLE", ROOT.parent / "shared" / "imagenet-sample"))
@@ -133,7 +133,7 @@ PLACES = [
     *("cell=x", "prepared_dir=data/prepared/digits", "models_dir=models/ad_hoc", "experiment_dir=results/ad_hoc"),
     "results_dir=.",
 ]
-"""What a stage fills in by itself (`pipeline.shared.artifacts.place`)."""
+"""What a stage fills in by itself (`pipeline.shared.app.artifacts.place`)."""
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from pipeline.shared.networks.densenet import DenseNet
+from pipeline.shared.models.networks.densenet import DenseNet
 
 
 class Holes(DenseNet):

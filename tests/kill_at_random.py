@@ -19,9 +19,9 @@ import hydra.core.plugins
 import scipy.stats  # noqa: F401
 
 import pipeline.score.run
-import pipeline.shared.networks.densenet  # noqa: F401
+import pipeline.shared.models.networks.densenet  # noqa: F401
 from conftest import stored_points
-from pipeline.shared.app import launch
+from pipeline.shared.app.launch import launch
 
 N_SAMPLES = 8
 """Of the overrides' sampling.n_samples."""

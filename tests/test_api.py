@@ -22,9 +22,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import clever
-from clever import record
-from clever.extreme_value import EndPoint
-from clever.images import batch_of
+from clever.extreme_value.estimators import EndPoint
+from clever.inputs.images import batch_of
+from clever.results import record
 
 SETTINGS = clever.paper(n_batches=5, n_samples=8, radius={"L2": 3.0, "Linf": 0.1})
 ONE = {"targets": ["top2"], "norms": ["L2"], "progress": False}

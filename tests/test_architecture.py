@@ -150,6 +150,6 @@ def test_the_wheel_holds_the_library_alone(tmp_path: Path) -> None:
         content_of = {name: content.read(name).decode() for name in names if "entry_points" in name}
     info = {name for name in names if ".dist-info/" in name}
     assert {name.partition("/")[0] for name in set(names) - info} == {"clever"}
-    assert {"clever/__init__.py", "clever/api.py", "clever/py.typed"} <= set(names)
+    assert {"clever/__init__.py", "clever/api/score.py", "clever/py.typed"} <= set(names)
     (commands,) = (name for name in info if name.endswith("entry_points.txt"))
     assert content_of[commands].split() == ["[console_scripts]", "clever-score", "=", "clever.cli:main"]

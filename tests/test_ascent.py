@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 import clever
-from clever.ascent import ascend
+from clever.attacks.projection import projected
 from clever.norms import Norm
-from clever.projection import projected
+from clever.scoring.ascent import ascend
 
 
 class Ridge(nn.Module):

@@ -12,7 +12,7 @@ import clever
 from clever.attacks.refine import snapped_back
 from clever.attacks.search import Found, passes, smallest_distances
 from clever.attacks.strength import Method, Strength
-from clever.models import frozen
+from clever.classifier.wrappers import frozen
 from clever.norms import Norm
 
 STRENGTH = Strength()

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 import clever
-from clever import jpeg_linear
-from clever.smoothness import require_twice_differentiable
+from clever.classifier.smoothness import require_twice_differentiable
+from clever.defenses.jpeg import linearized as jpeg_linear
 from conftest import composed
-from pipeline.shared.classifier import backward_of
-from pipeline.shared.fingerprint import classifier_key
+from pipeline.shared.models.classifier import backward_of
+from pipeline.shared.store.fingerprint import classifier_key
 
 STAIRCASES = [
     clever.Quantize(16),

@@ -13,7 +13,7 @@ from pipeline.aggregate.networks import AGREEMENT, agreement, beside_each_other
 from pipeline.aggregate.upper_bounds import beside, summarise_bounds
 from pipeline.figures import draws as draws_figure
 from pipeline.figures import networks as networks_figure
-from pipeline.shared.statistics import share_interval
+from pipeline.shared.stats.statistics import share_interval
 
 SAME = {"norm": "L2", "target": "top2", "predicted": 0, "target_class": 1}
 

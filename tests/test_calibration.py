@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 
 from pipeline.aggregate.calibration import BETTER, ONE_GRADIENT, TABLE, UNDECIDED, WORSE, calibrate, values
-from pipeline.shared.methods import CLEVER
+from pipeline.shared.text.methods import CLEVER
 
 CELLS = pd.DataFrame({"cell": ["a", "b"], "network": "n", "defense": "{}", "bpda": True, "order": "first_order"})
 

@@ -12,16 +12,16 @@ import clever
 from clever.attacks.descent import pixelwise
 from clever.attacks.search import passes, smallest_distances
 from clever.attacks.strength import Strength
-from clever.capabilities import has_useful_gradient, needs_surrogate, steps_of
-from clever.gauge import gauge_of
-from clever.jpeg_linear import Linear
-from clever.models import frozen
+from clever.bounds.gauge.order import gauge_of
+from clever.classifier.subjects import image_context
+from clever.classifier.wrappers import frozen
+from clever.defenses.capabilities import has_useful_gradient, needs_surrogate, steps_of
+from clever.defenses.jpeg.linearized import Linear
+from clever.defenses.staircase import CoefficientSteps
 from clever.norms import Norm
-from clever.path import path_maxima
-from clever.staircase import CoefficientSteps
-from clever.subjects import image_context
-from pipeline.shared.classifier import backward_of
-from pipeline.shared.fingerprint import classifier_key
+from clever.scoring.path import path_maxima
+from pipeline.shared.models.classifier import backward_of
+from pipeline.shared.store.fingerprint import classifier_key
 
 JPEG = clever.JPEG(50)
 HARD = Strength(steps=8, starts=1, rounds=2)

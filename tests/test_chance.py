@@ -15,7 +15,7 @@ from torch import nn
 import clever
 from clever.attacks.criterion import HELD_OUT, UNSEEN, SuccessCriterion, randomness
 from clever.attacks.search import Found, Strength, passes, smallest_distances
-from clever.capabilities import has_useful_gradient
+from clever.defenses.capabilities import has_useful_gradient
 from clever.norms import Norm
 from conftest import Project, composed
 from pipeline.attack.run import attacked_of

@@ -8,9 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from clever.errors import InputError
 from conftest import Project, started
-from pipeline.shared import artifacts
-from pipeline.shared.composed import each_cell
-from pipeline.shared.experiment import cells
+from pipeline.shared.app import artifacts
+from pipeline.shared.app.composed import each_cell
+from pipeline.shared.app.experiment import cells
 from test_configs import choices
 from test_plan import number, rows
 

@@ -10,13 +10,13 @@ from torch import nn
 from torch._functorch import config as functorch
 
 import clever
-from clever.capacity import MOST, Capacity
-from clever.compute import Computed, deviation
-from clever.margin import gradient_norms
-from clever.models import frozen
+from clever._internal.capacity import MOST, Capacity
+from clever.bounds.first_order import FirstOrder
+from clever.classifier.compute import Computed, deviation
+from clever.classifier.margin import gradient_norms
+from clever.classifier.subjects import ImageContext
+from clever.classifier.wrappers import frozen
 from clever.norms import Norm
-from clever.orders import FirstOrder
-from clever.subjects import ImageContext
 from conftest import Project
 
 

@@ -12,9 +12,9 @@ from torch import nn
 
 import clever
 from conftest import ROOT, composed, started
-from pipeline.shared.classifier import bare
-from pipeline.shared.experiment import cells, name_of
-from pipeline.shared.selection import settings_of
+from pipeline.shared.app.experiment import cells, name_of
+from pipeline.shared.data.selection import settings_of
+from pipeline.shared.models.classifier import bare
 from test_zoo import ZOO
 
 

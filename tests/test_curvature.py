@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from clever import curvature, lanczos
-from clever.curvature import Convention, box_curvature, cross_curvature, curvature_factor
+from clever.bounds import curvature, lanczos
+from clever.bounds.curvature import Convention, box_curvature, cross_curvature, curvature_factor
+from clever.bounds.lanczos import Lanczos
+from clever.bounds.power_iteration import PowerIteration
+from clever.classifier.hessian import Hessian
 from clever.errors import InputError
-from clever.hessian import Hessian
-from clever.lanczos import Lanczos
 from clever.norms import Norm
-from clever.power_iteration import PowerIteration
 
 ACTIVATIONS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}
 

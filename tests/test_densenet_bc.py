@@ -9,9 +9,9 @@ from torch import nn
 import clever
 from cifar10_sample import CHECKPOINT, CLASSES, IMAGES, needs_cifar10
 from conftest import composed
-from pipeline.shared.checkpoint import load_state
-from pipeline.shared.classifier import bare, fill
-from pipeline.shared.networks.densenet_bc import DenseNetBC
+from pipeline.shared.models.checkpoint import load_state
+from pipeline.shared.models.classifier import bare, fill
+from pipeline.shared.models.networks.densenet_bc import DenseNetBC
 
 
 def parameters(network: nn.Module) -> int:

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 import clever
 from clever.attacks.descent import descend, pixelwise
 from clever.attacks.hyperplane import nearest_beyond
-from clever.gauge import gauge_of
-from clever.models import frozen
+from clever.bounds.gauge.order import gauge_of
+from clever.classifier.subjects import ImageContext, image_context
+from clever.classifier.wrappers import frozen
 from clever.norms import Norm
-from clever.path import path_maxima
-from clever.subjects import ImageContext, image_context
+from clever.scoring.path import path_maxima
 from test_attacks import affine, exact, images_of
 
 SETTINGS = clever.paper(n_batches=10, n_samples=8)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.shared.described import described
+from pipeline.shared.text.described import described
 
 IDENTITY = {"class": "Identity"}
 PNG = {"class": "PNG", "levels": 256}

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import pytest
 
 import clever
-from clever.choice import Choice
+from clever._internal.choice import Choice
 from conftest import ROOT
 
 CHECKS = re.compile(r"raise InputError|raise NotFinite|\b(?:require_int|require_bool|_?check|check_\w+)\(|\.parse\(")

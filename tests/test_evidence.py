@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.aggregate.describe import score_kind
 from pipeline.aggregate.evidence import TABLE, evidence
-from pipeline.shared.statistics import share_interval
+from pipeline.shared.stats.statistics import share_interval
 
 CELLS = pd.DataFrame(
     {

@@ -13,7 +13,7 @@ from clever.norms import Norm
 from pipeline.attack.exact import check_order, exact_distances
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, train
-from pipeline.shared.networks.two_layer import TwoLayer
+from pipeline.shared.models.networks.two_layer import TwoLayer
 
 SIZE = 4
 

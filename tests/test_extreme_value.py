@@ -9,12 +9,12 @@ import pytest
 from scipy.optimize import fmin
 from scipy.stats import gumbel_l, kstest, weibull_min
 
-from clever.cutoffs import HIGH, LOW, RECIPROCAL_SHAPES, SIZES, cutoffs
 from clever.errors import InputError
-from clever.extreme_value import Estimator, end_points
-from clever.interval import intervals
-from clever.maximum_likelihood import SHAPES
-from clever.profile import BEND, Profile, likeliest
+from clever.extreme_value.cutoffs import HIGH, LOW, RECIPROCAL_SHAPES, SIZES, cutoffs
+from clever.extreme_value.estimators import Estimator, end_points
+from clever.extreme_value.interval import intervals
+from clever.extreme_value.maximum_likelihood import SHAPES
+from clever.extreme_value.profile import BEND, Profile, likeliest
 from conftest import ROOT
 
 TRUE = 20.0

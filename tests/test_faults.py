@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import torch
 
-from clever.capacity import Capacity
+from clever._internal.capacity import Capacity
 from conftest import ROOT, TINY, Project, stored_points
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())

@@ -26,7 +26,7 @@ class Bump(nn.Module):
         return torch.stack([margin, torch.zeros_like(margin)], 1)
 
 
-def scored(network: nn.Module, order: clever.orders.Order, **changes: object) -> clever.Score:
+def scored(network: nn.Module, order: clever.bounds.first_order.Order, **changes: object) -> clever.Score:
     settings = clever.Settings(n_batches=8, n_samples=16, radius={"L2": 1.0}, cap=False, **changes)  # type: ignore[arg-type]
     (score,) = clever.score(network, IMAGE, settings, targets=["top2"], norms=["L2"], order=order, progress=False)
     return score

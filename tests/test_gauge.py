@@ -13,18 +13,18 @@ from scipy.optimize import linprog
 from torch import Tensor, nn
 
 import clever
-from clever.bpda import Transformation, bare_network
-from clever.capabilities import steps_of
-from clever.chain import Chain, Identity
-from clever.gauge import NORMS, gauge_of, minimiser
-from clever.jpeg import JPEG
-from clever.jpeg_gauge import CoefficientGauge
-from clever.jpeg_linear import Linear, largest_singular_value
-from clever.jumps import _hull, _listed, sides
+from clever.bounds.gauge.jpeg import CoefficientGauge
+from clever.bounds.gauge.jumps import _hull, _listed, sides
+from clever.bounds.gauge.order import NORMS, gauge_of, minimiser
+from clever.classifier.subjects import image_context
+from clever.defenses.bpda import Transformation, bare_network
+from clever.defenses.capabilities import steps_of
+from clever.defenses.chain import Chain, Identity
+from clever.defenses.jpeg.defense import JPEG
+from clever.defenses.jpeg.linearized import Linear, largest_singular_value
+from clever.defenses.quantization import PNG, BitDepth, Quantize
+from clever.defenses.staircase import Steps
 from clever.norms import Norm
-from clever.quantization import PNG, BitDepth, Quantize
-from clever.staircase import Steps
-from clever.subjects import image_context
 
 
 @dataclass(frozen=True)

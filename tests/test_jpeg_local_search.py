@@ -9,8 +9,8 @@ from clever.attacks.descent import descend
 from clever.attacks.jpeg_local_search import jpeg_local_search
 from clever.attacks.jpeg_regions import Regions
 from clever.attacks.refine import BestSoFar, snap_back
-from clever.jpeg_linear import Linear
-from clever.models import frozen
+from clever.classifier.wrappers import frozen
+from clever.defenses.jpeg.linearized import Linear
 from clever.norms import Norm
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from conftest import Project
-from pipeline.shared import machine as code
-from pipeline.shared import progress
-from pipeline.shared.machine import machine
+from pipeline.shared.store import progress
+from pipeline.shared.text import machine as code
+from pipeline.shared.text.machine import machine
 
 
 def test_the_machine_of_a_cpu(tmp_path, monkeypatch) -> None:

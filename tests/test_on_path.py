@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import clever
+from clever.classifier.subjects import image_contexts
 from clever.norms import Norm
-from clever.path import path_maxima
-from clever.subjects import image_contexts
+from clever.scoring.path import path_maxima
 
 
 class Bend(nn.Module):

@@ -14,7 +14,7 @@ from pipeline.aggregate.calibration import calibrate
 from pipeline.aggregate.peers import beside_ours, read
 from pipeline.aggregate.truth import beside_truth
 from pipeline.figures import exact as figure
-from pipeline.shared.methods import TOOLBOX
+from pipeline.shared.text.methods import TOOLBOX
 from test_truth import CELLS, IMAGES, about_images, scores
 
 FIRST = CELLS.cell[0]

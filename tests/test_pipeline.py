@@ -16,12 +16,12 @@ import pytest
 import torch
 import torchvision
 
-from clever import record
+from clever.results import record
 from conftest import TINY, Project, stored_points
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, train
 from pipeline.score.run import named_alone
-from pipeline.shared.classifier import fill, sha256_of
+from pipeline.shared.models.classifier import fill, sha256_of
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())
 TWO = {"bpda": "true,false", "defense": "identity,quantize"}

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from scipy.stats import kstest, uniform
 from torch import nn
 
-from clever import bounds
-from clever.bpda import BPDA, Defended, Transformation
-from clever.chain import Chain, Identity
+from clever.bounds import formulas as bounds
+from clever.classifier.margin import gradient_norms, margins
+from clever.defenses.bpda import BPDA, Defended, Transformation
+from clever.defenses.chain import Chain, Identity
+from clever.defenses.jpeg.defense import JPEG
+from clever.defenses.quantization import PNG, BitDepth, Quantize
 from clever.errors import InputError
-from clever.extreme_value import RESOLUTION, EndPoint, Estimator, end_points
-from clever.jpeg import JPEG
-from clever.laws import FEWEST_BATCHES
-from clever.margin import gradient_norms, margins
-from clever.maxima import BallSampler
+from clever.extreme_value.estimators import RESOLUTION, EndPoint, Estimator, end_points
+from clever.extreme_value.laws import FEWEST_BATCHES
 from clever.norms import Norm
-from clever.quantization import PNG, BitDepth, Quantize
-from clever.sampling import Ball, Law, batch_generator, batch_offsets, offsets
+from clever.sampling.balls import Ball, Law, batch_generator, batch_offsets, offsets
+from clever.sampling.maxima import BallSampler
 
 
 def examples(count: int) -> Callable:

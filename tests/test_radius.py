@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import clever
-from clever.radius import over_radius, self_consistent
+from clever.scoring.radius import over_radius, self_consistent
 from pipeline.aggregate.radius import curves, radii
 from pipeline.figures import radius as figure
 

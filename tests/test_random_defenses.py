@@ -11,14 +11,14 @@ from joblib import Parallel, delayed
 from torch import nn
 
 import clever
-from clever.bpda import bare_network
-from clever.draws import Random
-from clever.ensemble import TOGETHER
-from clever.margin import gradient_norms
+from clever.classifier.margin import gradient_norms
+from clever.defenses.bpda import bare_network
+from clever.defenses.expectation import TOGETHER
+from clever.defenses.random import Random
 from clever.norms import Norm
 from conftest import Project, composed
-from pipeline.shared.classifier import defense_of
-from pipeline.shared.fingerprint import classifier_key
+from pipeline.shared.models.classifier import defense_of
+from pipeline.shared.store.fingerprint import classifier_key
 
 BANK = clever.PatchBank.of(torch.rand(3, 3, 12, 12, generator=torch.Generator().manual_seed(9)), 4, 60, seed=0)
 RANDOM: list[Random] = [

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from pipeline.shared.classifier import WHENCE
-from pipeline.shared.recorded import recorded, recorded_group
+from pipeline.shared.models.classifier import WHENCE
+from pipeline.shared.text.recorded import recorded, recorded_group
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_own_classes_are_named_and_others_keep_their_path() -> None:
-    own = {"_target_": "clever.quantization.BitDepth", "bits": 3}
+    own = {"_target_": "clever.defenses.quantization.BitDepth", "bits": 3}
     other = {"_target_": "torchvision.models.get_model", "name": "densenet121"}
     settings = OmegaConf.create({"_target_": "clever.Chain", "transformations": [own, other], "seed": None})
     named = [{"class": "BitDepth", "bits": 3}, {"class": "torchvision.models.get_model", "name": "densenet121"}]

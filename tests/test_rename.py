@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import clever
-from clever.sampling import Ball
+from clever.sampling.balls import Ball
 from conftest import ROOT, TINY, Project
 from pipeline.model.training import train
-from pipeline.shared.classifier import sha256_of
+from pipeline.shared.models.classifier import sha256_of
 
 FEW = ("defense=quantize", "score.n_images=1", "targets=[top2]", "norms=[L2]")
 COMPUTED = {"score": "points", "attack": "attacks"}

@@ -18,7 +18,7 @@ from pipeline.aggregate.claims.claim import Claim
 from pipeline.aggregate.claims.judge import claims
 from pipeline.report.reported_claim import ReportedClaim
 from pipeline.report.section import ExperimentSection
-from pipeline.shared.verdicts import Verdict
+from pipeline.shared.stats.verdicts import Verdict
 
 CELLS = ["identity", "quantize", "quantize-no_bpda"]
 SMOOTH = "targets: [least]\nnorms: [L2]"

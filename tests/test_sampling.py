@@ -7,9 +7,9 @@ import torch
 from scipy.stats import kstest, uniform
 
 from clever.errors import InputError
-from clever.maxima import BallSampler
 from clever.norms import Norm
-from clever.sampling import Ball, Law, batch_generator, batch_offsets, offsets
+from clever.sampling.balls import Ball, Law, batch_generator, batch_offsets, offsets
+from clever.sampling.maxima import BallSampler
 
 RADIUS = 2.5
 DIMENSIONS = (2, 10, 3072)

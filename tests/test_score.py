@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 import clever
-from clever.capacity import Capacity
-from clever.engine import score_image
-from clever.orders import FirstOrder
-from clever.samplers import sample_with
-from clever.subjects import ImageContext, image_contexts
+from clever._internal.capacity import Capacity
+from clever.bounds.first_order import FirstOrder
+from clever.classifier.subjects import ImageContext, image_contexts
+from clever.sampling.samplers import sample_with
+from clever.scoring.engine import score_image
 
 RADII = {"L1": 30.0, "L2": 3.0, "Linf": 0.1}
 DUAL = {"L1": math.inf, "L2": 2.0, "Linf": 1.0}

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 import clever
-from clever.capacity import Capacity
+from clever._internal.capacity import Capacity
+from clever.bounds.power_iteration import PowerIteration
 from clever.norms import Norm
-from clever.power_iteration import PowerIteration
 
 RADII = {"L1": 3.0, "L2": 1.0, "Linf": 0.05}
 DUAL = {"L1": math.inf, "L2": 2.0, "Linf": 1.0}

@@ -5,7 +5,7 @@ from decimal import Decimal, getcontext
 import numpy as np
 import pytest
 
-from clever.bounds import second_order
+from clever.bounds.formulas import second_order
 from clever.errors import InputError
 
 INF = float("inf")

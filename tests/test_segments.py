@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 import clever
-from clever.bpda import bare_network
-from clever.maxima import BallSampler
+from clever.defenses.bpda import bare_network
 from clever.norms import Norm
-from clever.sampling import Ball
+from clever.sampling.balls import Ball
+from clever.sampling.maxima import BallSampler
 from pipeline.score.store import Store
 
 IMAGE = torch.full((1, 2, 2), 0.9)
@@ -29,7 +29,7 @@ class Steep(nn.Module):
 def scored(
     network: nn.Module,
     image: Tensor,
-    order: clever.orders.Order = clever.FirstOrder(),  # noqa: B008 (frozen)
+    order: clever.bounds.first_order.Order = clever.FirstOrder(),  # noqa: B008 (frozen)
     **changes: object,
 ) -> clever.Score:
     settings = clever.paper(

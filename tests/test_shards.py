@@ -14,7 +14,7 @@ import pytest
 
 from clever.errors import InputError
 from conftest import ROOT, TINY, Project
-from pipeline.shared.shard import Shard
+from pipeline.shared.data.shard import Shard
 from test_pipeline import WAIT, costs, results
 
 IMAGES = ("score.n_images=4", "attack.images=2", "norms=[L2]")

@@ -9,13 +9,13 @@ import torchvision
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from clever.classifier.smoothness import require_twice_differentiable
+from clever.classifier.wrappers import frozen
 from clever.errors import InputError
-from clever.models import frozen
-from clever.smoothness import require_twice_differentiable
 from conftest import Project, composed
-from pipeline.shared.classifier import bare
-from pipeline.shared.networks.activations import ACTIVATIONS
-from pipeline.shared.networks.densenet import DenseNet
+from pipeline.shared.models.classifier import bare
+from pipeline.shared.models.networks.activations import ACTIVATIONS
+from pipeline.shared.models.networks.densenet import DenseNet
 
 IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 SMOOTH = [f"{kind}_{activation}" for kind in ("mlp", "cnn") for activation in ("tanh", "sigmoid", "softplus")]

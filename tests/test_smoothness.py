@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clever.bpda import Defended
-from clever.chain import Identity
+from clever.classifier.smoothness import require_twice_differentiable
+from clever.defenses.bpda import Defended
+from clever.defenses.chain import Identity
+from clever.defenses.jpeg.defense import JPEG
+from clever.defenses.quantization import PNG, BitDepth, Quantize
 from clever.errors import InputError
-from clever.jpeg import JPEG
-from clever.quantization import PNG, BitDepth, Quantize
-from clever.smoothness import require_twice_differentiable
 
 IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

@@ -11,8 +11,8 @@ from torch.autograd.gradcheck import GradcheckError
 from torch.nn import functional
 
 import clever
-from clever.seams import boundary, joined
-from clever.total_variation import duality_gap, minimise, objective
+from clever.defenses.seams import boundary, joined
+from clever.defenses.total_variation import duality_gap, minimise, objective
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 from conftest import composed
 from pipeline.aggregate.claims.judge import claims
 from pipeline.aggregate.spread import TABLE, spread
-from pipeline.shared.classifier import bare
-from pipeline.shared.pairing import families, with_ratios
-from pipeline.shared.verdicts import Verdict
+from pipeline.shared.models.classifier import bare
+from pipeline.shared.stats.pairing import families, with_ratios
+from pipeline.shared.stats.verdicts import Verdict
 
 
 def model(name: str) -> dict[str, object]:

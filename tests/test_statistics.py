@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.shared.statistics import fewest, interval, log_ratio, resampled_interval, share_interval, spread_interval
+from pipeline.shared.stats.statistics import (
+    fewest,
+    interval,
+    log_ratio,
+    resampled_interval,
+    share_interval,
+    spread_interval,
+)
 
 
 @pytest.mark.parametrize("images", [8, 40])

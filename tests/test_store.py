@@ -15,24 +15,24 @@ import pytest
 import torch
 from torch import nn
 
-from clever.bpda import Defended
-from clever.capacity import Measure
-from clever.chain import Chain, Identity
-from clever.ensemble import Expectation
+from clever._internal.capacity import Measure
+from clever.bounds.first_order import FirstOrder
+from clever.classifier.subjects import ImageContext
+from clever.defenses.bpda import Defended
+from clever.defenses.chain import Chain, Identity
+from clever.defenses.expectation import Expectation
+from clever.defenses.jpeg.defense import JPEG
+from clever.defenses.noise import Noise
+from clever.defenses.quantization import Quantize
 from clever.errors import InputError
-from clever.jpeg import JPEG
-from clever.maxima import BallSampler, BatchMaxima
-from clever.noise import Noise
 from clever.norms import Norm
-from clever.orders import FirstOrder
-from clever.quantization import Quantize
-from clever.samplers import sample_with
-from clever.sampling import Ball
-from clever.subjects import ImageContext
+from clever.sampling.balls import Ball
+from clever.sampling.maxima import BallSampler, BatchMaxima
+from clever.sampling.samplers import sample_with
 from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
-from pipeline.shared import kept
-from pipeline.shared.fingerprint import classifier_key, fingerprint, order_key, source_of
+from pipeline.shared.store import kept
+from pipeline.shared.store.fingerprint import classifier_key, fingerprint, order_key, source_of
 
 N_SAMPLES = 10
 

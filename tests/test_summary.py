@@ -11,8 +11,8 @@ from pipeline.aggregate.comparison import TABLE as ORDERS
 from pipeline.aggregate.comparison import compare, pairs
 from pipeline.aggregate.describe import describe_cells
 from pipeline.aggregate.summary import TABLE, summarise
-from pipeline.shared import printed
-from pipeline.shared.pairing import baselines
+from pipeline.shared.stats.pairing import baselines
+from pipeline.shared.text import printed
 
 BASELINE = dict.fromkeys(["plain", "jpeg", "masked", "bit_depth"], "plain")
 

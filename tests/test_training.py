@@ -12,14 +12,14 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 import clever
-from clever.compute import Compute
-from clever.models import Normalize
+from clever.classifier.compute import Compute
+from clever.classifier.wrappers import Normalize
 from conftest import composed
 from pipeline.model.optimisers import Nesterov, OneCycle
 from pipeline.model.trained import Course, LastEpoch, Trained, glorot
 from pipeline.model.training import Recipe, Training, probabilities, train
-from pipeline.shared.classifier import bare
-from pipeline.shared.networks.mnist import cnn
+from pipeline.shared.models.classifier import bare
+from pipeline.shared.models.networks.mnist import cnn
 
 CPU = torch.device("cpu")
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from clever.bpda import BPDA, Defended, Transformation
-from clever.chain import Chain, Identity
+from clever.classifier.margin import gradient_norms
+from clever.defenses.bpda import BPDA, Defended, Transformation
+from clever.defenses.chain import Chain, Identity
+from clever.defenses.jpeg.defense import JPEG
+from clever.defenses.quantization import PNG, BitDepth, Quantize
 from clever.errors import InputError
-from clever.jpeg import JPEG
-from clever.margin import gradient_norms
 from clever.norms import Norm
-from clever.quantization import PNG, BitDepth, Quantize
 from conftest import composed
-from pipeline.shared.classifier import defense_of
+from pipeline.shared.models.classifier import defense_of
 
 DEFENSES: list[Transformation] = [
     Identity(),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.shared.verdicts import NEAR, Majority, Mean, Verdict
+from pipeline.shared.stats.verdicts import NEAR, Majority, Mean, Verdict
 
 
 def equivalence(mean: float, images: int, seed: int, *, spread: float = 0.3, networks: int = 1) -> Mean:

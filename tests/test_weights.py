@@ -22,8 +22,8 @@ from a_server import Served, serving
 from conftest import Project, composed
 from pipeline.model import download, weights
 from pipeline.model.download import fetched
-from pipeline.shared.checkpoint import load_state
-from pipeline.shared.classifier import bare, fill, sha256_of
+from pipeline.shared.models.checkpoint import load_state
+from pipeline.shared.models.classifier import bare, fill, sha256_of
 
 State = dict[str, Tensor]
 MODEL = "model=mlp_tanh"

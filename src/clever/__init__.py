@@ -14,36 +14,36 @@ score is an estimate of a lower bound of the distance to an adversarial image, n
 attack is an upper bound of it, verified on the network.
 """
 
-from clever.api import score
-from clever.attacking import attack
+from clever.api.attack import attack
+from clever.api.score import score
 from clever.attacks.descent import descend
-from clever.backward import Smooth
-from clever.bpda import BPDA, Defended
-from clever.chain import Chain, Identity
-from clever.compute import Compute
-from clever.distance import Distance
-from clever.distances import Distances
-from clever.draws import Random, Seeded
-from clever.ensemble import Expectation
+from clever.bounds.first_order import FirstOrder
+from clever.bounds.gauge.order import Gauge
+from clever.bounds.lanczos import Lanczos
+from clever.bounds.second_order import SecondOrder
+from clever.classifier.compute import Compute
+from clever.classifier.wrappers import Normalize
+from clever.defenses.bpda import BPDA, Defended
+from clever.defenses.chain import Chain, Identity
+from clever.defenses.expectation import Expectation
+from clever.defenses.jpeg.defense import JPEG
+from clever.defenses.linear import Crop, GaussianBlur, ResizePad
+from clever.defenses.median import Median
+from clever.defenses.noise import Noise
+from clever.defenses.quantization import PNG, BitDepth, Quantize
+from clever.defenses.quilting import PatchBank, Quilting
+from clever.defenses.random import Random, Seeded
+from clever.defenses.smooth_surrogate import Smooth
+from clever.defenses.staircase import Steps
+from clever.defenses.total_variation import TVMinimization
 from clever.errors import GradientMasking, InputError, NotFinite
-from clever.extreme_value import end_points
-from clever.gauge import Gauge
-from clever.goodness import goodness_of_fit
-from clever.jpeg import JPEG
-from clever.lanczos import Lanczos
-from clever.median import Median
-from clever.models import Normalize
-from clever.noise import Noise
-from clever.orders import FirstOrder
-from clever.quantization import PNG, BitDepth, Quantize
-from clever.quilting import PatchBank, Quilting
-from clever.score_result import Score
-from clever.scores_table import Scores
-from clever.second_order import SecondOrder
-from clever.separable import Crop, GaussianBlur, ResizePad
+from clever.extreme_value.estimators import end_points
+from clever.extreme_value.goodness import goodness_of_fit
+from clever.results.distance import Distance
+from clever.results.distances import Distances
+from clever.results.score import Score
+from clever.results.scores import Scores
 from clever.settings import Settings, paper, reference_code
-from clever.staircase import Steps
-from clever.total_variation import TVMinimization
 
 __all__ = [
     "BPDA",

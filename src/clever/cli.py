@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clever.api import NORMS, TARGETS, score
+from clever.api.score import NORMS, TARGETS, score
+from clever.classifier.wrappers import frozen
 from clever.errors import InputError
-from clever.files import in_a_folder, opened, pictures, write_text
-from clever.images import batch_of
-from clever.models import frozen
+from clever.inputs.files import in_a_folder, opened, pictures, write_text
+from clever.inputs.images import batch_of
 from clever.norms import Norm
-from clever.record import versions
-from clever.scores_table import Scores
+from clever.results.record import versions
+from clever.results.scores import Scores
 from clever.settings import paper
 
 BAD_INPUT = 2

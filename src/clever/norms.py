@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clever.choice import Choice
+from clever._internal.choice import Choice
 
 
 class Norm(Choice):

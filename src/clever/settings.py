@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clever.checks import is_number, require_bool, require_int
-from clever.choice import Choice
-from clever.curvature import Convention
+from clever._internal.checks import is_number, require_bool, require_int
+from clever._internal.choice import Choice
+from clever.bounds.curvature import Convention
 from clever.errors import InputError
-from clever.extreme_value import Estimator
+from clever.extreme_value.estimators import Estimator
 from clever.norms import Norm
-from clever.sampling import Ball, Law
+from clever.sampling.balls import Ball, Law
 from clever.targets import RandomTarget
 
 
@@ -52,7 +52,7 @@ class Settings:
     measured on the way to an adversarial image that a short attack finds within the ball (`clever.path`), so that
     no score exceeds that image's distance, behind a staircase with BPDA that of what the network sees of it, with
     `clever.Gauge` its own. ``ascent``: nor less than what so many steps of projected gradient ascent reach from each
-    of the largest sampled points (`clever.ascent`), for networks with second derivatives (third ones, of second order);
+    of the largest sampled points (`clever.scoring.ascent`), for networks with second derivatives (third ones, of second order);
     0 for none. ``estimator``: how the end point is found; of batches of fewer than 256 points ``r_largest`` is
     ``profile``. ``curvature``: what an eigenvalue counts, for the second order.
     """

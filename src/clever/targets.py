@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from clever.choice import Choice
+from clever._internal.choice import Choice
+from clever._internal.generators import numpy_generator_of
 from clever.errors import InputError
-from clever.generators import numpy_generator_of
 
 NAMED = ("top2", "random", "least", "untargeted")
 """Second most likely class, a random one, the least likely one, and the minimum over all classes."""

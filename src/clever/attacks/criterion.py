@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from clever.bpda import Defended, transformed
-from clever.checks import is_number, require_int
-from clever.draws import Random
-from clever.ensemble import TOGETHER, Expectation
+from clever._internal.checks import is_number, require_int
+from clever.defenses.bpda import Defended, transformed
+from clever.defenses.expectation import TOGETHER, Expectation
+from clever.defenses.random import Random
 from clever.errors import InputError
 
 Images = Float[Tensor, "row channel height width"]

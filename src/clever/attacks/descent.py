@@ -1,7 +1,7 @@
 """The nearest image across a boundary, by linearisation: DeepFool for norms, and for the gauge of a staircase.
 
 Behind a staircase a gradient says how the classifier sees images, not how far they have to move: a pixel next to a step
-gains a whole level for next to nothing. The minimiser of the gauge (`clever.gauge.minimiser`) knows, and looks where
+gains a whole level for next to nothing. The minimiser of the gauge (`clever.bounds.gauge.order.minimiser`) knows, and looks where
 the gradients of BPDA do not.
 """
 
@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clever.attacks.hyperplane import nearest_beyond
-from clever.bpda import Transformation
-from clever.capabilities import method_of
-from clever.chain import Chain, Identity, parts
-from clever.gauge import minimiser
+from clever.bounds.gauge.order import minimiser
+from clever.defenses.bpda import Transformation
+from clever.defenses.capabilities import method_of
+from clever.defenses.chain import Chain, Identity, parts
 from clever.norms import Norm
 
 Images = Float[Tensor, "row channel height width"]

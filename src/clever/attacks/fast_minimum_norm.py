@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clever.attacks.projection import projected
 from clever.attacks.refine import BestSoFar
 from clever.attacks.target_margin import target_margin
 from clever.norms import Norm
-from clever.projection import projected
 
 Images = Float[Tensor, "row channel height width"]
 Rows = Float[Tensor, " row"]

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clever.bisection import bisected
+from clever._internal.bisection import bisected
 from clever.norms import Norm
 
 HALVINGS = 40

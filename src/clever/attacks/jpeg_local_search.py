@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 
 from clever.attacks.jpeg_regions import Regions
 from clever.attacks.refine import BestSoFar
-from clever.capabilities import steps_of
-from clever.jpeg_linear import Linearized
+from clever.defenses.capabilities import steps_of
+from clever.defenses.jpeg.linearized import Linearized
 
 Levels = Int[Tensor, "row number"]
 MEMORY = 0.9

@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clever.jpeg_linear import Linear
+from clever.defenses.jpeg.linearized import Linear
 
 ByPixel = Float[Tensor, "row number"]
 ByRegion = Float[Tensor, "row region"]
 
 
 class Regions:
-    """Of images of the shape that a `clever.jpeg_linear.Linear` is for; numbers are flattened, channels included.
+    """Of images of the shape that a `clever.defenses.jpeg.linearized.Linear` is for; numbers are flattened, channels included.
 
     What changes within one changes the decoded image there, and beyond its border by what chroma's interpolation
     carries over: a sample.

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from clever._internal.bisection import bisected
 from clever.attacks.criterion import HeldOutDraws
 from clever.attacks.descent import pixelwise
+from clever.attacks.projection import projected
 from clever.attacks.target_margin import target_margin
-from clever.bisection import bisected
-from clever.bpda import Transformation
+from clever.defenses.bpda import Transformation
 from clever.norms import Norm
-from clever.projection import projected
 
 Images = Float[Tensor, "row channel height width"]
 Rows = Float[Tensor, " row"]
@@ -30,7 +30,7 @@ class BestSoFar:
 
     Guarantee: an image is kept only if it lies in [0,1] and the network predicted the target class for this very image,
     all logits being finite; behind a random defense only if the share ``rate`` of the ``held_out`` draws that do so is
-    large enough, too. ``distance`` is in the norm and in [0,1]-pixel units. The network must be `clever.models.frozen`.
+    large enough, too. ``distance`` is in the norm and in [0,1]-pixel units. The network must be `clever.classifier.wrappers.frozen`.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from clever._internal.checks import require_int
 from clever.attacks.carlini_wagner import carlini_wagner
 from clever.attacks.criterion import HELD_OUT, UNSEEN, HeldOutDraws, SuccessCriterion, randomness
 from clever.attacks.ddn import ddn
@@ -17,14 +18,13 @@ from clever.attacks.fast_minimum_norm import fast_minimum_norm, fast_minimum_nor
 from clever.attacks.jpeg_local_search import jpeg_local_search
 from clever.attacks.refine import HALVINGS, OUTWARD, BestSoFar, overshoot, shrink, snap_back, sparsify
 from clever.attacks.strength import Method, Strength, check_method
-from clever.bpda import BPDA, Defended, Transformation
-from clever.chain import Chain, Identity, parts
-from clever.checks import require_int
-from clever.compute import Compute
-from clever.ensemble import Expectation
+from clever.classifier.compute import Compute
+from clever.classifier.wrappers import frozen, logits_of
+from clever.defenses.bpda import BPDA, Defended, Transformation
+from clever.defenses.chain import Chain, Identity, parts
+from clever.defenses.expectation import Expectation
+from clever.defenses.jpeg.linearized import Linearized
 from clever.errors import InputError
-from clever.jpeg_linear import Linearized
-from clever.models import frozen, logits_of
 from clever.norms import Norm
 
 MEMORIES = (0.9, 0.8, 0.95, 0.7)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from clever.checks import require_int
-from clever.choice import Choice
+from clever._internal.checks import require_int
+from clever._internal.choice import Choice
 from clever.errors import InputError
 from clever.norms import Norm
 

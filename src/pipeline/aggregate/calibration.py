@@ -6,17 +6,17 @@ from numpy.typing import NDArray
 
 from pipeline.aggregate import cost
 from pipeline.aggregate.table import Table
-from pipeline.shared import printed
-from pipeline.shared.formats import correlation, named, number, of_target, whole, with_interval
-from pipeline.shared.methods import CLEVER, ONE_GRADIENT
-from pipeline.shared.printed import Column, Printed
-from pipeline.shared.statistics import (
+from pipeline.shared.stats.statistics import (
     log_ratio,
     rank_correlation,
     resampled_interval,
     share_interval,
     spread_interval,
 )
+from pipeline.shared.text import printed
+from pipeline.shared.text.formats import correlation, named, number, of_target, whole, with_interval
+from pipeline.shared.text.methods import CLEVER, ONE_GRADIENT
+from pipeline.shared.text.printed import Column, Printed
 
 ABOVE = 0.05
 """The share above the distance that scores are scaled to, for `tightness`."""

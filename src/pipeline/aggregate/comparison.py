@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.aggregate.table import Table
-from pipeline.shared import printed
-from pipeline.shared.formats import UNITS, named, number, of_target
-from pipeline.shared.pairing import PAIR
-from pipeline.shared.printed import Column, Printed
-from pipeline.shared.statistics import interval, log_ratio
+from pipeline.shared.stats.pairing import PAIR
+from pipeline.shared.stats.statistics import interval, log_ratio
+from pipeline.shared.text import printed
+from pipeline.shared.text.formats import UNITS, named, number, of_target
+from pipeline.shared.text.printed import Column, Printed
 
 SAME = ["network", "norm", "target"]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.aggregate.table import Table
-from pipeline.shared import printed
-from pipeline.shared.formats import UNITS, named, number, of_target, percentage
-from pipeline.shared.printed import Column, Printed
+from pipeline.shared.text import printed
+from pipeline.shared.text.formats import UNITS, named, number, of_target, percentage
+from pipeline.shared.text.printed import Column, Printed
 
 SAME = ["cell", "norm", "target"]
 OF_SUMMARY = ["mean", "ratio", "ratio_low", "ratio_high", "pairs"]

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from clever.norms import Norm
-from pipeline.shared.described import defense_name, described, is_undefended
-from pipeline.shared.experiment import label_of
-from pipeline.shared.pairing import base_network, baselines, families, training_seed
+from pipeline.shared.app.experiment import label_of
+from pipeline.shared.stats.pairing import base_network, baselines, families, training_seed
+from pipeline.shared.text.described import defense_name, described, is_undefended
 
 FROM_RECORD = (
     *("network", "order", "defense", "bpda", "accuracy", "scored"),

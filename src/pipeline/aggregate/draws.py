@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.aggregate.table import Table
-from pipeline.shared.described import described
-from pipeline.shared.formats import UNITS, named, number, of_target
-from pipeline.shared.printed import Column, Printed
+from pipeline.shared.text.described import described
+from pipeline.shared.text.formats import UNITS, named, number, of_target
+from pipeline.shared.text.printed import Column, Printed
 
 SETTINGS = ("draws", "first")
 """Of a defense that is a mean over draws: how many, and from which one on."""

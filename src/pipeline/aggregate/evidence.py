@@ -5,9 +5,9 @@ import pandas as pd
 from pipeline.aggregate import cost
 from pipeline.aggregate.refuted import refuted
 from pipeline.aggregate.table import Table
-from pipeline.shared.formats import named, number, shares
-from pipeline.shared.pairing import by_the_nearest
-from pipeline.shared.printed import Column, Printed
+from pipeline.shared.stats.pairing import by_the_nearest
+from pipeline.shared.text.formats import named, number, shares
+from pipeline.shared.text.printed import Column, Printed
 
 BY = ["network", "defense", "norm"]
 

@@ -7,10 +7,10 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from pipeline.aggregate.table import Table
-from pipeline.shared import printed
-from pipeline.shared.formats import UNITS, named, number, of_target, share
-from pipeline.shared.printed import Column, Printed
-from pipeline.shared.statistics import all_positive, interval, share_interval
+from pipeline.shared.stats.statistics import all_positive, interval, share_interval
+from pipeline.shared.text import printed
+from pipeline.shared.text.formats import UNITS, named, number, of_target, share
+from pipeline.shared.text.printed import Column, Printed
 
 KEY = ["id", "norm", "target"]
 """What all networks must have a score and a distance of: the target class may be another one for each."""

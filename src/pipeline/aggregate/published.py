@@ -12,8 +12,8 @@ from clever.errors import InputError
 from pipeline.aggregate.experiment_data import ExperimentData
 from pipeline.aggregate.given_table import given_table
 from pipeline.aggregate.table import Table
-from pipeline.shared.described import is_undefended
-from pipeline.shared.statistics import LEVEL
+from pipeline.shared.stats.statistics import LEVEL
+from pipeline.shared.text.described import is_undefended
 
 QUANTITIES = {"clever": "score", "cw": "distance"}
 """What is published, and our column of it: CLEVER, and the distance of an attack."""

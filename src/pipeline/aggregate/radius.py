@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clever.radius import over_radius, self_consistent
+from clever.scoring.radius import over_radius, self_consistent
 from pipeline.aggregate.refuted import refuted
 from pipeline.aggregate.table import Table
 

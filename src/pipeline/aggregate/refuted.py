@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.statistics import log_ratio, share_interval
+from pipeline.shared.stats.statistics import log_ratio, share_interval
 
 
 def refuted(rows: pd.DataFrame) -> dict[str, float]:

@@ -12,9 +12,10 @@ from clever.errors import InputError
 from pipeline.aggregate.describe import describe_cells
 from pipeline.aggregate.experiment_data import ExperimentData
 from pipeline.aggregate.tables import TABLES
-from pipeline.shared import artifacts, printed
-from pipeline.shared.experiment import cells, chosen
-from pipeline.shared.listed import norms_of
+from pipeline.shared.app import artifacts
+from pipeline.shared.app.experiment import cells, chosen
+from pipeline.shared.app.listed import norms_of
+from pipeline.shared.text import printed
 
 
 def run(config: DictConfig) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.aggregate.table import Table
-from pipeline.shared.formats import given, named, number, number_range, of_target, percentage
-from pipeline.shared.pairing import with_ratios
-from pipeline.shared.printed import Column, Printed
-from pipeline.shared.statistics import all_positive, interval
-from pipeline.shared.verdicts import EQUIVALENCE_LEVEL
+from pipeline.shared.stats.pairing import with_ratios
+from pipeline.shared.stats.statistics import all_positive, interval
+from pipeline.shared.stats.verdicts import EQUIVALENCE_LEVEL
+from pipeline.shared.text.formats import given, named, number, number_range, of_target, percentage
+from pipeline.shared.text.printed import Column, Printed
 
 DRAWN = {"images": ["images"], "networks": ["networks"], "both": ["networks", "images"]}
 """The intervals by name, and what each draws again: of ``images`` alone, the networks are as they are."""

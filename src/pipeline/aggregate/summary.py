@@ -5,11 +5,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.aggregate.table import Table
-from pipeline.shared import printed
-from pipeline.shared.formats import named, number, of_target
-from pipeline.shared.pairing import baselines
-from pipeline.shared.printed import Column, Printed
-from pipeline.shared.statistics import interval, log_ratio
+from pipeline.shared.stats.pairing import baselines
+from pipeline.shared.stats.statistics import interval, log_ratio
+from pipeline.shared.text import printed
+from pipeline.shared.text.formats import named, number, of_target
+from pipeline.shared.text.printed import Column, Printed
 
 GROUP = ["network", "cell", "norm", "target"]
 

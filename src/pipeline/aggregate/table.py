@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline.aggregate.experiment_data import ExperimentData
-from pipeline.shared.printed import Printed
+from pipeline.shared.text.printed import Printed
 
 SIX_DIGITS = "%.6g"
 

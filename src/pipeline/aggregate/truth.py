@@ -7,9 +7,9 @@ from pipeline.aggregate.calibration import AT_EQUAL_TIGHTNESS, COLUMNS, calibrat
 from pipeline.aggregate.experiment_data import ExperimentData
 from pipeline.aggregate.table import Table
 from pipeline.aggregate.upper_bounds import KEY
-from pipeline.shared.formats import UNITS, named, number, of_target
-from pipeline.shared.methods import ATTACK, CERTIFICATE, CLEVER
-from pipeline.shared.printed import Column, Printed
+from pipeline.shared.text.formats import UNITS, named, number, of_target
+from pipeline.shared.text.methods import ATTACK, CERTIFICATE, CLEVER
+from pipeline.shared.text.printed import Column, Printed
 
 
 def beside_truth(scores: pd.DataFrame, exact: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

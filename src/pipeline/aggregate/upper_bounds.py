@@ -7,10 +7,10 @@ from clever.errors import InputError
 from pipeline.aggregate.refuted import refuted
 from pipeline.aggregate.summary import GROUP
 from pipeline.aggregate.table import Table
-from pipeline.shared import printed
-from pipeline.shared.formats import correlation, named, number, of_target, percentage, shares
-from pipeline.shared.printed import Column, Printed
-from pipeline.shared.statistics import interval, log_ratio, rank_correlation
+from pipeline.shared.stats.statistics import interval, log_ratio, rank_correlation
+from pipeline.shared.text import printed
+from pipeline.shared.text.formats import correlation, named, number, of_target, percentage, shares
+from pipeline.shared.text.printed import Column, Printed
 
 KEY = ["cell", "id", "predicted", "norm", "target"]
 """What a score and a distance must have in common to be compared."""

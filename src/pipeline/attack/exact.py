@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clever.bounds import second_order
+from clever.bounds.formulas import second_order
 from clever.errors import InputError
-from pipeline.shared.networks.two_layer import TwoLayer
+from pipeline.shared.models.networks.two_layer import TwoLayer
 
 GAP = 1e-4
 """Of the distance: no further apart may both ends be that count as one number."""

@@ -11,30 +11,30 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from clever._internal.checks import require_bool
 from clever.attacks.criterion import SuccessCriterion, randomness
 from clever.attacks.search import Found, smallest_distances
 from clever.attacks.strength import Strength, check_method
-from clever.bpda import Defended
-from clever.capabilities import has_useful_gradient
-from clever.chain import Identity
-from clever.checks import require_bool
+from clever.classifier.subjects import ImageContext
+from clever.classifier.wrappers import frozen
+from clever.defenses.bpda import Defended
+from clever.defenses.capabilities import has_useful_gradient
+from clever.defenses.chain import Identity
 from clever.errors import InputError
-from clever.models import frozen
 from clever.norms import Norm
-from clever.subjects import ImageContext
 from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import load_or_attack
 from pipeline.attack.taken import taken
-from pipeline.shared import artifacts
-from pipeline.shared.classifier import backward_of, device
-from pipeline.shared.fingerprint import classifier_key, versions
-from pipeline.shared.listed import listed, norms_of
-from pipeline.shared.machine import machine
-from pipeline.shared.networks.two_layer import TwoLayer
-from pipeline.shared.number_versions import ATTACK_VERSION
-from pipeline.shared.progress import Progress, about_cell
-from pipeline.shared.selection import Selection, classifier_settings, settings_of
-from pipeline.shared.shard import Shard
+from pipeline.shared.app import artifacts
+from pipeline.shared.app.listed import listed, norms_of
+from pipeline.shared.data.selection import Selection, classifier_settings, settings_of
+from pipeline.shared.data.shard import Shard
+from pipeline.shared.models.classifier import backward_of, device
+from pipeline.shared.models.networks.two_layer import TwoLayer
+from pipeline.shared.store.fingerprint import classifier_key, versions
+from pipeline.shared.store.number_versions import ATTACK_VERSION
+from pipeline.shared.store.progress import Progress, about_cell
+from pipeline.shared.text.machine import machine
 
 Pair = tuple[ImageContext, int]
 """An image and a target class."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from clever.attacks.search import Found
-from pipeline.shared import kept
+from pipeline.shared.store import kept
 
 
 def load_or_attack(store: Path, key: dict[str, object], attack: Callable[[], Found]) -> tuple[Found, bool]:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from clever.errors import InputError
-from pipeline.shared import artifacts
+from pipeline.shared.app import artifacts
 
 SAME = ("network", "defense", "bpda", "backward")
 """What the scores of both cells must agree on, beside the weights' hash."""

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers
-from pipeline.shared.formats import named
+from pipeline.shared.text.formats import named
 
 
 def draw(folder: Path, rows: pd.DataFrame) -> None:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, marker, note_below, plain_numbers, unbounded
-from pipeline.shared.experiment import label_of
-from pipeline.shared.formats import named
-from pipeline.shared.pairing import baselines, with_ratios
+from pipeline.shared.app.experiment import label_of
+from pipeline.shared.stats.pairing import baselines, with_ratios
+from pipeline.shared.text.formats import named
 
 WIDTH = 0.55
 """Inches of a cell, whose label has two lines."""

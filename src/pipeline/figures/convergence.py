@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clever.extreme_value import Estimator, end_points
-from clever.laws import FEWEST_BATCHES
+from clever.extreme_value.estimators import Estimator, end_points
+from clever.extreme_value.laws import FEWEST_BATCHES
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure

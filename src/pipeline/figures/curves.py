@@ -8,8 +8,8 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, colour, figure, plain_numbers
-from pipeline.shared.experiment import label_of
-from pipeline.shared.formats import named
+from pipeline.shared.app.experiment import label_of
+from pipeline.shared.text.formats import named
 
 DASHES = ("--", "-.", ":", (0, (1, 1)))
 """Of the scores, told apart from the distance and from each other where there is no colour."""

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, note_below
-from pipeline.shared.formats import named, of_target
+from pipeline.shared.text.formats import named, of_target
 
 WAYS = {"expectation": "of the mean over so many draws", "worst": "worst of so many single draws"}
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers
-from pipeline.shared.formats import named
-from pipeline.shared.pairing import by_the_nearest
+from pipeline.shared.stats.pairing import by_the_nearest
+from pipeline.shared.text.formats import named
 
 WIDTH = 0.42
 """Inches of a kind of score behind a defense."""

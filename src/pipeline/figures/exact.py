@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, marker, note_below, plain_numbers
-from pipeline.shared.experiment import label_of
-from pipeline.shared.formats import named
-from pipeline.shared.methods import ATTACK, CERTIFICATE, CLEVER, ONE_GRADIENT, TOOLBOX
+from pipeline.shared.app.experiment import label_of
+from pipeline.shared.text.formats import named
+from pipeline.shared.text.methods import ATTACK, CERTIFICATE, CLEVER, ONE_GRADIENT, TOOLBOX
 
 METHODS = (ATTACK, CERTIFICATE, ONE_GRADIENT, TOOLBOX)
 """In every panel, from the top down, those that are there; then the scores."""

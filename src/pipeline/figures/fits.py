@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import weibull_max
 
-from clever.goodness import goodness_of_fit
+from clever.extreme_value.goodness import goodness_of_fit
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure

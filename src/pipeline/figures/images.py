@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import figure, picture
-from pipeline.shared.formats import named
+from pipeline.shared.text.formats import named
 
 SHOWN = 5
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, legend_above, logarithmic, note_below, unbounded
-from pipeline.shared.formats import named
+from pipeline.shared.text.formats import named
 
 SHOWN = (
     ("score with BPDA", COLOURS[1], "o"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, MARKERS, figure, legend_above, logarithmic
-from pipeline.shared.formats import named, of_target
+from pipeline.shared.text.formats import named, of_target
 
 DISTANCE = "smallest adversarial distance found"
 APART = 0.16

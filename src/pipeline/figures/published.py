@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, legend_above, note_below
-from pipeline.shared.formats import named, of_target
+from pipeline.shared.text.formats import named, of_target
 
 PANELS = 4
 """Beside each other."""

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from clever.radius import self_consistent
+from clever.scoring.radius import self_consistent
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, note_below, plain_numbers

@@ -8,9 +8,9 @@ from omegaconf import DictConfig
 
 from pipeline.figures.data import ExperimentFiles, NetworkData
 from pipeline.figures.registry import FIGURES
-from pipeline.shared import artifacts
-from pipeline.shared.experiment import chosen, data_set
-from pipeline.shared.formats import named
+from pipeline.shared.app import artifacts
+from pipeline.shared.app.experiment import chosen, data_set
+from pipeline.shared.text.formats import named
 
 
 def run(config: DictConfig) -> None:

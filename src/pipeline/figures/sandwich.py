@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, logarithmic
-from pipeline.shared.formats import named
+from pipeline.shared.text.formats import named
 
 
 def draw(folder: Path, rows: pd.DataFrame) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers, unbounded
-from pipeline.shared.formats import TARGETS, named
+from pipeline.shared.text.formats import TARGETS, named
 
 
 def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from pipeline.shared.artifacts import write_atomically
+from pipeline.shared.app.artifacts import write_atomically
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of a font that it subsets
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pooch
 
 from clever.errors import InputError
-from pipeline.shared.classifier import sha256_of
+from pipeline.shared.models.classifier import sha256_of
 
 TIMEOUT = 30.0
 """Seconds in which a server must connect, and say something more."""

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor, nn
 
+from clever.classifier.wrappers import Normalize
 from clever.errors import InputError
-from clever.models import Normalize
 from pipeline.model.download import fetched
-from pipeline.shared.checkpoint import load_state
-from pipeline.shared.classifier import sha256_of
+from pipeline.shared.models.checkpoint import load_state
+from pipeline.shared.models.classifier import sha256_of
 
 
 class File:

@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from clever.checks import is_number
+from clever._internal.checks import is_number
 from clever.errors import InputError
 
 Moving = tuple[Optimizer, LRScheduler]

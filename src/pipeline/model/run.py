@@ -7,16 +7,16 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
+from clever.classifier.wrappers import Normalize, frozen
 from clever.errors import InputError
-from clever.models import Normalize, frozen
 from pipeline.model.weights import Published, State
-from pipeline.shared import artifacts
-from pipeline.shared.accuracy import accuracy
-from pipeline.shared.classifier import bare, device, fill, sha256_of
-from pipeline.shared.composed import each_cell
-from pipeline.shared.fits import check_fits
-from pipeline.shared.prepared import Prepared
-from pipeline.shared.recorded import recorded, recorded_group
+from pipeline.shared.app import artifacts
+from pipeline.shared.app.composed import each_cell
+from pipeline.shared.data.accuracy import accuracy
+from pipeline.shared.data.fits import check_fits
+from pipeline.shared.data.prepared import Prepared
+from pipeline.shared.models.classifier import bare, device, fill, sha256_of
+from pipeline.shared.text.recorded import recorded, recorded_group
 
 
 def run(config: DictConfig) -> None:

@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clever.checks import require_int
-from clever.choice import Choice
-from clever.compute import Compute, Computed
+from clever._internal.checks import require_int
+from clever._internal.choice import Choice
+from clever.classifier.compute import Compute, Computed
+from clever.classifier.wrappers import Normalize, any_logits_of
 from clever.errors import InputError
-from clever.models import Normalize, any_logits_of
 from pipeline.model.training import Recipe, probabilities, train
-from pipeline.shared import kept
-from pipeline.shared.classifier import sha256_of
-from pipeline.shared.fingerprint import fingerprint
-from pipeline.shared.hardening import Hardened, Perturbation
-from pipeline.shared.number_versions import TRAINING_VERSION
+from pipeline.shared.models.classifier import sha256_of
+from pipeline.shared.models.hardening import Hardened, Perturbation
+from pipeline.shared.store import kept
+from pipeline.shared.store.fingerprint import fingerprint
+from pipeline.shared.store.number_versions import TRAINING_VERSION
 
 State = dict[str, Tensor]
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
-from clever.checks import is_number, require_bool, require_int
+from clever._internal.checks import is_number, require_bool, require_int
+from clever.classifier.wrappers import any_logits_of, frozen
 from clever.errors import InputError
-from clever.models import any_logits_of, frozen
 from pipeline.model.optimisers import Nesterov, OneCycle
-from pipeline.shared.networks.two_layer import TwoLayer
+from pipeline.shared.models.networks.two_layer import TwoLayer
 
 Labels = Int64[Tensor, " image"] | Float[Tensor, "image class"]
 """Classes, or a teacher's probabilities."""

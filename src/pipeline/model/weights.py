@@ -8,12 +8,12 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from clever.classifier.wrappers import Normalize
 from clever.errors import InputError
-from clever.models import Normalize
 from pipeline.model.download import fetched
 from pipeline.model.given import File
-from pipeline.shared.checkpoint import load_state
-from pipeline.shared.differing import differences, told
+from pipeline.shared.models.checkpoint import load_state
+from pipeline.shared.text.differing import differences, told
 
 State = dict[str, Tensor]
 
@@ -80,7 +80,7 @@ class Torchvision:
 class Random:
     """As the constructor leaves them: to measure speed and memory, not robustness.
 
-    ``seed``: by which `pipeline.shared.classifier.bare` has it draw them.
+    ``seed``: by which `pipeline.shared.models.classifier.bare` has it draw them.
     """
 
     def __init__(self, seed: int) -> None:

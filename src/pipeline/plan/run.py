@@ -11,21 +11,21 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from clever._internal.capacity import Capacity, Measure
 from clever.attacks.search import passes
-from clever.bpda import Defended, on_segments
-from clever.capacity import Capacity, Measure
-from clever.compute import Compute
-from clever.maxima import KEPT
-from clever.models import frozen, logits_of
-from clever.orders import NORMS, FirstOrder, Order
+from clever.bounds.first_order import NORMS, FirstOrder, Order
+from clever.classifier.compute import Compute
+from clever.classifier.subjects import ImageContext, image_context
+from clever.classifier.wrappers import frozen, logits_of
+from clever.defenses.bpda import Defended, on_segments
+from clever.sampling.maxima import KEPT
 from clever.settings import Settings
-from clever.subjects import ImageContext, image_context
 from pipeline.attack.run import asked, chance_of, strength_of
-from pipeline.shared.classifier import backward_of, bare, defense_of, device
-from pipeline.shared.composed import each_cell
-from pipeline.shared.durations import told
-from pipeline.shared.listed import listed, norms_of
-from pipeline.shared.selection import settings_of
+from pipeline.shared.app.composed import each_cell
+from pipeline.shared.app.listed import listed, norms_of
+from pipeline.shared.data.selection import settings_of
+from pipeline.shared.models.classifier import backward_of, bare, defense_of, device
+from pipeline.shared.text.durations import told
 
 SECONDS = 2.0
 """Of each measurement, half of which only warms up."""

@@ -11,7 +11,7 @@ from PIL.Image import Resampling
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from clever.checks import require_int
+from clever._internal.checks import require_int
 from clever.errors import InputError
 from pipeline.prepare.source import MOST_PIXELS, Candidate, Pixels
 

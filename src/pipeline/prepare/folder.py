@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
-from clever.checks import require_bool
+from clever._internal.checks import require_bool
 from clever.errors import InputError
 from pipeline.prepare.choice import choose, require
 from pipeline.prepare.labelled import Labelled, by_folders, by_table, class_names

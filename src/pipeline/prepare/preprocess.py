@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Resampling
 
-from clever.checks import require_int
+from clever._internal.checks import require_int
 from clever.errors import InputError
 from pipeline.prepare.source import MOST_PIXELS
 

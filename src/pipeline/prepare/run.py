@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 from clever.errors import InputError
 from pipeline.prepare.preprocess import BrokenImage
 from pipeline.prepare.source import Candidate, Pixels, Source
-from pipeline.shared import artifacts
-from pipeline.shared.prepared import about, deciding
+from pipeline.shared.app import artifacts
+from pipeline.shared.data.prepared import about, deciding
 
 
 def run(config: DictConfig) -> None:

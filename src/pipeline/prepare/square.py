@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from clever.checks import require_int
+from clever._internal.checks import require_int
 from clever.errors import InputError
 from pipeline.prepare.preprocess import PREPROCESSINGS, whole_image
 from pipeline.prepare.source import MOST_PIXELS, Pixels

@@ -6,10 +6,10 @@ from omegaconf import DictConfig
 
 from clever.errors import InputError
 from pipeline.model.run import accuracy_of, loaded, networks, saved
-from pipeline.shared import artifacts
-from pipeline.shared.classifier import device, sha256_of
-from pipeline.shared.fingerprint import versions
-from pipeline.shared.recorded import recorded
+from pipeline.shared.app import artifacts
+from pipeline.shared.models.classifier import device, sha256_of
+from pipeline.shared.store.fingerprint import versions
+from pipeline.shared.text.recorded import recorded
 
 
 def run(config: DictConfig) -> None:

@@ -6,8 +6,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from clever.errors import InputError
 from pipeline.report.section import ExperimentSection, table_html
-from pipeline.shared import artifacts, printed
-from pipeline.shared.experiment import experiment
+from pipeline.shared.app import artifacts
+from pipeline.shared.app.experiment import experiment
+from pipeline.shared.text import printed
 
 
 def run(config: DictConfig) -> None:

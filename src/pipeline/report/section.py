@@ -14,9 +14,10 @@ from markupsafe import Markup
 from PIL import Image
 
 from pipeline.report.reported_claim import ReportedClaim
-from pipeline.shared import artifacts, printed
-from pipeline.shared.described import defense_name
-from pipeline.shared.formats import named
+from pipeline.shared.app import artifacts
+from pipeline.shared.text import printed
+from pipeline.shared.text.described import defense_name
+from pipeline.shared.text.formats import named
 
 
 @dataclass(frozen=True)

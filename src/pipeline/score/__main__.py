@@ -1,6 +1,6 @@
 """The command line: ``python -m pipeline.score``."""
 
-from pipeline.shared.app import launch
+from pipeline.shared.app.launch import launch
 
 if __name__ == "__main__":
     launch("score")

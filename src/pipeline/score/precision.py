@@ -1,10 +1,10 @@
 """What a lower precision does to gradient norms, measured at a few points of the run's own network."""
 
-from clever.bpda import Defended
-from clever.compute import Compute, Precision, deviation
-from clever.maxima import BallSampler
-from pipeline.shared.progress import Progress
-from pipeline.shared.selection import Selection
+from clever.classifier.compute import Compute, Precision, deviation
+from clever.defenses.bpda import Defended
+from clever.sampling.maxima import BallSampler
+from pipeline.shared.data.selection import Selection
+from pipeline.shared.store.progress import Progress
 
 PROBES = 8
 """Points at which a lower precision is compared with the full one."""

@@ -12,26 +12,26 @@ import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from clever import record
-from clever.bpda import Defended
-from clever.compute import Compute
-from clever.engine import check_order, points_per_class, score_images, vanishing_message
+from clever.bounds.first_order import Order
+from clever.classifier.compute import Compute
+from clever.classifier.subjects import ImageContext
+from clever.classifier.wrappers import frozen
+from clever.defenses.bpda import Defended
 from clever.errors import InputError
-from clever.models import frozen
-from clever.orders import Order
-from clever.score_result import Score
-from clever.subjects import ImageContext
+from clever.results import record
+from clever.results.score import Score
+from clever.scoring.engine import check_order, points_per_class, score_images, vanishing_message
 from pipeline.score.precision import changed_by
 from pipeline.score.store import Store
-from pipeline.shared import artifacts
-from pipeline.shared.accuracy import accuracy
-from pipeline.shared.classifier import about_network, device
-from pipeline.shared.fingerprint import classifier_key, order_key, versions
-from pipeline.shared.listed import listed
-from pipeline.shared.machine import machine
-from pipeline.shared.progress import Progress, about_cell
-from pipeline.shared.recorded import recorded
-from pipeline.shared.selection import Selection, classifier_settings, settings_of
+from pipeline.shared.app import artifacts
+from pipeline.shared.app.listed import listed
+from pipeline.shared.data.accuracy import accuracy
+from pipeline.shared.data.selection import Selection, classifier_settings, settings_of
+from pipeline.shared.models.classifier import about_network, device
+from pipeline.shared.store.fingerprint import classifier_key, order_key, versions
+from pipeline.shared.store.progress import Progress, about_cell
+from pipeline.shared.text.machine import machine
+from pipeline.shared.text.recorded import recorded
 
 EXAMPLES = 5
 """Scored images that are kept as they are and behind the defense, for a figure."""
@@ -173,11 +173,11 @@ class Job:
         )
 
     def _told_of(self, context: ImageContext) -> dict[str, object]:
-        """What the image is called, beside what `clever.record` says of its score."""
+        """What the image is called, beside what `clever.results.record` says of its score."""
         return {"name": self.selection.known(self.config, context)["id"]}
 
     def _run(self) -> dict[str, object]:
-        """How the scores came about, as `clever.record` describes it."""
+        """How the scores came about, as `clever.results.record` describes it."""
         selection = self.selection
         images = selection.image(0).expand(len(selection.contexts), -1, -1, -1)
         targets = listed(self.config.targets, "targets")

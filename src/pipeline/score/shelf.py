@@ -9,8 +9,8 @@ from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 
-from clever.maxima import BatchMaxima
-from pipeline.shared import kept
+from clever.sampling.maxima import BatchMaxima
+from pipeline.shared.store import kept
 
 Cell = tuple[int, int]
 """A target class and a batch."""

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from clever.capacity import Capacity
-from clever.checks import require_int
-from clever.maxima import BallSampler, BatchMaxima, batch_maxima, chunks
-from clever.samplers import MeasureOf
+from clever._internal.capacity import Capacity
+from clever._internal.checks import require_int
+from clever.sampling.maxima import BallSampler, BatchMaxima, batch_maxima, chunks
+from clever.sampling.samplers import MeasureOf
 from pipeline.score.shelf import Shelf
-from pipeline.shared import kept
-from pipeline.shared.artifacts import write_text
+from pipeline.shared.app.artifacts import write_text
+from pipeline.shared.store import kept
 
 
 class Store:
@@ -45,7 +45,7 @@ class Store:
     def __call__(
         self, measure_of: MeasureOf, ball_sampler: BallSampler, predicted: int, targets: Sequence[int], batches: range
     ) -> BatchMaxima:
-        """As `clever.samplers.Sampler`: arrays (batch, target, column, kept)."""
+        """As `clever.sampling.samplers.Sampler`: arrays (batch, target, column, kept)."""
         shelf = self._shelf(ball_sampler, predicted)
         for chunk in chunks(batches, ball_sampler.n_samples, self.chunk_points):
             missing = shelf.missing(targets, chunk)

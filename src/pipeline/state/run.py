@@ -9,10 +9,10 @@ from tqdm.auto import tqdm
 from pipeline.attack import run as attack
 from pipeline.attack.taken import images_taken
 from pipeline.score import run as score
-from pipeline.shared import artifacts
-from pipeline.shared.classifier import defended
-from pipeline.shared.composed import each_cell
-from pipeline.shared.progress import Record, about_cell, records
+from pipeline.shared.app import artifacts
+from pipeline.shared.app.composed import each_cell
+from pipeline.shared.models.classifier import defended
+from pipeline.shared.store.progress import Record, about_cell, records
 
 
 def run(config: DictConfig) -> None:

@@ -9,8 +9,8 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from clever.errors import InputError
-from pipeline.shared import artifacts
-from pipeline.shared.experiment import experiment
+from pipeline.shared.app import artifacts
+from pipeline.shared.app.experiment import experiment
 from pipeline.verify.compare import Difference, compare
 from pipeline.verify.limits import EQUAL, TABLES
 

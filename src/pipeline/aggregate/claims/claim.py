@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from pipeline.shared.verdicts import Verdict
+from pipeline.shared.stats.verdicts import Verdict
 
 
 @dataclass(frozen=True)

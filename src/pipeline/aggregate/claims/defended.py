@@ -5,10 +5,10 @@ import pandas as pd
 
 from pipeline.aggregate.claims.claim import Claim
 from pipeline.aggregate.claims.distances import image_shares
-from pipeline.shared.described import UNDEFENDED
-from pipeline.shared.formats import named
-from pipeline.shared.pairing import baselines, with_ratios
-from pipeline.shared.verdicts import NEAR, Majority, Mean, Verdict
+from pipeline.shared.stats.pairing import baselines, with_ratios
+from pipeline.shared.stats.verdicts import NEAR, Majority, Mean, Verdict
+from pipeline.shared.text.described import UNDEFENDED
+from pipeline.shared.text.formats import named
 
 DRAWN = "; the interval draws trainings of the network and images"
 

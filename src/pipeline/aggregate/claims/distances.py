@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.aggregate.claims.claim import Claim
-from pipeline.shared.formats import named, of_target
-from pipeline.shared.verdicts import Majority, Verdict
+from pipeline.shared.stats.verdicts import Majority, Verdict
+from pipeline.shared.text.formats import named, of_target
 
 WENG = "Weng et al. 2018, arXiv 1801.10578, where 0 to 22 % lie above (CLEVER L2 against Carlini-Wagner, ImageNet)"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.aggregate.claims.claim import Claim
-from pipeline.shared.formats import named, of_target
-from pipeline.shared.verdicts import Mean, Verdict
+from pipeline.shared.stats.verdicts import Mean, Verdict
+from pipeline.shared.text.formats import named, of_target
 
 QUANTITIES = {"clever": "CLEVER", "cw": "Carlini and Wagner's attack"}
 

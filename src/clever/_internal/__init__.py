@@ -1,0 +1,1 @@
+"""What several rooms need and nobody outside should: checks of arguments, random generators, memory."""

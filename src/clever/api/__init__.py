@@ -1,0 +1,1 @@
+"""What a user calls: `clever.score` and `clever.attack`."""

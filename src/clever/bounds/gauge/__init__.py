@@ -1,0 +1,1 @@
+"""The bound that holds behind staircases: the cost of the cheapest change that the gradient allows."""

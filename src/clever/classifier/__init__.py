@@ -1,0 +1,1 @@
+"""What is scored: wrappers of networks, margins, Hessians, the check of smoothness, precision."""

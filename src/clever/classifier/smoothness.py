@@ -1,0 +1,192 @@
+"""Second order needs a network that is twice differentiable: the others are refused, by the name of the module."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.graph import Node
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from clever.classifier.compute import Compilation, Computed
+from clever.defenses.bpda import BPDA, Clamped, Straight
+from clever.defenses.chain import Identity
+from clever.errors import InputError
+
+KINKED_OPERATIONS = frozenset(
+    """
+    relu leaky_relu prelu _prelu_kernel rrelu rrelu_with_noise rrelu_with_noise_functional threshold
+    hardtanh hardsigmoid hardswish hardshrink softshrink elu celu selu abs sign sgn heaviside
+    clamp clamp_min clamp_max maximum minimum fmax fmin max min amax amin aminmax cummax cummin
+    median nanmedian mode quantile nanquantile kthvalue sort msort topk nan_to_num
+    max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices mkldnn_max_pool2d mkldnn_max_pool3d
+    adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d fractional_max_pool2d fractional_max_pool3d
+    round floor ceil trunc frac fix fmod remainder floor_divide l1_loss smooth_l1_loss huber_loss
+    fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor quantize_per_channel
+    """.split()  # noqa: SIM905 (one name a line would be longer than the rest of this file)
+)
+"""ATen operations refused wherever they act on something that depends on the input."""
+
+POWERS = {
+    "linalg_vector_norm": (1, 2.0),
+    "norm": (1, 2.0),
+    "dist": (2, 2.0),
+    "_pdist_forward": (1, 2.0),
+} | dict.fromkeys(("_cdist_forward", "cdist"), (2, 2.0))
+"""Norms, with the place and the default of the argument that says which: below 2, and for infinity, they have kinks."""
+
+LEAST_SOFTPLUS_THRESHOLD = 15.0
+"""Softplus turns linear where beta * x exceeds its threshold: log(1 + exp(-15)) is a step below float32's rounding."""
+
+
+def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "batch ..."]) -> None:
+    """Returns when nothing is found that makes ``network`` less than twice differentiable; `InputError` names what is.
+
+    The network is run once, in its present mode (train or eval), on ``example`` (a batch of inputs; one will do), and
+    each ATen operation whose arguments depend on the input is looked at. One of `KINKED_OPERATIONS` is refused, whoever
+    calls it (``nn.ReLU``, or ``torch.relu`` in a ``forward``), and so is one that turns the input into booleans or
+    integers (a comparison, an arg max, a cast), which can only serve to choose between pieces. Constants, and weights
+    computed by ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class, and the
+    operation. An ``autograd.Function`` that is not torch's is refused, too: nothing says that its backward pass is the
+    derivative of its forward pass. Last, one product with the Hessian must be possible.
+
+    Refused although the theorem would extend to them, with M an essential supremum, because they have no second
+    derivative at 0: ELU with alpha = 1, CELU, Softsign. Fine: Tanh, Sigmoid, Softplus, GELU, SiLU, Mish, Tanhshrink,
+    GLU, softmax, average pooling, normalisation layers. Not seen: branches that the example does not take; roots at 0,
+    whose derivatives are infinite, such as ``sqrt(z * z)`` and ``hypot(z, 0)``. `clever.BPDA` of anything but the
+    identity is refused, however smooth: its derivatives are not those of its values.
+
+    The network, its parameters and its gradients are left as they were.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, Computed) and module.compute.compilation is not Compilation.NONE:
+            raise InputError(
+                f"a compiled network ({module.compute.compilation}) has first derivatives only: second order needs "
+                "compilation none"
+            )
+        if isinstance(module, BPDA) and not (isinstance(module.transformation, Identity) and module.substitute is None):
+            raise InputError(
+                f"second order is not defined behind a transformation with BPDA: {name or 'the network'} "
+                f"({module.transformation}) has the derivatives of a substitute: the Hessian is not one of f(t(x)). "
+                "First order is defined; so is second order for the network alone, at the transformed image"
+            )
+    given = example.detach().clone().requires_grad_(True)
+    with torch.enable_grad():
+        with _running(network) as stack, _Watch(stack):
+            logits = functional_call(network, dict(_tensors(network)), (given,))
+        if functions := _own_functions(logits):
+            raise InputError(
+                f"second order is not defined for this network: it has an autograd.Function of its own "
+                f"({', '.join(functions)}), of whose backward pass nothing says that it is the derivative"
+            )
+        _require_products(logits, given)
+
+
+def _own_functions(logits: Tensor) -> list[str]:
+    """The classes of ``autograd.Function``, by name, that the logits went through, but for torch's and `Straight`."""
+    found: set[str] = set()
+    seen: set[Node] = set()
+    left = [logits.grad_fn]
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        function = getattr(node, "_forward_cls", Straight)  # of torch's operations there is none
+        if function is not Straight and not function.__module__.startswith("torch."):
+            found.add(function.__name__)
+        left += [before for before, _ in node.next_functions]
+    return sorted(found)
+
+
+def _require_products(logits: Tensor, given: Tensor) -> None:
+    try:
+        (gradient,) = torch.autograd.grad(
+            logits.sum(), given, create_graph=True, allow_unused=True, materialize_grads=True
+        )
+        if gradient.requires_grad:
+            torch.autograd.grad(gradient.sum(), given, allow_unused=True)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # autograd's word for it
+        raise InputError(
+            f"second order needs products with the Hessian, and this network gives none: {error}"
+        ) from error
+
+
+def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    # Parameters without gradients, so that requires_grad says: depends on the input.
+    yield from ((name, parameter.detach()) for name, parameter in network.named_parameters())
+    # Copies: a batch normalisation in training mode counts in place.
+    yield from ((name, buffer.clone()) for name, buffer in network.named_buffers())
+
+
+def _refusal(name: str, module: nn.Module, operation: str) -> str:
+    return (
+        f"second order is not defined for this network: {name or 'the network itself'} ({type(module).__name__}) calls "
+        f"{operation}, which is not twice differentiable. Smooth activations (Tanh, Sigmoid, Softplus, GELU, SiLU) and "
+        "average pooling are; first order needs none of this"
+    )
+
+
+@contextmanager
+def _running(network: nn.Module) -> Iterator[list[tuple[str, nn.Module]]]:
+    """A stack, kept by hooks, of the modules whose forward pass is under way."""
+    stack: list[tuple[str, nn.Module]] = []
+    hooks = []
+    try:
+        for name, module in network.named_modules():
+
+            def enter(module: nn.Module, _: Any, name: str = name) -> None:
+                stack.append((name, module))
+
+            def leave(module: nn.Module, *_: Any) -> None:
+                stack.pop()
+
+            hooks += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+        yield stack
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Watch(TorchDispatchMode):
+    """Raises at the first operation that is not twice differentiable in the input."""
+
+    def __init__(self, stack: Sequence[tuple[str, nn.Module]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._stack = stack
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = [value for value in (*args, *(kwargs or {}).values()) if isinstance(value, Tensor)]
+        # Where gradients are switched off (inside an autograd.Function), nothing says what depends on the input.
+        depends = any(value.requires_grad for value in given) or not torch.is_grad_enabled()
+        result = func(*args, **(kwargs or {}))
+        if self._stack and isinstance(self._stack[-1][1], Clamped):  # the identity, for images
+            return result
+        if depends and any(value.is_floating_point() for value in given) and self._kinked(func, args, result):
+            name, module = self._stack[-1]
+            raise InputError(_refusal(name, module, str(func.overloadpacket)))
+        return result
+
+    @staticmethod
+    def _kinked(func: Any, args: tuple[Any, ...], result: Any) -> bool:
+        operation = func.overloadpacket.__name__.removesuffix("_")
+        if operation == "softplus":
+            return len(args) > 2 and float(args[2]) < LEAST_SOFTPLUS_THRESHOLD
+        if "grid_sampler" in operation:  # linear in the image, piecewise in the places at which it is looked up
+            return bool(args[1].requires_grad) or not torch.is_grad_enabled()
+        if operation in POWERS:
+            place, default = POWERS[operation]
+            power = default if len(args) <= place or args[place] is None else float(args[place])
+            return power < 2 or power == math.inf
+        if operation.startswith("new_") or operation.endswith("_like"):  # takes the shape alone
+            return False
+        decides = isinstance(result, Tensor) and not (result.is_floating_point() or result.is_complex())
+        return decides or operation in KINKED_OPERATIONS

@@ -1,0 +1,1 @@
+"""Input transformations, one file each, and BPDA, which gives them gradients."""

@@ -1,0 +1,1 @@
+"""JPEG: the codec, and its linear model."""

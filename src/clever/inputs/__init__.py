@@ -1,0 +1,1 @@
+"""What a user gives: tensors, arrays and picture files, as batches of images."""

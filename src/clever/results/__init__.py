@@ -1,0 +1,1 @@
+"""What a user gets: scores and distances, as tables, JSON and pictures."""

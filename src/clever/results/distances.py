@@ -1,0 +1,118 @@
+"""What `clever.attack` returns: a sequence of adversarial distances that becomes text, a table, a file or a picture."""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, overload
+
+from clever._internal.optional import extra
+from clever.errors import InputError
+from clever.inputs.files import write_text
+from clever.results import plots, record
+from clever.results.distance import Distance
+from clever.results.tables import csv_text, html_text, plain_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+SHOWN = 20
+"""Distances that are shown where there are more."""
+
+
+@dataclass(frozen=True, repr=False)
+class Distances(Sequence[Distance]):
+    """The distances of a call, image by image, target by target within an image and norm by norm within a target.
+
+    A sequence of `Distance`; a slice is a `Distances`, too. Distances are in [0,1]-pixel units. ``run``: how they came
+    about: versions, settings, network. ``names``: what the images are called, by ``image_index``; empty where they have
+    no names. ``left_out``: the places of the images that the network misclassifies, where labels were given.
+    """
+
+    distances: tuple[Distance, ...]
+    run: Mapping[str, object] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    left_out: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.distances)
+
+    @overload
+    def __getitem__(self, index: int) -> Distance: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Distances": ...
+    def __getitem__(self, index: int | slice) -> "Distance | Distances":
+        found = self.distances[index]
+        return Distances(found, self.run, self.names, self.left_out) if isinstance(found, tuple) else found
+
+    def rows(self) -> list[dict[str, object]]:
+        """`Distance.row` of each, the name of the image before it where it has one."""
+        return [self._name(distance) | distance.row() for distance in self.distances]
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A pandas table, a row a distance. `ImportError` without pandas (the extra ``frame``)."""
+        table: pd.DataFrame = extra("pandas", "a data frame").DataFrame(self.rows())
+        return table
+
+    @overload
+    def to_csv(self, path: None = None) -> str: ...
+    @overload
+    def to_csv(self, path: str | os.PathLike[str]) -> None: ...
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str | None:
+        """A table with a row a distance, as text or into a file; needs no pandas. Not found is "inf"."""
+        return write_text(path, csv_text(self.rows()))
+
+    @overload
+    def to_json(self, path: None = None) -> str: ...
+    @overload
+    def to_json(self, path: str | os.PathLike[str]) -> None: ...
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str | None:
+        """All distances, without their images, and the run, as text or into a file. Not found is "Infinity"."""
+        document = record.plain({"format": "clever-distances", "version": 1, "run": self.run, "distances": self.rows()})
+        return write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+    def plot(self) -> "Figure":
+        """The distance of each image, a panel a norm; what was not found stands hollow at the upper edge.
+
+        `ImportError` without matplotlib (the extra ``plot``); `InputError` where there is no distance.
+        """
+        if not self.distances:
+            raise InputError("no distance to draw: every image was left out as misclassified, or the slice is empty")
+        return plots.distances(self.distances, self.names)
+
+    def __repr__(self) -> str:
+        return plain_text(self._title(), self._table(), self._more())
+
+    def _repr_html_(self) -> str:
+        return html_text(self._title(), self._table(), self._more())
+
+    def _title(self) -> str:
+        images = len({distance.image_index for distance in self.distances})
+        plural = "s" * (len(self) != 1), "s" * (images != 1)
+        title = f"{len(self)} adversarial distance{plural[0]} of {images} image{plural[1]}, in [0,1]-pixel units"
+        missing = sum(math.isinf(distance.distance) for distance in self.distances)
+        parts = [f"{missing} not found"] * bool(missing)
+        parts += [f"{len(self.left_out)} left out as misclassified"] * bool(self.left_out)
+        return "; ".join([title, *parts])
+
+    def _more(self) -> list[str]:
+        return [f"... and {len(self) - SHOWN} more"] if len(self) > SHOWN else []
+
+    def _table(self) -> Iterator[list[str]]:
+        labels = any(distance.label is not None for distance in self.distances)
+        rates = any(distance.rate is not None for distance in self.distances)
+        yield [
+            *["name"] * bool(self.names),
+            *["image", *["label"] * labels, "class", "target", "norm", "distance", *["rate"] * rates, "remarks"],
+        ]
+        for one in self.distances[:SHOWN]:
+            label = [str("" if one.label is None else one.label)] * labels
+            rate = [f"{one.rate:.0%}" if one.rate is not None else ""] * rates
+            target = f"{one.target_class} ({one.target})"
+            cells = [str(one.image_index), *label, str(one.predicted), target, one.norm, f"{one.distance:.4g}"]
+            yield [*map(str, self._name(one).values()), *cells, *rate, one.remarks]
+
+    def _name(self, distance: Distance) -> dict[str, object]:
+        return {"name": self.names[distance.image_index]} if self.names else {}

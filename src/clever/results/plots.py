@@ -1,0 +1,104 @@
+"""Pictures of scores and distances, and of the law that one score rests on. They need matplotlib."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clever._internal.optional import extra
+from clever.norms import Norm
+from clever.results.distance import Distance
+from clever.results.score import Score
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00")
+"""Okabe and Ito's, told apart by the colour-blind; the markers tell them apart in grey."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DUAL = {Norm.L1: "L∞", Norm.L2: "L2", Norm.LINF: "L1"}
+
+
+def scores(found: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
+    """Score over image, a panel a norm, a marker a target; hollow where the score is capped.
+
+    Bars are the nominal 95 % interval, where it is known.
+    """
+    pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
+    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((s.norm, s.target) for s in found), strict=True))
+    places = {index: place for place, index in enumerate(dict.fromkeys(score.image_index for score in found))}
+    figure, panels = pyplot.subplots(
+        1, len(norms), figsize=(3.4 * len(norms), 2.8), squeeze=False, layout="constrained"
+    )
+    for panel, norm in zip(panels[0], norms, strict=True):
+        for k, target in enumerate(targets):
+            here = [s for s in found if (s.norm, s.target) == (norm, target) and np.isfinite(s.score)]
+            shift = 0.12 * (k - (len(targets) - 1) / 2)
+            for score in here:
+                known = np.isfinite(score.low) and np.isfinite(score.high)
+                low, high = (max(0, score.score - score.low), max(0, score.high - score.score)) if known else (0, 0)
+                panel.errorbar(
+                    places[score.image_index] + shift, score.score, [[low], [high]], capsize=2, lw=1, ls="",
+                    marker=MARKERS[k % 6], color=COLOURS[k % 6], mfc="none" if score.capped else None, ms=5,
+                )  # fmt: skip
+            panel.plot([], [], ls="", marker=MARKERS[k % 6], color=COLOURS[k % 6], label=target)
+        panel.set_xticks(list(places.values()), [names[index] if names else str(index) for index in places])
+        panel.tick_params(axis="x", rotation=45 if names else 0)
+        panel.set_xlabel("image")
+        panel.set_ylabel(f"{norm} score (pixel units)")
+        panel.set_ylim(bottom=0)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
+    drawn: Figure = figure
+    return drawn
+
+
+def distances(found: Sequence[Distance], names: Sequence[str] = ()) -> "Figure":
+    """Adversarial distance over image, a panel a norm, a marker a target; hollow, at the upper edge: not found."""
+    pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
+    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((d.norm, d.target) for d in found), strict=True))
+    places = {index: place for place, index in enumerate(dict.fromkeys(one.image_index for one in found))}
+    figure, panels = pyplot.subplots(
+        1, len(norms), figsize=(3.4 * len(norms), 2.8), squeeze=False, layout="constrained"
+    )
+    for panel, norm in zip(panels[0], norms, strict=True):
+        top = 1.1 * max([d.distance for d in found if d.norm == norm and np.isfinite(d.distance)], default=1.0)
+        for k, target in enumerate(targets):
+            style = {"ls": "", "marker": MARKERS[k % 6], "color": COLOURS[k % 6], "ms": 5}
+            shift = 0.12 * (k - (len(targets) - 1) / 2)
+            here = [d for d in found if (d.norm, d.target) == (norm, target)]
+            for there, fill in ((True, {}), (False, {"mfc": "none"})):
+                chosen = [d for d in here if np.isfinite(d.distance) == there]
+                x = [places[d.image_index] + shift for d in chosen]
+                panel.plot(x, [min(d.distance, top) for d in chosen], **style, **fill)
+            panel.plot([], [], **style, label=target)
+        panel.set_xticks(list(places.values()), [names[index] if names else str(index) for index in places])
+        panel.tick_params(axis="x", rotation=45 if names else 0)
+        panel.set_xlabel("image")
+        panel.set_ylabel(f"{norm} distance (pixel units)")
+        panel.set_ylim(bottom=0)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
+    drawn: Figure = figure
+    return drawn
+
+
+def fit(score: Score, axes: "Axes | None" = None) -> "Axes":
+    """The batch maxima as a histogram, the reverse Weibull density fitted to them, and the estimated end point."""
+    from scipy.stats import weibull_max  # here, since it takes half a second that scores have no use for
+
+    pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
+    axes = pyplot.subplots(figsize=(4.2, 2.8), layout="constrained")[1] if axes is None else axes
+    assert axes is not None
+    point, maxima = score.end_point, score.maxima.astype(np.float64)
+    equal = point.degenerate
+    axes.hist(maxima, bins=1 if equal else "auto", density=True, color="#C8C8C8", edgecolor="#707070", label="maxima")
+    if np.isfinite(point.shape):
+        x = np.linspace(maxima.min(), point.value, 400, endpoint=False)
+        axes.plot(x, weibull_max(point.shape, point.value, point.scale).pdf(x), color=COLOURS[0], label="fit")
+    axes.axvline(point.value, color=COLOURS[1], ls="--", label="end point")
+    axes.set_xlabel(f"{DUAL[Norm.parse(score.norm)]} norm of ∇g" if score.order == "first_order" else "batch maxima")
+    axes.set_ylabel("density")
+    # Above the axes, where it hides nothing.
+    axes.set_title(f"image {score.image_index}, {score.norm} score {score.score:.3g}", fontsize="medium", pad=26)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
+    return axes

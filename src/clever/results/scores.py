@@ -1,0 +1,119 @@
+"""What `clever.score` returns: a sequence of scores that shows itself, and becomes a table, a file or a picture."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, overload
+
+from clever._internal.optional import extra
+from clever.errors import InputError
+from clever.inputs.files import write_text
+from clever.results import plots, record
+from clever.results.score import Score
+from clever.results.tables import csv_text, html_text, plain_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SHOWN = 20
+"""Scores that are shown where there are more."""
+
+
+@dataclass(frozen=True, repr=False)
+class Scores(Sequence[Score]):
+    """The scores of a call, image by image, target by target within an image and norm by norm within a target.
+
+    A sequence of `Score`; a slice is a `Scores`, too. Scores and radii are in [0,1]-pixel units. ``run``: how they came
+    about, as `clever.results.record` describes it. ``names``: what the images are called, by ``image_index``; empty where they
+    have no names. ``left_out``: the places of the images that the network takes for another class than their label.
+    """
+
+    scores: tuple[Score, ...]
+    run: Mapping[str, object] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    left_out: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @overload
+    def __getitem__(self, index: int) -> Score: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Scores": ...
+    def __getitem__(self, index: int | slice) -> "Score | Scores":
+        found = self.scores[index]
+        return Scores(found, self.run, self.names, self.left_out) if isinstance(found, tuple) else found
+
+    def rows(self) -> list[dict[str, object]]:
+        """`Score.row` of each, the name of the image before it where it has one."""
+        return [self._name(score) | score.row() for score in self.scores]
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A pandas table, a row a score. `ImportError` without pandas (the extra ``frame``)."""
+        table: pd.DataFrame = extra("pandas", "a data frame").DataFrame(self.rows())
+        return table
+
+    @overload
+    def to_csv(self, path: None = None) -> str: ...
+    @overload
+    def to_csv(self, path: str | os.PathLike[str]) -> None: ...
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str | None:
+        """A table with a row a score, as text or into a file; needs no pandas. NaN, what is not known, is empty."""
+        return write_text(path, csv_text(self.rows()))
+
+    @overload
+    def to_json(self, path: None = None) -> str: ...
+    @overload
+    def to_json(self, path: str | os.PathLike[str]) -> None: ...
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str | None:
+        """All scores and the run, valid by the schema of `clever.results.record`, as text or into a file."""
+        named = [self._name(score) | record.of_score(score) for score in self.scores]
+        return write_text(path, json.dumps(record.document(named, self.run), indent=2, allow_nan=False) + "\n")
+
+    def plot(self) -> "Figure":
+        """The score of each image with its interval, a panel a norm; hollow where a score is capped.
+
+        `ImportError` without matplotlib (the extra ``plot``); `InputError` where there is no score.
+        """
+        if not self.scores:
+            raise InputError("no score to draw: every image was left out as misclassified, or the slice is empty")
+        return plots.scores(self.scores, self.names)
+
+    def plot_fit(self, index: int = 0, axes: "Axes | None" = None) -> "Axes":
+        """What the score of that index rests on: its batch maxima, and the law fitted to them with its end point.
+
+        Into ``axes``, or a figure of its own. `ImportError` without matplotlib (the extra ``plot``).
+        """
+        return plots.fit(self.scores[index], axes)
+
+    def __repr__(self) -> str:
+        return plain_text(self._title(), self._table(), self._more())
+
+    def _repr_html_(self) -> str:
+        return html_text(self._title(), self._table(), self._more())
+
+    def _title(self) -> str:
+        images = len({score.image_index for score in self.scores})
+        plural = "s" * (len(self) != 1), "s" * (images != 1)
+        title = f"{len(self)} CLEVER score{plural[0]} of {images} image{plural[1]}, distances in [0,1]-pixel units"
+        return f"{title}; {len(self.left_out)} left out as misclassified" if self.left_out else title
+
+    def _more(self) -> list[str]:
+        return [f"... and {len(self) - SHOWN} more"] if len(self) > SHOWN else []
+
+    def _table(self) -> Iterator[list[str]]:
+        labels = any(score.label is not None for score in self.scores)
+        named = [*["name"] * bool(self.names), "image", *["label"] * labels]
+        yield [*named, "class", "target", "norm", "order", "score", "95 % interval", "remarks"]
+        for score in self.scores[:SHOWN]:
+            name = list(map(str, self._name(score).values()))
+            label = [str("" if score.label is None else score.label)] * labels
+            target = f"{score.target_class} ({score.target})"
+            numbers = [score.norm, score.order.replace("_", " "), f"{score.score:.4g}", score.interval, score.remarks]
+            yield [*name, str(score.image_index), *label, str(score.predicted), target, *numbers]
+
+    def _name(self, score: Score) -> dict[str, object]:
+        return {"name": self.names[score.image_index]} if self.names else {}

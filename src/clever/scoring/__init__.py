@@ -1,0 +1,1 @@
+"""From the maxima of one image to its scores."""

@@ -1,0 +1,1 @@
+"""How a stage starts: settings, experiments, sweeps, the paths of its files."""

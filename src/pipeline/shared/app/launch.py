@@ -1,0 +1,101 @@
+"""What every stage is as a program: a Hydra app with errors that help, --version and exit codes."""
+
+import errno
+import importlib
+import os
+import platform
+import signal
+import sys
+import traceback
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+import hydra
+import torch
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from clever.errors import InputError
+from pipeline.shared.app import artifacts
+from pipeline.shared.app.schema import check_values
+from pipeline.shared.app.setting_errors import explain
+from pipeline.shared.app.sweep import Refused, end_with_launcher
+
+DEFECT = 1
+BAD_INPUT = 2
+NO_DISK = 3
+INTERRUPTED = 130
+TERMINATED = 143
+GOES_ON = "what was finished is kept, and the same command goes on from there"
+DISK = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE", "ENOTDIR")}
+"""Errors of a disk that are no defect of ours: full, over quota, read-only, forbidden, broken, gone."""
+SETTINGS_ERRORS = (InputError, HydraException, OmegaConfBaseException)
+
+
+class JobError(Exception):
+    """A defect inside a job; its text is the job's own traceback, which a launcher's process could not hand on."""
+
+
+def launch(stage: str) -> None:
+    """Runs ``pipeline.<stage>.run.run`` with the configuration of the command line.
+
+    Exit code 0; 1 for a defect, with its traceback; 2 for bad input, with one message; 3 for a disk that is full,
+    read-only or forbidden; 130 and 143 when interrupted or terminated. After the last three the same command goes on
+    where it was.
+    """
+    if "--version" in sys.argv[1:]:
+        ours, python = version("clever-robustness"), platform.python_version()
+        print(f"clever-robustness {ours}, torch {torch.__version__}, Python {python}")
+        return
+    conf = Path.cwd() / "conf"
+    if not (conf / "config.yaml").is_file():
+        _stop(BAD_INPUT, f"there is no conf/config.yaml in {Path.cwd()}: run this in the project's folder")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, not to Hydra's shortened traceback
+    os.environ["HYDRA_MAIN_MODULE"] = f"pipeline.{stage}"  # from which Hydra takes the job's name
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(partial(run_job, stage))()
+    except JobError as error:
+        _stop(DEFECT, str(error))
+    except Refused as error:
+        _stop(BAD_INPUT, str(error))
+    except SETTINGS_ERRORS as error:
+        _stop(BAD_INPUT, explain(error))
+    except (TypeError, ValueError) as error:
+        # No job's: Hydra itself stumbles over some values of groups, such as null, while it composes the configuration.
+        _stop(BAD_INPUT, f"the settings {' '.join(sys.argv[1:])} make no configuration: {error}")
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        _stop(NO_DISK, f"error: {error.strerror}: {error.filename or 'the disk'}; {GOES_ON}")
+    except KeyboardInterrupt:
+        _stop(INTERRUPTED, f"interrupted; {GOES_ON}")
+
+
+def run_job(stage: str, config: DictConfig) -> None:
+    """One job of a stage, here or in a launcher's process: it raises `InputError`, `OSError` or `JobError`."""
+    end_with_launcher()
+    try:
+        artifacts.place(config, stage)
+        check_values(config)
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        importlib.import_module(f"pipeline.{stage}.run").run(config)
+    except SETTINGS_ERRORS as error:
+        raise InputError(explain(error)) from error
+    except OSError:
+        raise
+    except Exception as error:
+        raise JobError(traceback.format_exc()) from error
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    _stop(TERMINATED, f"terminated; {GOES_ON}")
+
+
+def _stop(code: int, message: str) -> None:
+    print(f"error: {message}" if code == BAD_INPUT else message, file=sys.stderr)
+    sys.exit(code)

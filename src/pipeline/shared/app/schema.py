@@ -1,0 +1,134 @@
+"""The types of the settings, for OmegaConf to check: a wrong type or an unknown name is refused as it is composed.
+
+Values and their comments are in conf/config.yaml and params.yaml, in the same order. `Any` is what its user checks.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+
+from clever._internal.checks import require_int
+from clever.errors import InputError
+
+TEXTS = ("cell", "prepared_dir", "models_dir", "experiment_dir", "results_dir", "store_dir", "device", "model.name")
+MAX_THREADS = 1024
+
+
+@dataclass
+class Score:
+    """Which images are scored."""
+
+    n_images: int = MISSING
+    nan: str = MISSING
+
+
+@dataclass
+class Sampling:
+    """As `clever.Settings`."""
+
+    law: str = MISSING
+    shared_points: bool = MISSING
+    clip: bool = MISSING
+    cap: bool = MISSING
+    segments: bool = MISSING
+    floor: bool = MISSING
+    path: bool = MISSING
+    ascent: int = MISSING
+    reference: str = MISSING
+    random_target: str = MISSING
+    estimator: str = MISSING
+    curvature: str = MISSING
+    seed: int = MISSING
+    n_batches: int = MISSING
+    n_samples: int = MISSING
+    radius: dict[str, Any] = MISSING
+
+
+@dataclass
+class Compute:
+    """As `clever.classifier.compute.Compute`."""
+
+    precision: str = MISSING
+    layout: str = MISSING
+    compilation: str = MISSING
+
+
+@dataclass
+class Attack:
+    """How hard, how and for which targets and norms adversarial images are searched."""
+
+    targets: Any = MISSING
+    norms: Any = MISSING
+    method: str = MISSING
+    exact: bool = MISSING
+    bpda: Any = MISSING
+    backward: Any = MISSING
+    draws: int = MISSING
+    threshold: float = MISSING
+    images: int = MISSING
+    taken_from: str | None = None
+    steps: int = MISSING
+    starts: int = MISSING
+    rounds: int = MISSING
+
+
+@dataclass
+class Config:
+    """All settings. The groups are checked by the classes that they name with ``_target_``."""
+
+    rounding: str = MISSING
+    bpda: bool = MISSING
+    backward: Any = MISSING
+    sampling: Sampling = field(default_factory=Sampling)
+    compute: Compute = field(default_factory=Compute)
+    attack: Attack = field(default_factory=Attack)
+    published: str | None = None
+    peers: str | None = None
+    device: str = MISSING
+    store_dir: str = MISSING
+    chunk_points: int = MISSING
+    shards: int = MISSING
+    shard: int = MISSING
+    threads: int | None = None
+    cell: str | None = None
+    prepared_dir: str | None = None
+    models_dir: str | None = None
+    experiment_dir: str | None = None
+    results_dir: str | None = None
+    lookup: dict[str, Any] = MISSING
+    seed: int = MISSING
+    experiments: dict[str, Any] = MISSING
+    targets: Any = MISSING
+    norms: Any = MISSING
+    score: Score = field(default_factory=Score)
+    data: dict[str, Any] = MISSING
+    model: dict[str, Any] = MISSING
+    weights: dict[str, Any] = MISSING
+    defense: dict[str, Any] = MISSING
+    order: dict[str, Any] = MISSING
+
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+
+def check_values(config: DictConfig) -> None:
+    """`InputError` for what no type says, before anything is done."""
+    for name in TEXTS:
+        value = OmegaConf.select(config, name)
+        if not isinstance(value, str) or not value.strip():
+            raise InputError(f"{name} is {value!r}: it must be text")
+    for name in ("model.network", "model.normalize"):
+        value = OmegaConf.select(config, name)
+        if not isinstance(value, DictConfig):
+            raise InputError(f"{name} is {value!r}: it must be a group of settings, as conf/model has it")
+    for name in ("mean", "std"):
+        value = config.model.normalize.get(name)
+        if not isinstance(value, ListConfig) or not all(type(number) in (int, float) for number in value):
+            raise InputError(f"model.normalize.{name} is {value!r}: it must be a list of numbers, one a channel")
+    require_int("seed", config.seed, 0, 2**63 - 1)
+    require_int("chunk_points", config.chunk_points, 1)
+    require_int("attack.images", config.attack.images, 1, 2**31)
+    if config.threads is not None:
+        require_int("threads", config.threads, 1, MAX_THREADS)

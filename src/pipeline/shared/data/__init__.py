@@ -1,0 +1,1 @@
+"""Prepared images, and which of them a run uses."""

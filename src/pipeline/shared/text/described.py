@@ -1,0 +1,32 @@
+"""A defense in one line, for people to read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.shared.text.recorded import CLASS
+
+NOT_SHOWN = (CLASS, "seed")
+UNDEFENDED = "Identity"
+"""The name of the transformation that changes nothing."""
+
+
+def defense_name(defense: Mapping[str, Any]) -> str:
+    """The class name of a defense, by its run record."""
+    return str(defense[CLASS]).rpartition(".")[2]
+
+
+def is_undefended(defense: Mapping[str, Any]) -> bool:
+    """Whether the defense changes nothing."""
+    return defense_name(defense).lower() == UNDEFENDED.lower()
+
+
+def described(defense: Mapping[str, Any]) -> str:
+    """Name and parameters of a defense by its run record, nested defenses included, without seeds."""
+    settings = ", ".join(f"{key} {_setting(value)}" for key, value in defense.items() if key not in NOT_SHOWN)
+    return f"{defense_name(defense)} ({settings})" if settings else defense_name(defense)
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, list):
+        return " then ".join(map(_setting, value))
+    return described(value) if isinstance(value, dict) else str(value)
