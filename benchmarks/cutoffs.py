@@ -1,4 +1,5 @@
-"""How far the profile likelihood falls at the true end point, in 97.5 % of samples: the table of `clever.extreme_value.cutoffs`.
+"""How far the profile likelihood falls at the true end point, in 97.5 % of samples: the table of
+`clever.extreme_value.cutoffs`.
 
 Where the true end point is beyond the estimated one (``high``) and where it is before it (``low``), twice the fall of
 the log likelihood that 2.5 % of all samples exceed. Depends only on N_b and the shape, since end points move with the

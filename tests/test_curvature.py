@@ -5,12 +5,13 @@ import torch
 from torch import Tensor, nn
 
 from clever.bounds import curvature, lanczos
-from clever.bounds.curvature import Convention, box_curvature, cross_curvature, curvature_factor
+from clever.bounds.curvature import box_curvature, cross_curvature, curvature_factor
 from clever.bounds.lanczos import Lanczos
 from clever.bounds.power_iteration import PowerIteration
 from clever.classifier.hessian import Hessian
 from clever.errors import InputError
 from clever.norms import Norm
+from clever.settings import Convention
 
 ACTIVATIONS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}
 

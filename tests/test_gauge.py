@@ -13,11 +13,12 @@ from scipy.optimize import linprog
 from torch import Tensor, nn
 
 import clever
+from clever._internal.types import Transformation
 from clever.bounds.gauge.jpeg import CoefficientGauge
 from clever.bounds.gauge.jumps import _hull, _listed, sides
 from clever.bounds.gauge.order import NORMS, gauge_of, minimiser
 from clever.classifier.subjects import image_context
-from clever.defenses.bpda import Transformation, bare_network
+from clever.defenses.bpda import bare_network
 from clever.defenses.capabilities import steps_of
 from clever.defenses.chain import Chain, Identity
 from clever.defenses.jpeg.defense import JPEG

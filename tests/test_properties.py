@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from scipy.stats import kstest, uniform
 from torch import nn
 
+from clever._internal.types import Transformation
 from clever.bounds import formulas as bounds
 from clever.classifier.margin import gradient_norms, margins
-from clever.defenses.bpda import BPDA, Defended, Transformation
+from clever.defenses.bpda import BPDA, Defended
 from clever.defenses.chain import Chain, Identity
 from clever.defenses.jpeg.defense import JPEG
 from clever.defenses.quantization import PNG, BitDepth, Quantize

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from clever._internal.types import Transformation
 from clever.classifier.margin import gradient_norms
-from clever.defenses.bpda import BPDA, Defended, Transformation
+from clever.defenses.bpda import BPDA, Defended
 from clever.defenses.chain import Chain, Identity
 from clever.defenses.jpeg.defense import JPEG
 from clever.defenses.quantization import PNG, BitDepth, Quantize

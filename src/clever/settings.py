@@ -4,14 +4,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from clever._internal.checks import is_number, require_bool, require_int
 from clever._internal.choice import Choice
-from clever.bounds.curvature import Convention
 from clever.errors import InputError
 from clever.extreme_value.estimators import Estimator
 from clever.norms import Norm
 from clever.sampling.balls import Ball, Law
 from clever.targets import RandomTarget
+
+
+class Convention(Choice):
+    """What a smallest eigenvalue contributes to M."""
+
+    NEGATIVE_PART = "negative_part"
+    """max(-lambda_min, 0): the theorem's. A margin convex around the image has M = 0."""
+    ABSOLUTE = "absolute"
+    """abs(lambda_min): the authors' code's, which lowers the score where the margin is convex."""
+
+    def of(self, smallest: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """The curvature, never negative, of each smallest eigenvalue."""
+        return smallest.abs() if self is Convention.ABSOLUTE else (-smallest).clamp_min(0)
 
 
 class Reference(Choice):
@@ -52,8 +67,8 @@ class Settings:
     measured on the way to an adversarial image that a short attack finds within the ball (`clever.path`), so that
     no score exceeds that image's distance, behind a staircase with BPDA that of what the network sees of it, with
     `clever.Gauge` its own. ``ascent``: nor less than what so many steps of projected gradient ascent reach from each
-    of the largest sampled points (`clever.scoring.ascent`), for networks with second derivatives (third ones, of second order);
-    0 for none. ``estimator``: how the end point is found; of batches of fewer than 256 points ``r_largest`` is
+    of the largest sampled points (`clever.scoring.ascent`), for networks with second derivatives (third ones, of second
+    order); 0 for none. ``estimator``: how the end point is found; of batches of fewer than 256 points ``r_largest`` is
     ``profile``. ``curvature``: what an eigenvalue counts, for the second order.
     """
 

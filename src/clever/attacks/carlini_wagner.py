@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from clever._internal.types import Images
 from clever.attacks.target_margin import target_margin
 from clever.norms import Norm
 
-Images = Float[Tensor, "row channel height width"]
 Rows = Float[Tensor, " row"]
 Network = Callable[[Images], Float[Tensor, "row class"]]
 

@@ -7,12 +7,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clever._internal.checks import is_number, require_int
+from clever._internal.types import Images
 from clever.defenses.bpda import Defended, transformed
 from clever.defenses.expectation import TOGETHER, Expectation
 from clever.defenses.random import Random
 from clever.errors import InputError
-
-Images = Float[Tensor, "row channel height width"]
 
 HELD_OUT, UNSEEN = 1_000_000, 2_000_000
 """The first draw of those that count success, and of those that nothing of the search depends on: so far up that a

@@ -8,9 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from clever._internal.types import Images
 from clever.norms import Norm
-
-Images = Float[Tensor, "row channel height width"]
 
 FIRST_STEP, LAST_STEP = 1.0, 0.01
 """Step sizes of the cosine schedule, in pixel units (their section 4)."""

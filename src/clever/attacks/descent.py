@@ -1,8 +1,8 @@
 """The nearest image across a boundary, by linearisation: DeepFool for norms, and for the gauge of a staircase.
 
 Behind a staircase a gradient says how the classifier sees images, not how far they have to move: a pixel next to a step
-gains a whole level for next to nothing. The minimiser of the gauge (`clever.bounds.gauge.order.minimiser`) knows, and looks where
-the gradients of BPDA do not.
+gains a whole level for next to nothing. The minimiser of the gauge (`clever.bounds.gauge.order.minimiser`) knows, and
+looks where the gradients of BPDA do not.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clever._internal.types import Images, Transformation
 from clever.attacks.hyperplane import nearest_beyond
 from clever.bounds.gauge.order import minimiser
-from clever.defenses.bpda import Transformation
 from clever.defenses.capabilities import method_of
 from clever.defenses.chain import Chain, Identity, parts
 from clever.norms import Norm
 
-Images = Float[Tensor, "row channel height width"]
 Margin = Callable[[Images], Float[Tensor, " row"]]
 """What is to become negative, row by row; differentiable, by BPDA where there is a transformation."""
 

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clever._internal.types import Images
 from clever.attacks.projection import projected
 from clever.attacks.refine import BestSoFar
 from clever.attacks.target_margin import target_margin
 from clever.norms import Norm
 
-Images = Float[Tensor, "row channel height width"]
 Rows = Float[Tensor, " row"]
 
 FIRST_GAMMA, LAST_GAMMA = 0.1, 0.001

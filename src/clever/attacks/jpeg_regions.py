@@ -13,7 +13,8 @@ ByRegion = Float[Tensor, "row region"]
 
 
 class Regions:
-    """Of images of the shape that a `clever.defenses.jpeg.linearized.Linear` is for; numbers are flattened, channels included.
+    """Of images of the shape that a `clever.defenses.jpeg.linearized.Linear` is for; numbers are flattened, channels
+    included.
 
     What changes within one changes the decoded image there, and beyond its border by what chroma's interpolation
     carries over: a sample.

@@ -8,14 +8,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clever._internal.bisection import bisected
+from clever._internal.types import Images, Transformation
 from clever.attacks.criterion import HeldOutDraws
 from clever.attacks.descent import pixelwise
 from clever.attacks.projection import projected
 from clever.attacks.target_margin import target_margin
-from clever.defenses.bpda import Transformation
 from clever.norms import Norm
 
-Images = Float[Tensor, "row channel height width"]
 Rows = Float[Tensor, " row"]
 
 HALVINGS = 12
@@ -30,7 +29,8 @@ class BestSoFar:
 
     Guarantee: an image is kept only if it lies in [0,1] and the network predicted the target class for this very image,
     all logits being finite; behind a random defense only if the share ``rate`` of the ``held_out`` draws that do so is
-    large enough, too. ``distance`` is in the norm and in [0,1]-pixel units. The network must be `clever.classifier.wrappers.frozen`.
+    large enough, too. ``distance`` is in the norm and in [0,1]-pixel units. The network must be
+    `clever.classifier.wrappers.frozen`.
     """
 
     def __init__(

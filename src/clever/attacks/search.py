@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clever._internal.checks import require_int
+from clever._internal.types import Transformation
 from clever.attacks.carlini_wagner import carlini_wagner
 from clever.attacks.criterion import HELD_OUT, UNSEEN, HeldOutDraws, SuccessCriterion, randomness
 from clever.attacks.ddn import ddn
@@ -20,7 +21,7 @@ from clever.attacks.refine import HALVINGS, OUTWARD, BestSoFar, overshoot, shrin
 from clever.attacks.strength import Method, Strength, check_method
 from clever.classifier.compute import Compute
 from clever.classifier.wrappers import frozen, logits_of
-from clever.defenses.bpda import BPDA, Defended, Transformation
+from clever.defenses.bpda import BPDA, Defended
 from clever.defenses.chain import Chain, Identity, parts
 from clever.defenses.expectation import Expectation
 from clever.defenses.jpeg.linearized import Linearized

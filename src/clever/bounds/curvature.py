@@ -6,24 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clever._internal.choice import Choice
 from clever.norms import Norm
 
 SWEEPS = 10
 """Of the ascent in `box_curvature`: on random matrices, further ones change its bound by less than a percent."""
-
-
-class Convention(Choice):
-    """What a smallest eigenvalue contributes to M."""
-
-    NEGATIVE_PART = "negative_part"
-    """max(-lambda_min, 0): the theorem's. A margin convex around the image has M = 0."""
-    ABSOLUTE = "absolute"
-    """abs(lambda_min): the authors' code's, which lowers the score where the margin is convex."""
-
-    def of(self, smallest: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-        """The curvature, never negative, of each smallest eigenvalue."""
-        return smallest.abs() if self is Convention.ABSOLUTE else (-smallest).clamp_min(0)
 
 
 def curvature_factor(norm: Norm, dim: int) -> float:

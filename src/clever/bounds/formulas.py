@@ -39,7 +39,8 @@ def second_order(
     (-H an adjacency matrix: the largest clique; -H a Laplacian: the largest cut), but anything above it keeps the
     theorem true: M_1 <= M_2 because ``||v||_2 <= ||v||_1``, and M_inf <= dim * M_2 because
     ``||v||_2^2 <= dim * ||v||_inf^2``, M_2 the number for p = 2 over the ball of the norm in question
-    (`clever.bounds.curvature.curvature_factor`; `cross_curvature` and `box_curvature` there, from the entries of a small H).
+    (`clever.bounds.curvature.curvature_factor`; `cross_curvature` and `box_curvature` there, from the entries of a
+    small H).
 
     Computed as g / (b/2 + sqrt((b/2)^2 + g M/2)), which subtracts nothing: it is g / b for M = 0, sqrt(2g / M) for
     b = 0 and R for both. A margin <= 0 gives 0. Arguments broadcast as numpy arrays do; the result is float64 of their

@@ -32,10 +32,10 @@ class Lanczos:
     e * (lambda_max - lambda_min) with probability at most 1.648 sqrt(dim) exp(-sqrt(e) (2k - 1)) (Kuczynski and
     Wozniakowski 1992).
 
-    Every product is one batched backward pass (`clever.classifier.hessian.Hessian`). Converged points leave the batch as soon as
-    they are a quarter of it. Memory: k vectors a point. Each product is made orthogonal to the whole basis, and once
-    more for what rounding left (classical Gram-Schmidt, for which twice is enough: Giraud et al. 2005); beside a
-    network's product that costs little. A point's result depends, but for rounding, on it and its start alone.
+    Every product is one batched backward pass (`clever.classifier.hessian.Hessian`). Converged points leave the batch
+    as soon as they are a quarter of it. Memory: k vectors a point. Each product is made orthogonal to the whole basis,
+    and once more for what rounding left (classical Gram-Schmidt, for which twice is enough: Giraud et al. 2005); beside
+    a network's product that costs little. A point's result depends, but for rounding, on it and its start alone.
 
     Raises `InputError` for a tolerance or budget that is not positive, and for what `Hessian` or ``start`` cannot use.
     """

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from clever._internal.capacity import CPU_BYTES, Measure
 from clever._internal.checks import require_int
 from clever.bounds import formulas as bounds
-from clever.bounds.curvature import Convention, box_curvature, cross_curvature, curvature_factor
+from clever.bounds.curvature import box_curvature, cross_curvature, curvature_factor
 from clever.bounds.eigenvalues import Eigenvalues, Solver
 from clever.bounds.lanczos import Lanczos
 from clever.classifier.hessian import Hessian
@@ -23,7 +23,7 @@ from clever.defenses.chain import Identity
 from clever.errors import InputError
 from clever.norms import Norm
 from clever.sampling.maxima import BatchMaxima
-from clever.settings import Reference, Settings
+from clever.settings import Convention, Reference, Settings
 
 NORMS = tuple(Norm)
 CURVATURES = tuple(product(Convention, NORMS))
@@ -39,11 +39,12 @@ class SecondOrder:
     norm below min((-b + sqrt(b^2 + 2 M g)) / M, R) changes the class, b = ``||grad g(x0)||_2`` (arXiv 1810.08640). The
     end point estimated for M makes the score an estimate. Units: [0,1] pixels.
 
-    For L1 and Linf the curvature along directions of unit norm is NP-hard to find (`clever.bounds.formulas.second_order`). An
-    upper bound of it keeps the theorem true at the price of a score that can be too small: M_2 for L1, dim * M_2 for
-    Linf, which can make the score sqrt(dim) times too small. Up to ``dense_hessian_max_dim`` dimensions the Hessian
-    itself is formed at each point, with as many more products, and what `clever.bounds.curvature.cross_curvature` and
-    `box_curvature` find from its entries counts where it is less. Beyond that nothing better is used. 0 forms none.
+    For L1 and Linf the curvature along directions of unit norm is NP-hard to find
+    (`clever.bounds.formulas.second_order`). An upper bound of it keeps the theorem true at the price of a score that
+    can be too small: M_2 for L1, dim * M_2 for Linf, which can make the score sqrt(dim) times too small. Up to
+    ``dense_hessian_max_dim`` dimensions the Hessian itself is formed at each point, with as many more products, and
+    what `clever.bounds.curvature.cross_curvature` and `box_curvature` find from its entries counts where it is less.
+    Beyond that nothing better is used. 0 forms none.
 
     The theorem speaks of one function with a Hessian. `check` refuses any other network by the name of the module;
     behind a transformation t with BPDA, the Hessian of f at t(x) is not one of f(t(x)), so that the theorem covers no
@@ -51,9 +52,9 @@ class SecondOrder:
     t(x0).
 
     ``solver``: `clever.Lanczos`, of which theta - residual counts as the eigenvalue, the sound side; or, for
-    comparison, `clever.bounds.power_iteration.PowerIteration`, whose estimate counts as it is, as in the authors' code. All
-    points share one random start vector, drawn from ``seed``: with Lanczos no result depends, but for rounding, on how
-    the points are split. With power iteration it does: a batch stops as a whole.
+    comparison, `clever.bounds.power_iteration.PowerIteration`, whose estimate counts as it is, as in the authors' code.
+    All points share one random start vector, drawn from ``seed``: with Lanczos no result depends, but for rounding, on
+    how the points are split. With power iteration it does: a batch stops as a whole.
     """
 
     solver: Solver = field(default_factory=Lanczos)

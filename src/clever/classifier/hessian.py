@@ -17,10 +17,11 @@ Start = torch.Generator | Float[Tensor, "*batch dim"]
 class Hessian:
     """v_i -> H(x_i) v_i for the rows x_i of ``points``, H the Hessian of ``margin``; ``gradient`` comes with it.
 
-    ``margin`` maps ``(batch, ...)`` to ``(batch,)``, is twice differentiable (`clever.classifier.smoothness` refuses a network
-    that is not), and gives a row a value that depends on the row alone, not on its place (a network in ``eval()``).
-    The gradient's graph is built once: a product is one backward pass through it, for all rows together, because the
-    gradient of the sum over the rows is the gradient of each. Memory: the graph, and nothing of size dimension squared.
+    ``margin`` maps ``(batch, ...)`` to ``(batch,)``, is twice differentiable (`clever.classifier.smoothness` refuses a
+    network that is not), and gives a row a value that depends on the row alone, not on its place (a network in
+    ``eval()``). The gradient's graph is built once: a product is one backward pass through it, for all rows together,
+    because the gradient of the sum over the rows is the gradient of each. Memory: the graph, and nothing of size
+    dimension squared.
 
     Under BPDA (backward pass through a transformation t taken as the identity) these are products with the Hessian of f
     at t(x), not of f(t(x)), which has none where t is a staircase: the second-order theorem does not cover f(t(x)).

@@ -1,17 +1,14 @@
 """Backward pass differentiable approximation: exact forward; backward the identity, or what is chosen for it."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clever._internal.types import Transformation
 from clever.defenses.expectation import Expectation
 from clever.errors import InputError
-
-Transformation = Callable[[Tensor], Tensor]
-"""A map of images in [0,1], (batch, channel, height, width), to images in [0,1] of the same shape, row by row."""
 
 
 def transformed(images: Tensor, transformation: Transformation) -> Tensor:

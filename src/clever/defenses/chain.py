@@ -4,17 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from jaxtyping import Float
-from torch import Tensor
-
-from clever.defenses.bpda import Transformation
+from clever._internal.types import Images, Transformation
 from clever.defenses.capabilities import has_useful_gradient, steps_of
 from clever.defenses.expectation import Expectation
 from clever.defenses.random import Random
 from clever.defenses.staircase import Steps
 from clever.errors import InputError
-
-Images = Float[Tensor, "batch channel height width"]
 
 
 @dataclass(frozen=True)

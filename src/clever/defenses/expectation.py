@@ -98,8 +98,8 @@ class Expectation:
 class _Recomputed(torch.autograd.Function):
     """A network without trained parameters whose pass is not kept for the way back, but computed again there.
 
-    `torch.utils.checkpoint` does the same, but hides its tensors from `clever._internal.capacity`, which must see what a point
-    costs.
+    `torch.utils.checkpoint` does the same, but hides its tensors from `clever._internal.capacity`, which must see what
+    a point costs.
     """
 
     @staticmethod

@@ -13,10 +13,10 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from clever._internal.checks import is_number
+from clever._internal.types import Images
 from clever.defenses.random import Seeded
 from clever.errors import InputError
 
-Images = Float[Tensor, "batch channel height width"]
 Matrix = Float[Tensor, "size size"]
 
 

@@ -7,14 +7,12 @@ replaces it. Values outside [0,1] are clipped first, as a file format would.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from clever._internal.checks import require_int
 from clever._internal.choice import Choice
+from clever._internal.types import Images
 from clever.defenses.staircase import Steps
-
-Images = Float[Tensor, "batch channel height width"]
 
 
 class Rounding(Choice):

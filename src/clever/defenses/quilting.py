@@ -11,11 +11,10 @@ from numpy.random import default_rng
 from torch import Tensor
 
 from clever._internal.checks import require_int
+from clever._internal.types import Images
 from clever.defenses.random import Seeded
 from clever.defenses.seams import joined
 from clever.errors import InputError
-
-Images = Float[Tensor, "batch channel height width"]
 
 DISTANCES = 2**24
 """Between patches of the image and of the bank, computed at once."""

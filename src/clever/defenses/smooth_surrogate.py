@@ -5,15 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
-from jaxtyping import Float
 from torch import Tensor
 
-from clever.defenses.bpda import Transformation
+from clever._internal.types import Images, Transformation
 from clever.defenses.capabilities import method_of, needs_surrogate
 from clever.defenses.chain import Identity, parts
 from clever.errors import InputError
-
-Images = Float[Tensor, "batch channel height width"]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clever._internal.checks import is_number, require_int
+from clever._internal.types import Images
 from clever.defenses.random import Seeded
 from clever.errors import InputError
-
-Images = Float[Tensor, "batch channel height width"]
 
 STEP = 0.08
 """Of the image in the primal-dual iteration, times the weight: between .02 and .3 it is the fastest on photographs of

@@ -72,13 +72,13 @@ class EndPoint:
     fitted. Without a fit, its numbers are NaN; after a fall-back, shape and scale are, and K-S numbers and start are of
     the best fit, which was not good enough.
 
-    ``low`` and ``high``: nominal 95 % interval by the profile likelihood (`clever.extreme_value.interval`), widened to hold the
-    value: of 16 to 500 maxima of the law, 93 to 98 % hold the true end point. Neither it nor ``flatness`` knows the
-    estimator or its penalty, which would put a bound to every law. ``flatness``: by how much the log likelihood of the
-    best end point exceeds that of none; 0 where it grows all the way. ``unbounded``: ``high`` is infinite, a law
-    without an end point is not rejected. That holds for 97.5 % of samples from such a law, and for those of shape 5 it
-    holds for 74 % with 32 maxima, 25 % with 100, none with 500. ``limited``: the value is one range above the sample
-    maximum, beyond which the likelihood is larger yet. ``r_largest`` has the interval of its own
+    ``low`` and ``high``: nominal 95 % interval by the profile likelihood (`clever.extreme_value.interval`), widened to
+    hold the value: of 16 to 500 maxima of the law, 93 to 98 % hold the true end point. Neither it nor ``flatness``
+    knows the estimator or its penalty, which would put a bound to every law. ``flatness``: by how much the log
+    likelihood of the best end point exceeds that of none; 0 where it grows all the way. ``unbounded``: ``high`` is
+    infinite, a law without an end point is not rejected. That holds for 97.5 % of samples from such a law, and for
+    those of shape 5 it holds for 74 % with 32 maxima, 25 % with 100, none with 500. ``limited``: the value is one range
+    above the sample maximum, beyond which the likelihood is larger yet. ``r_largest`` has the interval of its own
     likelihood; the law, and the K-S numbers, are those of the maxima. ``tied`` counts maxima, ``discrete`` tells of all
     values.
     """

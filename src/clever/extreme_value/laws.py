@@ -42,8 +42,8 @@ class Samples:
 class Laws:
     """A law for each sample, in its units, (samples,) each; ``good`` where it may be used, else the sample maximum is.
 
-    ``gap``: of the end point above the largest maximum. ``start``: `clever.extreme_value.estimators.EndPoint`. ``limited``: the
-    gap is `LONGEST`, beyond which the likelihood is larger yet.
+    ``gap``: of the end point above the largest maximum. ``start``: `clever.extreme_value.estimators.EndPoint`.
+    ``limited``: the gap is `LONGEST`, beyond which the likelihood is larger yet.
     """
 
     gap: Array

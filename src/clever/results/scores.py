@@ -27,8 +27,9 @@ class Scores(Sequence[Score]):
     """The scores of a call, image by image, target by target within an image and norm by norm within a target.
 
     A sequence of `Score`; a slice is a `Scores`, too. Scores and radii are in [0,1]-pixel units. ``run``: how they came
-    about, as `clever.results.record` describes it. ``names``: what the images are called, by ``image_index``; empty where they
-    have no names. ``left_out``: the places of the images that the network takes for another class than their label.
+    about, as `clever.results.record` describes it. ``names``: what the images are called, by ``image_index``; empty
+    where they have no names. ``left_out``: the places of the images that the network takes for another class than their
+    label.
     """
 
     scores: tuple[Score, ...]

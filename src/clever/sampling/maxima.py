@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clever._internal.capacity import Capacity, Measure
-from clever.defenses.bpda import Transformation
+from clever._internal.types import Transformation
 from clever.errors import NotFinite
 from clever.sampling.balls import DRAW, Ball, batch_generator, batch_offsets
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clever._internal.capacity import Measure
+from clever._internal.types import Transformation
 from clever.bounds.first_order import Order
 from clever.classifier.subjects import ImageContext
-from clever.defenses.bpda import Transformation, on_segments
+from clever.defenses.bpda import on_segments
 from clever.extreme_value.estimators import EndPoint, Estimator, end_points
 from clever.norms import Norm
 from clever.sampling.balls import Ball

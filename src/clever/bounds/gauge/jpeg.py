@@ -13,7 +13,8 @@ from clever.norms import Norm
 
 
 class CoefficientGauge:
-    """h(G) around one image of ``dimension`` numbers, for gradients G and margins g; called as `clever.bounds.gauge.order.GaugeOf`.
+    """h(G) around one image of ``dimension`` numbers, for gradients G and margins g; called as
+    `clever.bounds.gauge.order.GaugeOf`.
 
     A coefficient's jump over a multiple of its step gains the inner product of G with the response to it, and costs the
     way to the rounding boundary over the ``stretch`` in L2, at least. The same h is valid for L1, whose norm is no

@@ -8,13 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clever._internal.capacity import Measure
+from clever._internal.types import Transformation
 from clever.bounds import formulas as bounds
 from clever.bounds.gauge.jpeg import CoefficientGauge
 from clever.bounds.gauge.jumps import sides
 from clever.bounds.gauge.knapsack import solve
 from clever.classifier.margin import of_gradients
 from clever.classifier.subjects import ImageContext, reference_classifier
-from clever.defenses.bpda import BPDA, BareNetwork, Defended, Transformation
+from clever.defenses.bpda import BPDA, BareNetwork, Defended
 from clever.defenses.capabilities import method_of, steps_of
 from clever.defenses.chain import parts
 from clever.errors import InputError
@@ -40,11 +41,11 @@ class Gauge:
     over them makes min(g / K, R) a lower bound of the distance of the *input*; estimated from samples, it is an
     estimate. For t = identity K is the dual norm of G, and this the first order on segments.
 
-    h is the value of a knapsack with a linear relaxation that is never above it (`clever.bounds.gauge.knapsack`). Points are drawn
-    on the segments, whatever the settings say. Which staircases: those with a method ``steps`` (`Quantize`, `PNG`,
-    `BitDepth`, chains of these, transformations of one's own), and those with ``coefficient_steps`` (`JPEG`, an
-    idealised one), in the space of their coefficients. `InputError` for others, for a classifier without BPDA, and
-    where the settings take g(x0) from the undefended classifier.
+    h is the value of a knapsack with a linear relaxation that is never above it (`clever.bounds.gauge.knapsack`).
+    Points are drawn on the segments, whatever the settings say. Which staircases: those with a method ``steps``
+    (`Quantize`, `PNG`, `BitDepth`, chains of these, transformations of one's own), and those with ``coefficient_steps``
+    (`JPEG`, an idealised one), in the space of their coefficients. `InputError` for others, for a classifier without
+    BPDA, and where the settings take g(x0) from the undefended classifier.
     """
 
     @property

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clever._internal.checks import require_int
 from clever._internal.choice import Choice
-from clever.defenses.bpda import Transformation
+from clever._internal.types import Images, Transformation
 from clever.defenses.jpeg import blocks as jpeg_blocks
 from clever.defenses.jpeg import libjpeg
 from clever.defenses.jpeg import linearized as jpeg_linear
@@ -18,15 +18,14 @@ from clever.defenses.quantization import PNG, BitDepth, Rounding
 from clever.defenses.staircase import CoefficientSteps
 from clever.errors import InputError
 
-Images = Float[Tensor, "batch channel height width"]
 Image = Float[Tensor, "channel height width"]
 
 
 class Codec(Choice):
     """Who compresses: ``libjpeg``, the real codec, on the CPU; ``torch``, its arithmetic on the images' device.
 
-    They agree to the last bit (`clever.defenses.jpeg.blocks`). ``auto``: the faster one. That is torch on a GPU and for images
-    of at most 48 x 48 pixels, which are less work than the files around them; libjpeg for all others.
+    They agree to the last bit (`clever.defenses.jpeg.blocks`). ``auto``: the faster one. That is torch on a GPU and for
+    images of at most 48 x 48 pixels, which are less work than the files around them; libjpeg for all others.
     """
 
     AUTO = "auto"

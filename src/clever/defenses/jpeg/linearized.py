@@ -1,7 +1,7 @@
 """JPEG in real numbers: two linear maps, pixels to coefficients and back, around its one staircase.
 
-Beside the file's own arithmetic (`clever.defenses.jpeg.blocks`), whose derivative is zero. Roundings to whole levels, before,
-within and after, are left out: their steps are small beside those of the quantization tables.
+Beside the file's own arithmetic (`clever.defenses.jpeg.blocks`), whose derivative is zero. Roundings to whole levels,
+before, within and after, are left out: their steps are small beside those of the quantization tables.
 """
 
 import functools

@@ -11,7 +11,8 @@ from pipeline.shared.data.prepared import Prepared
 
 
 def accuracy(network: nn.Module, prepared: Prepared, rows: Sequence[int] | NDArray[np.int64]) -> float:
-    """The share of these images that the network takes for their true class; it must be `clever.classifier.wrappers.frozen`.
+    """The share of these images that the network takes for their true class; it must be
+    `clever.classifier.wrappers.frozen`.
 
     Logits that are not finite take an image for no class.
     """

@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from clever._internal.checks import require_bool, require_int
+from clever._internal.types import Transformation
 from clever.classifier.wrappers import Normalize
-from clever.defenses.bpda import Defended, Transformation
+from clever.defenses.bpda import Defended
 from clever.defenses.capabilities import needs_surrogate
 from clever.defenses.chain import parts
 from clever.defenses.expectation import Expectation

@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from clever._internal.checks import is_number, require_int
+from clever._internal.types import Images
 from clever.attacks.projection import projected
 from clever.classifier.wrappers import frozen
 from clever.errors import InputError
 from clever.norms import Norm
-
-Images = Float[Tensor, "batch channel height width"]
 
 
 class Perturbation(Protocol):

@@ -13,7 +13,9 @@ MISSING = "???"
 
 
 def recorded(settings: Any) -> Any:
-    """Plain containers with ``_target_: clever.defenses.jpeg.defense.JPEG`` as ``class: JPEG``; of others the full path."""
+    """Plain containers with ``_target_: clever.defenses.jpeg.defense.JPEG`` as ``class: JPEG``; of others the full
+    path.
+    """
     if OmegaConf.is_config(settings):
         settings = OmegaConf.to_container(settings, resolve=True)
     if isinstance(settings, Mapping):
