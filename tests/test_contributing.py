@@ -18,7 +18,7 @@ from clever.attacks.descent import pixelwise
 from conftest import ROOT, TINY, Project
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
-DEFENSE = "src/clever/log_levels.py"
+DEFENSE = "src/clever/defenses/log_levels.py"
 APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 """Of the text as the foundation publishes it."""
 

@@ -77,7 +77,7 @@ def smallest_distances(
 
     The network maps images in [0,1] to logits and is left as it was; what goes back through it are its own gradients,
     so a `Defended` one is attacked by BPDA. All rows are attacked at once. Behind a staircase whose steps are known
-    (`clever.descent.pixelwise`) the way is `clever.descend`, by the minimiser of the gauge, and behind JPEG then
+    (`clever.attacks.descent.pixelwise`) the way is `clever.descend`, by the minimiser of the gauge, and behind JPEG then
     `clever.attacks.jpeg_local_search` from where that ended. Elsewhere it is DDN (Rony et al. 2019) for L2 and FMN
     (Pintor et al. 2021) for L1 and Linf from the original, then `fast_minimum_norm_from` where that ended. What was
     found is then refined (`clever.attacks.refine`). `InputError` for what cannot be attacked.

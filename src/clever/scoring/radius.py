@@ -14,7 +14,7 @@ def over_radius(margin: float, radii: Numbers, constants: Numbers) -> Numbers:
 
     A smaller ball is part of a larger one, so that its points count there, too: in high dimension those that are drawn
     in a ball all lie near its surface, and the balls together sample it in strata of the radius. ``radii``: increasing,
-    in [0,1]-pixel units; ``constants``: L, or K (`clever.Gauge`), one a radius (`clever.Score.constant`); ``margin``: g
+    in [0,1]-pixel units; ``constants``: L, or K (`clever.Gauge`), one a radius (`Score.constant`); ``margin``: g
     at the image. An estimate, as every score: L(R) is one from below. `InputError` for radii that do not increase.
     """
     if len(radii) != len(constants) or not len(radii) or not (np.diff(radii) > 0).all() or not radii[0] > 0:
