@@ -100,11 +100,18 @@ def distances(network: nn.Module, images: Tensor, defense) -> list[float]:
     return smallest_distances(defended, images, predicted, targets, Norm.L2, HARD, seed=0).distance.tolist()
 
 
+def publicly(network: nn.Module, images: Tensor, defense) -> list[float]:
+    """By `clever.attack`, which itself chooses what it goes back through."""
+    defended = clever.Defended(network, defense)
+    return [one.distance for one in clever.attack(defended, images, norms=["L2"], steps=8, progress=False)]
+
+
 def test_another_defense_that_says_the_same_is_scored_and_attacked_as_jpeg_is(network, images: Tensor) -> None:
     for order in (clever.Gauge(), clever.FirstOrder()):
         assert scores(network, images, Open(), order) == scores(network, images, JPEG, order)
     assert on_path(network, images[0], Open()) == on_path(network, images[0], JPEG) != {}
     assert distances(network, images, Open()) == distances(network, images, JPEG)
+    assert publicly(network, images, Open()) == publicly(network, images, JPEG)
     assert passes(Norm.L2, HARD, Open()) == passes(Norm.L2, HARD, JPEG)
     assert torch.equal(clever.Smooth(Open())(images), clever.Smooth(JPEG)(images))
     assert pixelwise(Open()) == pixelwise(JPEG)
