@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ALLOWED = {"clever", "torch", "numpy", "scipy", "jaxtyping", "PIL", "tqdm"}
 TYPES = {
-    "scores_table.py": {"pandas", "matplotlib"},
-    "distances.py": {"pandas", "matplotlib"},
-    "plots.py": {"matplotlib"},
+    "clever.results.scores": {"pandas", "matplotlib"},
+    "clever.results.distances": {"pandas", "matplotlib"},
+    "clever.results.plots": {"matplotlib"},
 }
 """What the library names in types alone, and imports when it is asked for what needs it (tests/test_api.py)."""
 FILES = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
@@ -42,16 +42,55 @@ def tops(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imported(path)}
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.glob("clever/**/*.py")), ids=lambda path: path.name)
-def test_the_library_knows_nothing_of_the_pipeline(path: Path) -> None:
-    assert tops(path) - set(sys.stdlib_module_names) <= ALLOWED | TYPES.get(path.name, set())
-    assert ("pathlib" in tops(path)) == (path.name == "files.py")
-    calls = {
-        node.func.id
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    assert not calls & {"print", "open", "eval", "exec"}
+def test_the_library_knows_nothing_of_the_pipeline() -> None:
+    library = {name: path for name, path in FILES.items() if name.startswith("clever.")}
+    assert len(library) > 60
+    for name, path in library.items():
+        assert tops(path) - set(sys.stdlib_module_names) <= ALLOWED | TYPES.get(name, set()), name
+        assert ("pathlib" in tops(path)) == (name == "clever.inputs.files"), name
+        calls = {
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not calls & {"print", "open", "eval", "exec"}, name
+
+
+def rooms_of(package: str) -> dict[str, set[str]]:
+    """The rooms of a package, each a folder or a module at its top, and those that each imports."""
+    rooms: dict[str, set[str]] = {}
+    for name, path in FILES.items():
+        room, _, _ = name.removeprefix(f"{package}.").partition(".")
+        if name.startswith(f"{package}.") and room != "__init__":
+            used = {other.removeprefix(f"{package}.").partition(".")[0] for other in imported(path) & FILES.keys()}
+            within = {other for other in used if (SOURCE / package.replace(".", "/") / other).exists()}
+            modules = {other for other in used if f"{package}.{other}" in FILES}
+            rooms[room] = rooms.get(room, set()) | (within | modules) - {room}
+    return rooms
+
+
+def drawn(rooms: dict[str, set[str]]) -> list[str]:
+    """A line a room, from the one that nothing imports down to those that import nothing; fails for a circle."""
+    lines: list[str] = []
+    left = dict(rooms)
+    while left:
+        ready = sorted(room for room in left if not any(room in uses for other, uses in left.items() if other != room))
+        assert ready, f"rooms that import each other: {left}"
+        lines += [f"{room}: {', '.join(sorted(left.pop(room))) or '-'}" for room in ready]
+    return lines
+
+
+@pytest.mark.parametrize("package", ["clever", "pipeline.shared"])
+def test_rooms_import_downwards_only_and_the_documentation_draws_them(package: str) -> None:
+    text = (ROOT / "docs" / "layout.md").read_text()
+    (block,) = re.findall(rf"<!-- rooms {re.escape(package)} -->\s*\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert [line.strip() for line in block.splitlines() if line.strip()] == drawn(rooms_of(package))
+
+
+def test_rooms_that_import_each_other_are_found() -> None:
+    assert drawn({"a": {"b"}, "b": {"c"}, "c": set()}) == ["a: b", "b: c", "c: -"]
+    with pytest.raises(AssertionError, match="rooms that import each other"):
+        drawn({"a": {"b"}, "b": {"a"}})
 
 
 def test_no_module_imports_in_a_circle() -> None:
