@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ALLOWED = {"clever", "torch", "numpy", "scipy", "jaxtyping", "PIL", "tqdm"}
 TYPES = {
-    "scores_table.py": {"pandas", "matplotlib"},
+    "scores.py": {"pandas", "matplotlib"},
     "distances.py": {"pandas", "matplotlib"},
     "plots.py": {"matplotlib"},
 }
