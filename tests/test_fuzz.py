@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from conftest import Project, composed
-from pipeline.prepare.devkit import WNIDS
+from pipeline.prepare.imagenet import WNIDS
 from pipeline.prepare.preprocess import FORMATS, MAX_PIXELS, PREPROCESSINGS, BrokenImage, decode, preprocessing
 
 

@@ -62,7 +62,7 @@ def test_accuracy_on_the_photographs(sample: Path, name: str, preprocessing, kno
     complete, found = nn.Sequential(normalize, network).eval(), entries(SAMPLE)
     right = 0
     for some in (found[first : first + 20] for first in range(0, 100, 20)):
-        images = np.stack([preprocessing(decode(entry.read()), 224) for entry in some])
+        images = np.stack([preprocessing(decode(entry.file.read_bytes()), 224) for entry in some])
         with torch.no_grad():
             predicted = complete(torch.from_numpy(images).float() / 255).argmax(1)
         right += int((predicted == torch.tensor([entry.label for entry in some])).sum())

@@ -1,7 +1,6 @@
 """Any file becomes the pixels that torchvision, or the authors' code, would make of it, or is named as broken."""
 
 import io
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -15,9 +14,6 @@ from torchvision.transforms._presets import ImageClassification
 from clever.errors import InputError
 from pipeline.prepare import preprocess
 from pipeline.prepare.preprocess import BrokenImage, decode, preprocessing, reference_code, standard
-
-SAMPLE = Path(os.environ.get("IMAGENET_SAMPLE", Path(__file__).parents[1] / ".." / "shared" / "imagenet-sample"))
-needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason="no ImageNet photographs: set IMAGENET_SAMPLE")
 
 
 def encoded(image: Image.Image, form: str, **options: object) -> bytes:
@@ -135,9 +131,8 @@ def test_standard_is_torchvisions_preset(shape: tuple[int, int], size: int) -> N
     assert np.array_equal(pixels, torchvision_preset(image, size))
 
 
-@needs_sample
-def test_standard_is_torchvisions_preset_on_photographs() -> None:
-    for file in sorted(SAMPLE.glob("val/*/*.JPEG"))[:20]:
+def test_standard_is_torchvisions_preset_on_photographs(sample: Path) -> None:
+    for file in sorted(sample.glob("val/*/*.JPEG"))[:20]:
         theirs = torchvision_preset(Image.open(file).convert("RGB"), 224)
         assert np.array_equal(standard(decode(file.read_bytes()), 224), theirs), file.name
 

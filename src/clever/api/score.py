@@ -1,13 +1,14 @@
 """The public call: images in any form in, `clever.Scores` out."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from torch import nn
 from tqdm.auto import tqdm
 
-from clever.bounds.first_order import Order
-from clever.bounds.order_names import parse_order
+from clever.bounds.first_order import FirstOrder, Order
+from clever.bounds.gauge.order import Gauge
+from clever.bounds.second_order import SecondOrder
 from clever.classifier.subjects import ImageContext, image_contexts
 from clever.classifier.wrappers import frozen
 from clever.errors import GradientMasking, InputError
@@ -22,6 +23,7 @@ from clever.settings import Settings, paper
 
 TARGETS: tuple[str | int, ...] = ("top2", "random", "least")
 NORMS: tuple[str, ...] = tuple(map(str, Norm))
+ORDERS: dict[str, Callable[[], Order]] = {"first_order": FirstOrder, "second_order": SecondOrder, "gauge": Gauge}
 
 
 def score(
@@ -59,7 +61,7 @@ def score(
     sampling. `GradientMasking` is a warning, once a call.
     """
     settings = paper() if settings is None else settings
-    order = parse_order(order)
+    order = _parse_order(order)
     targets = [targets] if isinstance(targets, str | int) else list(targets)
     norms = [Norm.parse(norm) for norm in ([norms] if isinstance(norms, str) else norms)]
     if not norms:
@@ -107,3 +109,15 @@ def score(
             stacklevel=2,
         )
     return Scores(tuple(found), run_of(network, batch.images, settings, targets, norms, order), called, left_out)
+
+
+def _parse_order(order: Order | str) -> Order:
+    """The order of that name with its default settings, or the order itself. `InputError` for anything else."""
+    if isinstance(order, str) and order.lower() in ORDERS:
+        return ORDERS[order.lower()]()
+    if isinstance(order, str | type) or not all(hasattr(order, name) for name in ("check", "measure", "bound")):
+        raise InputError(
+            f"unknown order {order!r}: it must be one of {', '.join(ORDERS)}, or an object such as "
+            "clever.SecondOrder(seed=7)"
+        )
+    return order

@@ -18,6 +18,7 @@ FIRST_WEIGHT, LARGEST_WEIGHT = 1e-3, 1e10
 """Of the margin (their c): the first one tried, and a limit."""
 INSIDE = 0.999999
 """What pixels are scaled by around 1/2, so that those at 0 and 1 have a finite arctanh."""
+STEP_SIZE = 0.01
 CHECKS, PROGRESS = 10, 0.9999
 """How often a minimization looks whether it still makes progress: by the factor ``PROGRESS`` at least."""
 
@@ -29,7 +30,6 @@ def carlini_wagner(
     *,
     weights: int,
     steps: int,
-    step_size: float = 0.01,
 ) -> Images:
     """The nearest image met that ``network`` predicts the target class for, the original where there was none.
 
@@ -43,7 +43,7 @@ def carlini_wagner(
     for turn in range(weights):
         if turn == weights - 1 and weights >= CHECKS:
             weight = high.clamp(max=LARGEST_WEIGHT)  # the last one found something, if any did
-        found, image, distance = _minimize(network, images, targets, weight, steps, step_size)
+        found, image, distance = _minimize(network, images, targets, weight, steps)
         closer = distance < least
         best, least = torch.where(closer.view(-1, 1, 1, 1), image, best), torch.where(closer, distance, least)
         low, high = torch.where(found, low, weight), torch.where(found, weight, high)
@@ -52,13 +52,13 @@ def carlini_wagner(
 
 
 def _minimize(
-    network: Network, images: Images, targets: Tensor, weight: Rows, steps: int, step_size: float
+    network: Network, images: Images, targets: Tensor, weight: Rows, steps: int
 ) -> tuple[Bool[Tensor, " row"], Images, Rows]:
     """For one weight a row: whether an adversarial image was met, the nearest of them and its distance, else inf."""
     start = ((2 * images - 1) * INSIDE).arctanh()
     origin = start.tanh() / 2 + 0.5
     best, least = images, torch.full_like(weight, math.inf)
-    moved, before = _Adam(start, step_size), torch.full_like(weight, math.inf)
+    moved, before = _Adam(start), torch.full_like(weight, math.inf)
     for step in range(steps):
         w = moved.point.requires_grad_()
         with torch.enable_grad():
@@ -81,8 +81,8 @@ def _minimize(
 class _Adam:
     """Adam (Kingma and Ba 2015, algorithm 1) with its usual constants; ``point`` is where it has come to."""
 
-    def __init__(self, start: Tensor, step_size: float) -> None:
-        self.point, self.step_size, self.turn = start, step_size, 0
+    def __init__(self, start: Tensor) -> None:
+        self.point, self.turn = start, 0
         self.mean, self.square = torch.zeros_like(start), torch.zeros_like(start)
 
     def step(self, gradient: Tensor) -> None:
@@ -90,4 +90,4 @@ class _Adam:
         self.mean = 0.9 * self.mean + 0.1 * gradient
         self.square = 0.999 * self.square + 0.001 * gradient**2
         mean, square = self.mean / (1 - 0.9**self.turn), self.square / (1 - 0.999**self.turn)
-        self.point = self.point.detach() - self.step_size * mean / (square.sqrt() + 1e-8)
+        self.point = self.point.detach() - STEP_SIZE * mean / (square.sqrt() + 1e-8)

@@ -6,7 +6,7 @@ from copy import copy
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from clever._internal.checks import require_int
@@ -50,11 +50,6 @@ class Found:
     forwards: int
     backwards: int
 
-    @property
-    def success(self) -> Bool[Tensor, " row"]:
-        """Where something was found."""
-        return self.distance.isfinite()
-
 
 def smallest_distances(
     network: nn.Module,
@@ -87,7 +82,7 @@ def smallest_distances(
     with frozen(network), Compute().arithmetic():
         _check_network(network, images, targets)
         counted, labels = PassCounter(network).eval(), torch.tensor(targets, device=images.device)
-        staircase = _staircase(network)
+        staircase = _stairs(network.defense if isinstance(network, Defended) else Identity())
         codec, straight = _behind_codec(network) or (None, network)
         straight = PassCounter(straight).eval()
         held_out, unseen = _held_out(network, criterion)
@@ -237,10 +232,6 @@ def _behind_codec(network: nn.Module) -> tuple[Linearized, Defended] | None:
         case [Linearized() as codec]:
             return codec, Defended(network.network, codec)
     return None
-
-
-def _staircase(network: nn.Module) -> Transformation | None:
-    return _stairs(network.defense if isinstance(network, Defended) else Identity())
 
 
 def _stairs(defense: Transformation) -> Transformation | None:

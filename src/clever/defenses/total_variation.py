@@ -28,7 +28,7 @@ class TVMinimization(Seeded):
     norm of the difference in place of half its square, which its program (``tvl2``) has; the defaults are theirs.
 
     Solved by ``steps`` of the primal-dual iteration of Chambolle and Pock (2011). 200 come within 1e-5 of the minimum
-    (`duality_gap`) for photographs of 32 x 32 pixels with the defaults; within 1 % with dropouts from .2 to .9 and
+    for photographs of 32 x 32 pixels with the defaults; within 1 % with dropouts from .2 to .9 and
     weights from .005 to .5. The true derivative is that of the iteration, which keeps every step in memory.
     `InputError` for a dropout of 0 or 1.
     """
@@ -72,25 +72,6 @@ def minimise(
         before, z = z, moved.clamp(0, 1)
         ahead = 2 * z - before
     return z, down, across
-
-
-def objective(
-    z: Images, images: Images, kept: Float[Tensor, "channel height width"], weight: float
-) -> Float[Tensor, " batch"]:
-    """What is minimised."""
-    variation: Tensor = z.diff(dim=2).norm(dim=3).sum((1, 2)) + z.diff(dim=3).norm(dim=2).sum((1, 2))
-    distance: Tensor = (kept * (z - images) ** 2).sum((1, 2, 3)) / 2
-    return distance + weight * variation
-
-
-def duality_gap(
-    z: Images, down: Tensor, across: Tensor, images: Images, kept: Float[Tensor, "channel height width"], weight: float
-) -> Float[Tensor, " batch"]:
-    """How far the objective at z can be above the minimum over [0,1], for images in [0,1]: a rigorous bound."""
-    slope = _adjoint(down, across)
-    least = torch.where(kept > 0, images - slope, (slope < 0).to(images)).clamp(0, 1)
-    bound = (kept * (least - images) ** 2 / 2 + slope * least).sum((1, 2, 3))
-    return objective(z, images, kept, weight) - bound
 
 
 def _shortened(dual: Tensor, dim: int, longest: float) -> Tensor:

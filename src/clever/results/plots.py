@@ -1,7 +1,7 @@
 """Pictures of scores and distances, and of the law that one score rests on. They need matplotlib."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+T = TypeVar("T", Score, Distance)
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00")
 """Okabe and Ito's, told apart by the colour-blind; the markers tell them apart in grey."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -25,61 +27,52 @@ def scores(found: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
 
     Bars are the nominal 95 % interval, where it is known.
     """
-    pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
-    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((s.norm, s.target) for s in found), strict=True))
-    places = {index: place for place, index in enumerate(dict.fromkeys(score.image_index for score in found))}
-    figure, panels = pyplot.subplots(
-        1, len(norms), figsize=(3.4 * len(norms), 2.8), squeeze=False, layout="constrained"
-    )
-    for panel, norm in zip(panels[0], norms, strict=True):
-        for k, target in enumerate(targets):
-            here = [s for s in found if (s.norm, s.target) == (norm, target) and np.isfinite(s.score)]
-            shift = 0.12 * (k - (len(targets) - 1) / 2)
-            for score in here:
+
+    def draw(panel: "Axes", norm: str, here: Sequence[Score], x: Sequence[float], style: dict[str, Any]) -> None:
+        for place, score in zip(x, here, strict=True):
+            if np.isfinite(score.score):
                 known = np.isfinite(score.low) and np.isfinite(score.high)
                 low, high = (max(0, score.score - score.low), max(0, score.high - score.score)) if known else (0, 0)
-                panel.errorbar(
-                    places[score.image_index] + shift, score.score, [[low], [high]], capsize=2, lw=1, ls="",
-                    marker=MARKERS[k % 6], color=COLOURS[k % 6], mfc="none" if score.capped else None, ms=5,
-                )  # fmt: skip
-            panel.plot([], [], ls="", marker=MARKERS[k % 6], color=COLOURS[k % 6], label=target)
-        panel.set_xticks(list(places.values()), [names[index] if names else str(index) for index in places])
-        panel.tick_params(axis="x", rotation=45 if names else 0)
-        panel.set_xlabel("image")
-        panel.set_ylabel(f"{norm} score (pixel units)")
-        panel.set_ylim(bottom=0)
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
-    drawn: Figure = figure
-    return drawn
+                fill = "none" if score.capped else None
+                panel.errorbar(place, score.score, [[low], [high]], capsize=2, lw=1, mfc=fill, **style)
+
+    return _panels(found, names, "score", draw)
 
 
 def distances(found: Sequence[Distance], names: Sequence[str] = ()) -> "Figure":
     """Adversarial distance over image, a panel a norm, a marker a target; hollow, at the upper edge: not found."""
+
+    def draw(panel: "Axes", norm: str, here: Sequence[Distance], x: Sequence[float], style: dict[str, Any]) -> None:
+        top = 1.1 * max([d.distance for d in found if d.norm == norm and np.isfinite(d.distance)], default=1.0)
+        for there, fill in ((True, None), (False, "none")):
+            chosen = [(place, d.distance) for place, d in zip(x, here, strict=True) if np.isfinite(d.distance) == there]
+            panel.plot([place for place, _ in chosen], [min(y, top) for _, y in chosen], mfc=fill, **style)
+
+    return _panels(found, names, "distance", draw)
+
+
+def _panels(found: Sequence[T], names: Sequence[str], quantity: str, draw: Callable[..., None]) -> "Figure":
     pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
-    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((d.norm, d.target) for d in found), strict=True))
+    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((s.norm, s.target) for s in found), strict=True))
     places = {index: place for place, index in enumerate(dict.fromkeys(one.image_index for one in found))}
+    figure: Figure
     figure, panels = pyplot.subplots(
         1, len(norms), figsize=(3.4 * len(norms), 2.8), squeeze=False, layout="constrained"
     )
     for panel, norm in zip(panels[0], norms, strict=True):
-        top = 1.1 * max([d.distance for d in found if d.norm == norm and np.isfinite(d.distance)], default=1.0)
         for k, target in enumerate(targets):
             style = {"ls": "", "marker": MARKERS[k % 6], "color": COLOURS[k % 6], "ms": 5}
+            here = [one for one in found if (one.norm, one.target) == (norm, target)]
             shift = 0.12 * (k - (len(targets) - 1) / 2)
-            here = [d for d in found if (d.norm, d.target) == (norm, target)]
-            for there, fill in ((True, {}), (False, {"mfc": "none"})):
-                chosen = [d for d in here if np.isfinite(d.distance) == there]
-                x = [places[d.image_index] + shift for d in chosen]
-                panel.plot(x, [min(d.distance, top) for d in chosen], **style, **fill)
+            draw(panel, norm, here, [places[one.image_index] + shift for one in here], style)
             panel.plot([], [], **style, label=target)
         panel.set_xticks(list(places.values()), [names[index] if names else str(index) for index in places])
         panel.tick_params(axis="x", rotation=45 if names else 0)
         panel.set_xlabel("image")
-        panel.set_ylabel(f"{norm} distance (pixel units)")
+        panel.set_ylabel(f"{norm} {quantity} (pixel units)")
         panel.set_ylim(bottom=0)
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
-    drawn: Figure = figure
-    return drawn
+    return figure
 
 
 def fit(score: Score, axes: "Axes | None" = None) -> "Axes":

@@ -32,12 +32,10 @@ class Path:
     maxima: dict[tuple[Norm, int], list[float]]
     distances: dict[tuple[Norm, int], float]
     gradients: int
-    steps: int
-    points: int
 
     def gradients_of(self, norm: Norm, label: int) -> int:
         """Of this norm and target class alone."""
-        return self.steps + self.points * ((norm, label) in self.maxima)
+        return STEPS + POINTS * ((norm, label) in self.maxima)
 
 
 def path_maxima(
@@ -46,9 +44,6 @@ def path_maxima(
     context: ImageContext,
     order: Order,
     radii: Mapping[Norm, float],
-    *,
-    steps: int = STEPS,
-    points: int = POINTS,
 ) -> Path:
     """What ``order`` measures at equally spaced points of the segments from z0 to z', z = t(x) behind BPDA, else z = x.
 
@@ -63,20 +58,20 @@ def path_maxima(
     defense = measured.defense if isinstance(measured, BareNetwork) else Identity()
     maxima, distances, gradients = {}, {}, 0
     for norm, radius in radii.items():
-        found = _attacked(network, image, context, norm, steps, defense)
-        gradients += steps * len(context.classes)
+        found = _attacked(network, image, context, norm, defense)
+        gradients += STEPS * len(context.classes)
         for row, label in enumerate(context.classes):
             distance = float(found.distance[row])
             if distance > radius:
                 continue
-            shares = torch.linspace(0, 1, points, device=image.device, dtype=image.dtype).view(-1, 1, 1, 1)
+            shares = torch.linspace(0, 1, POINTS, device=image.device, dtype=image.dtype).view(-1, 1, 1, 1)
             ends = transform(torch.stack([image, found.image[row]]))
             measure = order.measure(measured, image, context, [label])
             values = Capacity.of(measure, image).run(measure, ends[:1].lerp(ends[1:], shares))
             maxima[norm, label] = values[:, 0].amax(0).tolist()
             distances[norm, label] = distance
-            gradients += points
-    return Path(maxima, distances, gradients, steps, points)
+            gradients += POINTS
+    return Path(maxima, distances, gradients)
 
 
 def _attacked(
@@ -84,7 +79,6 @@ def _attacked(
     image: Tensor,
     context: ImageContext,
     norm: Norm,
-    steps: int,
     defense: Callable[[Tensor], Tensor],
 ) -> Nearest:
     """A row a target class. Behind JPEG gradients come through its surrogate: BPDA alone finds little there."""
@@ -95,4 +89,4 @@ def _attacked(
         return margins(network(images), context.predicted, context.classes).diagonal()
 
     rows = image.expand(len(context.classes), -1, -1, -1)
-    return descend(margin, rows, norm, steps=steps, defense=defense)
+    return descend(margin, rows, norm, steps=STEPS, defense=defense)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from clever.norms import Norm
+from pipeline.aggregate.table import Table
 from pipeline.shared.app.experiment import label_of
 from pipeline.shared.stats.pairing import base_network, baselines, families, training_seed
 from pipeline.shared.text.described import defense_name, described, is_undefended
@@ -87,3 +88,6 @@ def _of_norms(sampling: dict[str, Any], norms: Sequence[Norm]) -> dict[str, Any]
     """Without the radii of norms that nothing was scored in, which may differ where nothing else does."""
     radius = sampling["radius"]
     return sampling | {"radius": {str(norm): float(radius[norm]) for norm in norms if norm in radius}}
+
+
+TABLE = Table("cells", lambda data: data.cells, digits=None)

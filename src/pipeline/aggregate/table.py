@@ -11,11 +11,6 @@ from pipeline.shared.text.printed import Printed
 SIX_DIGITS = "%.6g"
 
 
-def always(data: ExperimentData) -> bool:
-    """Of a table that every experiment has."""
-    return True
-
-
 @dataclass(frozen=True)
 class Table:
     """One table, the file ``name``.csv.
@@ -27,7 +22,7 @@ class Table:
 
     name: str
     build: Callable[[ExperimentData], pd.DataFrame]
-    applies: Callable[[ExperimentData], bool] = always
+    applies: Callable[[ExperimentData], bool] = lambda _: True
     optional: bool = False
     digits: str | None = SIX_DIGITS
     printed: Printed | None = None

@@ -2,9 +2,9 @@
 
 from pipeline.aggregate import (
     calibration,
-    cells,
     comparison,
     defenses,
+    describe,
     draws,
     evidence,
     networks,
@@ -20,7 +20,7 @@ from pipeline.aggregate.table import Table
 
 TABLES: tuple[Table, ...] = (
     upper_bounds.SCORES,
-    cells.TABLE,
+    describe.TABLE,
     evidence.TABLE,
     summary.TABLE,
     comparison.PAIRS,

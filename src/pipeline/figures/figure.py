@@ -7,11 +7,6 @@ from pathlib import Path
 from pipeline.figures.data import NetworkData
 
 
-def always(data: NetworkData) -> bool:
-    """Of a figure that is drawn from tables alone."""
-    return True
-
-
 @dataclass(frozen=True)
 class Figure:
     """A figure of one network or, with ``whole_experiment``, of all, drawn once.
@@ -24,5 +19,5 @@ class Figure:
     captions: Mapping[str, str]
     draw: Callable[[NetworkData, Path], None]
     whole_experiment: bool = False
-    available: Callable[[NetworkData], bool] = always
+    available: Callable[[NetworkData], bool] = lambda _: True
     shows_images: bool = False

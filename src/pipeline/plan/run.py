@@ -25,7 +25,6 @@ from pipeline.shared.app.composed import each_cell
 from pipeline.shared.app.listed import listed, norms_of
 from pipeline.shared.data.selection import settings_of
 from pipeline.shared.models.classifier import backward_of, bare, defense_of, device
-from pipeline.shared.text.durations import told
 
 SECONDS = 2.0
 """Of each measurement, half of which only warms up."""
@@ -48,7 +47,7 @@ def run(config: DictConfig) -> None:
     table = pd.DataFrame(rows)
     shown = table.drop(columns=["attacked", "attack seconds", "attack bytes"])
     print(
-        shown.assign(seconds=shown.seconds.map(told))
+        shown.assign(seconds=shown.seconds.map(_duration))
         .rename(columns={"seconds": "time"})
         .to_markdown(index=False, floatfmt=",.4g", intfmt=",")
     )
@@ -57,7 +56,7 @@ def run(config: DictConfig) -> None:
     images = attacks["attack bytes"] / 1e6
     print(f"device: {device(config)}; as much as there can be: misclassified images will be left out")
     print(f"gradients: {table.gradients.sum():,}")
-    print(f"time: {told(table.seconds.sum())} for scores, {told(attacks['attack seconds'])} for attacks")
+    print(f"time: {_duration(table.seconds.sum())} for scores, {_duration(attacks['attack seconds'])} for attacks")
     print(f"disk: {table['store MB'].sum() + images:,.0f} MB of store, {images:,.0f} MB of them adversarial images")
 
 
@@ -146,3 +145,10 @@ def _rate(measure: Measure, example: Tensor) -> float:
         float(capacity.run(measure, points).sum())  # waits for the device
         turns.append(time.perf_counter() - started)
     return len(points) / statistics.median(turns[len(turns) // 2 :])  # the first half warms up, and compiles
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds > 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} seconds"

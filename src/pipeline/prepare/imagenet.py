@@ -1,50 +1,81 @@
 """ImageNet's validation images, labelled: all that a folder holds."""
 
 import os
-from itertools import pairwise
+import re
+from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from torchvision.datasets.imagenet import load_meta_file, parse_devkit_archive
+from torchvision.models import DenseNet121_Weights
 
 from clever.errors import InputError
-from pipeline.prepare.choice import choose
-from pipeline.prepare.imagenet_layouts import LAYOUTS, Entry
+from pipeline.prepare.labelled import Labelled, images_below, unique
 
-__all__ = ["Entry", "choose", "entries"]
+#: The 1000 wnids, sorted: a wnid's position is its label in torchvision and in the authors' networks.
+WNIDS = tuple(files("pipeline.prepare").joinpath("imagenet_wnids.txt").read_text("ascii").split())
+NAMES: list[str] = DenseNet121_Weights.IMAGENET1K_V1.meta["categories"]
+DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 
-#: Where under the root the images may lie: there, or in torchvision's, the authors' or Kaggle's folder.
-FOLDERS = ("", "val", "imgs", "ILSVRC/Data/CLS-LOC/val")
+_VALIDATION_NAME = re.compile(r"ILSVRC2012_val_[0-9]{8}")
 
 
-def entries(root: Path) -> list[Entry]:
+def entries(root: Path) -> list[Labelled]:
     """Every labelled image under the root, sorted by id, ids unique; images are listed, not opened.
 
-    An id depends on the image's own name (and class folder) only: a file of the validation set has the same id in every
-    layout, and no file that comes or goes changes another's id. Where two layouts are present, class folders win.
+    They lie in the root or its folder ``val``: in a folder per wnid, or all in one with torchvision's devkit archive
+    there or above. A file of the validation set has the same id in both layouts; class folders win.
     """
     root = Path(os.path.abspath(root.expanduser()))
     if not root.is_dir():
-        raise InputError(
-            f"the ImageNet folder {root} does not exist or is no folder; valid is one that holds {_valid()}"
-        )
+        raise InputError(f"data.root={root}: there is no such folder")
+    folder = root / "val" if (root / "val").is_dir() else root
     try:
-        found = _find(root)
-        names = [] if found else sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
+        found = _class_folders(root, folder) or _flat_folder(root, folder)
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
     if not found:
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        raise InputError(f"no labelled image in {root}, which holds {shown or 'nothing'}; valid is {_valid()}")
-    found.sort(key=lambda entry: (entry.id, entry.source))
-    for one, other in pairwise(found):
-        if one.id == other.id:
-            raise InputError(f"{one.source} and {other.source} are both the image {one.id}; keep one of them")
+        raise InputError(
+            f"no labelled image in {folder}: looked for a folder per wnid, such as {WNIDS[0]}/, and for "
+            f"ILSVRC2012_val_00000001.JPEG and so on, with {DEVKIT} in {folder} or above"
+        )
+    return unique(found)
+
+
+def _class_folders(root: Path, folder: Path) -> list[Labelled]:
+    found = []
+    for label, wnid in enumerate(WNIDS):
+        if (folder / wnid).is_dir():
+            for source in images_below(root, (folder / wnid).relative_to(root).as_posix()):
+                stem = Path(source).stem
+                name = stem if _VALIDATION_NAME.fullmatch(stem) else f"{wnid}/{stem}"
+                found.append(Labelled(name, label, NAMES[label], source, root / source))
     return found
 
 
-def _valid() -> str:
-    return "; or ".join(LAYOUTS) + f" (there or in {', '.join(FOLDERS[1:])})"
+def _flat_folder(root: Path, folder: Path) -> list[Labelled]:
+    images = [path for path in folder.glob("*.JPEG") if _VALIDATION_NAME.fullmatch(path.stem)]
+    labels = _ground_truth(folder) if images else []
+    found = []
+    for image in images:
+        number = int(image.stem[-8:])
+        if not 1 <= number <= len(labels):
+            raise InputError(f"{image}: {DEVKIT} has labels for the images 1 to {len(labels)} only")
+        label = labels[number - 1]
+        found.append(Labelled(image.stem, label, NAMES[label], image.relative_to(root).as_posix(), image))
+    return found
 
 
-def _find(root: Path) -> list[Entry]:
-    folders = [root / folder for folder in FOLDERS if (root / folder).is_dir()]
-    found = (layout(root, folder) for layout in LAYOUTS.values() for folder in folders)
-    return next(filter(None, found), [])
+def _ground_truth(folder: Path) -> list[int]:
+    """The labels in the order of the images, from the devkit in the folder or above."""
+    above = (folder, folder.parent)
+    archive = next((place / DEVKIT for place in above if (place / DEVKIT).is_file()), None)
+    if archive is None:
+        raise InputError(f"no labels for {folder}/ILSVRC2012_val_*.JPEG: looked for {DEVKIT} in {folder} and above")
+    with TemporaryDirectory() as scratch:
+        try:
+            parse_devkit_archive(scratch, str(archive))
+        except RuntimeError as error:
+            raise InputError(f"{archive} is damaged: its MD5 is not that of the published devkit") from error
+        label_of = {wnid: label for label, wnid in enumerate(WNIDS)}
+        return [label_of[wnid] for wnid in load_meta_file(scratch)[1]]

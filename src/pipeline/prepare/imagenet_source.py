@@ -5,14 +5,15 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.prepare.choice import choose, require
-from pipeline.prepare.imagenet import Entry, entries
+from pipeline.prepare.imagenet import entries
+from pipeline.prepare.labelled import Labelled
 from pipeline.prepare.preprocess import decode
 from pipeline.prepare.preprocess import preprocessing as to_square
 from pipeline.prepare.source import Candidate, Pixels
 
 
 class ImageNet:
-    """The validation images in the folder ``root``, in any layout that people have them in (`imagenet.entries`).
+    """The validation images in the folder ``root``, in one of two layouts (`imagenet.entries`).
 
     ``ids``, a list of image ids, takes the place of ``n_images`` chosen by seed. ``preprocessing`` to a square of
     ``size`` pixels: "standard" or "reference_code" (`preprocess`).
@@ -34,5 +35,5 @@ class ImageNet:
         """Validation images are not trained on."""
         return
 
-    def _load(self, entry: Entry) -> Pixels:
-        return self.preprocess(decode(entry.read()))
+    def _load(self, entry: Labelled) -> Pixels:
+        return self.preprocess(decode(entry.file.read_bytes()))

@@ -62,7 +62,7 @@ def by_folders(root: Path, classes: list[str] | None) -> list[Labelled]:
         Labelled(_id(source), label, name, source, root / source)
         for label, name in enumerate(names)
         if name in folders
-        for source in _images(root, name)
+        for source in images_below(root, name)
     ]
     if not found:
         there = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
@@ -70,7 +70,7 @@ def by_folders(root: Path, classes: list[str] | None) -> list[Labelled]:
             f"no labelled image in {root}, which holds {_few(there) or 'nothing'}: valid are a folder a class, or "
             "data.labels=CSV with the columns file and label"
         )
-    return _unique(found)
+    return unique(found)
 
 
 def by_table(root: Path, table: Path, classes: list[str] | None) -> list[Labelled]:
@@ -103,12 +103,13 @@ def by_table(root: Path, table: Path, classes: list[str] | None) -> list[Labelle
         found.append(Labelled(_id(str(path)), number, names[number] if names else label, str(path), root / path))
     if not found:
         raise InputError(f"{table} lists no image")
-    return _unique(found)
+    return unique(found)
 
 
-def _images(root: Path, folder: str) -> list[str]:
-    """Links that lead nowhere count: they are to be reported, not to vanish."""
-    paths = (Path(place) / name for place, _, names in os.walk(root / folder, followlinks=True) for name in names)
+def images_below(root: Path, folder: str) -> list[str]:
+    """Image files relative to the root. Links that lead nowhere count: they are to be reported, not to vanish."""
+    walk = os.walk(root / folder, onerror=_fail, followlinks=True)
+    paths = (Path(place) / name for place, _, names in walk for name in names)
     images = (path for path in paths if path.name.lower().endswith(IMG_EXTENSIONS) and not path.name.startswith("."))
     return sorted(path.relative_to(root).as_posix() for path in images)
 
@@ -121,7 +122,12 @@ def _is_number(label: str) -> bool:
     return label.isascii() and label.isdigit()
 
 
-def _unique(found: list[Labelled]) -> list[Labelled]:
+def _fail(error: OSError) -> None:
+    raise error
+
+
+def unique(found: list[Labelled]) -> list[Labelled]:
+    """The images sorted by id; `InputError` where two have the same."""
     found.sort(key=lambda image: (image.id, image.source))
     for one, other in pairwise(found):
         if one.id == other.id:

@@ -27,6 +27,7 @@ NORMS = tuple(Norm)
 Gradients = Float[Tensor, "row channel height width"]
 GaugeOf = Callable[[Gradients, Float[Tensor, " row"]], Float[Tensor, "row norm"]]
 """h(G) for gradients G and margins g, in the norms of `NORMS`."""
+OVERSHOOT = 1e-6
 NEAREST = 1e-8
 """The least h that is told apart from 0, well below what rounding does to a pixel: K = g / h must be finite."""
 
@@ -132,11 +133,10 @@ def minimiser(
     gradients: Float[Tensor, "row channel height width"],
     margins: Float[Tensor, " row"],
     norm: Norm,
-    overshoot: float = 1e-6,
 ) -> Float[Tensor, "row channel height width"]:
     """Near x' with <G, t(x') - t(x0)> <= -g, for a row each of images x0, gradients G and margins g > 0.
 
-    The images that the jumps of the gauge's knapsack lead to: each pixel that jumps lies ``overshoot`` beyond its
+    The images that the jumps of the gauge's knapsack lead to: each pixel that jumps lies `OVERSHOOT` beyond its
     boundary, within [0,1]; all others stay. ||x' - x0||_p is within one pixel's jump (and, for pixels with equal gain
     and cost, all of theirs) of the least. Where all jumps together fall short of g, x' takes all of them. `InputError`
     for a ``defense`` that is no pixelwise staircase with known steps.
@@ -145,5 +145,5 @@ def minimiser(
     down = gradients.flatten(1) > 0
     directed = both.in_direction(down)
     jumps = solve(directed, gradients.flatten(1).abs(), margins, norm).jumps
-    moved = torch.where(jumps > 0, directed.distance(jumps) + overshoot, 0)
+    moved = torch.where(jumps > 0, directed.distance(jumps) + OVERSHOOT, 0)
     return (images.flatten(1) + torch.where(down, -moved, moved)).clamp(0, 1).view_as(images)

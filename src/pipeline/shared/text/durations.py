@@ -1,9 +1,0 @@
-"""Times as one says them."""
-
-
-def told(seconds: float) -> str:
-    """In the unit that fits, with one decimal."""
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds > 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} seconds"
