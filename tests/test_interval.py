@@ -31,7 +31,7 @@ def test_the_interval_of_a_score_is_that_of_its_end_point(network: nn.Module, im
     for score in found:
         point = score.end_point
         if np.isnan(point.low):
-            assert point.fell_back
+            assert point.fit_failed
             assert np.isnan([score.low, score.high]).all()
             continue
         assert score.low <= score.score <= score.high
