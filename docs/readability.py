@@ -1,8 +1,8 @@
 """Checks how easy the given files, and those of the given folders, are to read; fails beyond a limit.
 
-Of Markdown: Flesch's reading ease, 206.835 - 1.015 words a sentence - 84.6 syllables a word (Flesch 1948), and the length
-of the longest sentence. 60 to 70 is plain English, 30 to 50 a scientific text. Syllables are counted as groups of vowels,
-so the figure compares drafts of these texts, not texts by others.
+Of Markdown: Flesch's reading ease, 206.835 - 1.015 words a sentence - 84.6 syllables a word (Flesch 1948), and the
+length of the longest sentence. 60 to 70 is plain English, 30 to 50 a scientific text. Syllables are counted as groups
+of vowels, so the figure compares drafts of these texts, not texts by others.
 
 Of Markdown, Python, YAML and HTML: the phrases of retired_phrases.txt. Single words are in retired_words.txt, which
 codespell reads.
@@ -21,7 +21,7 @@ FEWEST = 5
 SUFFIXES = {".md", ".py", ".yaml", ".html"}
 """The files of a folder that are read."""
 GAP = r"""(?:[\s#]|["']\s*\n\s*f?["'])+"""
-"""What may separate two words of a phrase: line breaks, the marks of comments, and the quotes between parts of a string."""
+"""What may separate two words of a phrase: line breaks, marks of comments, quotes between the parts of a string."""
 
 
 def sentences(text: str) -> list[list[str]]:
