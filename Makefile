@@ -50,11 +50,15 @@ verify: $(BIN)/ready
 test: $(BIN)/ready
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist worksteal
 
+# Retired words and phrases: append a line "old->better" to docs/retired_words.txt (one word or identifier, which
+# codespell finds in any case) or to docs/retired_phrases.txt (several words).
+TEXTS = README.md CONTRIBUTING.md Makefile docs src tests conf
 lint: $(BIN)/ready
 	ruff check .
 	ruff format --check .
 	codespell
-	python docs/readability.py README.md CONTRIBUTING.md docs/*.md
+	codespell --dictionary docs/retired_words.txt --skip '*.ipynb,*.js,*.json,*.lock,*.pyc,docs/retired_*.txt,*.egg-info' $(TEXTS)
+	python docs/readability.py $(TEXTS)
 	hadolint Containerfile
 	mypy
 

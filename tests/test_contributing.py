@@ -1,16 +1,20 @@
-"""CONTRIBUTING.md: its recipes work as they stand there; licence, citation, changelog and package agree."""
+"""CONTRIBUTING.md: its recipes work exactly as written; licence, citation, changelog and package agree."""
 
 import contextlib
 import hashlib
+import json
 import re
 import shlex
+import shutil
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
+from PIL import Image
 from torch import nn
 
 import clever
@@ -19,26 +23,38 @@ from conftest import ROOT, TINY, Project
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 DEFENSE = "src/clever/defenses/log_levels.py"
+NEW_FILES = {
+    "Add a defense": {DEFENSE},
+    "Add an estimator": {"src/clever/extreme_value/robson_whitlock.py"},
+    "Add a figure": {"src/pipeline/figures/tightness.py"},
+    "Add a column to a table": set(),
+}
+"""The recipes that may change three other files at most, and what they are about."""
 APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
-"""Of the text as the foundation publishes it."""
+"""SHA-256 of the licence as the foundation publishes it."""
 
 
 def section(title: str) -> str:
-    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
-    return found
+    (text,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    return text
 
 
-def written(project: Project, text: str) -> list[str]:
-    """Writes the files that a recipe names, and the lines that it adds to others; its commands."""
-    for kind, name, content in re.findall(r'^```(\w+) title="(.+?)"\n(.*?)^```', text, re.MULTILINE | re.DOTALL):
+def files(text: str) -> list[tuple[str, str, str]]:
+    """The blocks of a recipe that have a title: language, file, content."""
+    return re.findall(r'^```(\w+) title="(.+?)"\n(.*?)^```', text, re.MULTILINE | re.DOTALL)
+
+
+def follow(project: Project, text: str) -> list[str]:
+    """Writes the files of a recipe and applies its diffs; returns its commands."""
+    for kind, name, content in files(text):
         path = project.folder / name
-        assert path.exists() == (kind == "diff"), f"{name}: what is there is changed, and what is not is new"
-        path.write_text(changed(path.read_text(), content) if kind == "diff" else content)
+        assert path.exists() == (kind == "diff"), f"{name}: a diff needs an existing file, any other block a new one"
+        path.write_text(apply_diff(path.read_text(), content) if kind == "diff" else content)
     return re.findall(r"^ {4}(python .*)", text, re.MULTILINE)
 
 
-def changed(text: str, diff: str) -> str:
-    """The text with the lines of a diff that begin with a plus, each after the line that stands before it there."""
+def apply_diff(text: str, diff: str) -> str:
+    """Inserts each line that begins with a plus after the line that precedes it in the diff."""
     before = ""
     for line in diff.splitlines(keepends=True):
         sign, line = line[0], line[1:]
@@ -58,30 +74,32 @@ def run(project: Project, command: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def tables(project: Project, name: str) -> pd.DataFrame:
-    """All that a multirun wrote under this name, ``run`` telling by which cell."""
+    """All tables of this name that a multirun wrote; ``run`` is the index of the cell."""
     paths = sorted(project.folder.glob(f"multirun/**/{name}"))
     return pd.concat(pd.read_csv(path).assign(run=at) for at, path in enumerate(paths))
 
 
 def test_the_recipe_of_a_defense(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = written(project, section("Add a defense"))
+    commands = follow(project, section("Add a defense"))
     for command in commands:
         run(project, command, monkeypatch)
     scores = tables(project, "scores.csv")
-    of_run = [rows.score.reset_index(drop=True) for _, rows in scores.groupby("run")]
+    runs = [rows.score.reset_index(drop=True) for _, rows in scores.groupby("run")]
     assert scores.groupby("run").order.first().tolist() == ["first_order", "gauge"] * 2 + ["first_order"]
-    assert all(len(one) == len(of_run[0]) > 0 for one in of_run)
-    assert not any(one.equals(other) for at, one in enumerate(of_run) for other in of_run[:at])
+    assert all(len(run) == len(runs[0]) > 0 for run in runs)
+    assert not any(run.equals(before) for at, run in enumerate(runs) for before in runs[:at])
     assert scores.score.between(0, float("inf"), inclusive="left").all()
     distances = tables(project, "distances.csv")
-    assert len(distances) == len(of_run[0])
+    assert len(distances) == len(runs[0])
     assert distances.distance.between(0, 20).mean() > 0.2  # found by a few steps
+    exported = "import clever; assert 'LogLevels' in clever.__all__; clever.LogLevels(levels=3)"
+    project.run("python", "-c", exported)
 
 
-def test_the_defense_of_the_recipe_says_its_own_steps() -> None:
-    known: dict[str, object] = {}
-    exec(dict(re.findall(r'^```\w+ title="(.+?)"\n(.*?)^```', TEXT, re.MULTILINE | re.DOTALL))[DEFENSE], known)
-    defense = known["LogLevels"](levels=5)  # type: ignore[operator]
+def test_the_defense_of_the_recipe_has_correct_steps() -> None:
+    module: dict[str, object] = {}
+    exec({name: content for _, name, content in files(TEXT)}[DEFENSE], module)
+    defense = module["LogLevels"](levels=5)  # type: ignore[operator]
     steps = defense.steps()
     pixels = torch.linspace(0, 1, 1001, dtype=torch.float64)
     expected = steps.levels[torch.bucketize(pixels, steps.boundaries)]
@@ -103,7 +121,7 @@ def test_the_recipe_of_an_estimator(
     pairs = [tuple(map(float, line.split())) for line in capsys.readouterr().out.splitlines()]
     assert len(pairs) == 2
     assert all(own == pytest.approx(score, rel=0.2) for score, own in pairs)
-    (command,) = written(project, text)
+    (command,) = follow(project, text)
     run(project, command, monkeypatch)
     own, maximum = (np.sort(np.load(path)) for path in sorted(project.folder.glob("multirun/**/maxima.npy")))
     scores = tables(project, "scores.csv")
@@ -114,9 +132,69 @@ def test_the_recipe_of_an_estimator(
     assert by_maximum.to_numpy() == pytest.approx(own[:, -1], rel=1e-6)
 
 
+@pytest.fixture(scope="module")
+def attacked(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose experiment ``defenses`` is two cells, with all stages run up to the attack."""
+    project = Project(tmp_path_factory.mktemp("attacked") / "project")
+    shutil.copytree(trained.folder, project.folder)
+    project.experiment("defenses", defense="identity,quantize")
+    project.stage("model", "experiment=defenses")
+    for stage in ("score", "attack"):
+        project.stage(stage, "-m", "experiment=defenses")
+    project.stage("aggregate", "experiment=defenses")
+    return project
+
+
+def test_the_recipe_of_a_figure(attacked: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project(tmp_path / "project")
+    shutil.copytree(attacked.folder, project.folder)
+    commands = follow(project, section("Add a figure"))
+    for command in commands:
+        run(project, command, monkeypatch)
+    folder = project.folder / "results/defenses"
+    assert (folder / "figures/tightness.pdf").read_bytes().startswith(b"%PDF")
+    assert np.ptp(np.asarray(Image.open(folder / "figures/tightness.png").convert("L"))) > 100
+    captions = json.loads((folder / "figures/captions.json").read_text())
+    assert "adversarial distance" in captions["tightness"]
+    assert list(captions).index("tightness") == list(captions).index("scores") + 1
+    page = (folder / "report.html").read_text()
+    assert 'id="defenses-tightness"' in page
+    assert captions["tightness"] in page
+
+
+def test_the_recipe_of_a_column(attacked: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project(tmp_path / "project")
+    shutil.copytree(attacked.folder, project.folder)
+    (command,) = follow(project, section("Add a column to a table"))
+    run(project, command, monkeypatch)
+    folder = project.folder / "results/defenses/tables"
+    scores, summary = (pd.read_csv(folder / f"{name}.csv") for name in ("scores", "summary"))
+    largest = scores.groupby(["cell", "norm", "target"], sort=False).score.max()
+    assert len(summary) == len(largest) == 2 * 3 * 2
+    assert summary.maximum.to_numpy() == pytest.approx(largest.to_numpy(), rel=1e-5)
+    assert (summary.maximum > summary.minimum).any()
+    printed = (folder / "tables.md").read_text()
+    header = r"^\| cell .*\| minimum +\| maximum +\|"
+    assert len(re.findall(header, printed, re.MULTILINE)) == 3  # a table for each norm
+    limits = "from pipeline.verify.limits import TABLES; assert TABLES['summary'][1]['maximum'].largest == 0.05"
+    project.run("python", "-c", limits)
+
+
+@pytest.mark.parametrize("title", NEW_FILES)
+def test_a_recipe_touches_three_files_at_most(title: str) -> None:
+    text = section(title)
+    (sentence,) = re.findall(r"^Files besides the new one and its tests: (.*)\.$", text, re.MULTILINE)
+    touched, titles = re.findall(r"`([^`]+)`", sentence), {name for _, name, _ in files(text)}
+    new = {name for kind, name, _ in files(text) if kind != "diff"}
+    assert 1 <= len(touched) == len(set(touched)) <= 3
+    assert NEW_FILES[title] <= titles
+    assert titles - NEW_FILES[title] <= set(touched)
+    assert all((ROOT / name).is_file() for name in set(touched) - new)
+
+
 def test_the_recipe_of_an_experiment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    (command,) = written(project, section("Add an experiment"))
-    project.stage("model", "experiment=jpeg_quality")  # which the line before it does, too
+    (command,) = follow(project, section("Add an experiment"))
+    project.stage("model", "experiment=jpeg_quality")  # make experiment runs it, too
     run(project, command, monkeypatch)
     cells = sorted(path.name for path in (project.folder / "results/jpeg_quality/score").iterdir() if path.is_dir())
     assert len(cells) == 2
@@ -134,5 +212,5 @@ def test_licence_citation_changelog_and_package_say_the_same() -> None:
     assert [author["family-names"] for author in paper["authors"]] == [
         *("Weng", "Zhang", "Chen", "Lozano", "Hsieh", "Daniel")
     ]
-    assert "arXiv:1810.08640" in [one["value"] for one in paper["identifiers"]]
+    assert "arXiv:1810.08640" in [identifier["value"] for identifier in paper["identifiers"]]
     assert set(package["license-files"]) <= {path.name for path in ROOT.iterdir()}

@@ -5,6 +5,8 @@ import inspect
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -78,6 +80,52 @@ def test_the_reference_has_every_public_name() -> None:
     enums = {choice.__name__ for choice in Choice.__subclasses__() if choice.__module__.startswith("clever.")}
     assert enums <= {name for _, name in choices}
     assert all(hasattr(import_module(f"clever.{module}"), name) for module, name in choices)
+
+
+def lint_commands() -> list[list[str]]:
+    """The commands of make lint that look for retired words and phrases."""
+    shown = subprocess.run(["make", "--dry-run", "lint"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [shlex.split(line) for line in shown.splitlines() if "retired_" in line or "readability" in line]
+
+
+def retired(file: str) -> tuple[str, str]:
+    """The last entry of a list of retired words or phrases that is in force, and what it recommends."""
+    lines = (ROOT / "docs" / file).read_text().splitlines()
+    return tuple([line for line in lines if "->" in line and not line.startswith("#")][-1].split("->"))
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("retired_words.txt", "# {0}"),
+        ("retired_words.txt", "{0} = 1"),
+        ("retired_phrases.txt", "# Some {0} others."),
+        ("retired_phrases.txt", "#: {0}\n    # {1} others."),
+        ("retired_phrases.txt", '"some {0} "\n    f"{1} others"'),
+    ],
+)
+def test_make_lint_refuses_retired_words_and_phrases(tmp_path: Path, file: str, text: str) -> None:
+    """In a tree with one such file; a phrase may be divided between two lines of comments or parts of a string."""
+    entry, better = retired(file)
+    text = text.format(*(entry.split(" ", 1) if "{1}" in text else [entry]))
+    commands = lint_commands()
+    assert len(commands) == 2
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for name in ("README.md", "CONTRIBUTING.md", "Makefile", "docs/index.md", "pyproject.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("readability.py", "retired_words.txt", "retired_phrases.txt"):
+        shutil.copy(ROOT / "docs" / name, tmp_path / "docs" / name)
+    for folder in ("src", "tests", "conf"):
+        (tmp_path / folder).mkdir()
+
+    def lint() -> list[subprocess.CompletedProcess[str]]:
+        return [subprocess.run(c, cwd=tmp_path, env=environment, capture_output=True, text=True) for c in commands]
+
+    assert [run.returncode for run in lint()] == [0, 0]
+    (tmp_path / "src/module.py").write_text(f"{text}\n")
+    (failed,) = [run for run in lint() if run.returncode]
+    assert f"src/module.py:1: {entry} ==> {better}" in failed.stdout + failed.stderr
 
 
 @pytest.fixture(scope="module")
