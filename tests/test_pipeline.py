@@ -21,7 +21,7 @@ from conftest import TINY, Project, stored_points
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, train
 from pipeline.score.run import named_alone
-from pipeline.shared.models.classifier import fill, sha256_of
+from pipeline.shared.models.classifier import load_weights, sha256_of
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())
 TWO = {"bpda": "true,false", "defense": "identity,quantize"}
@@ -325,7 +325,7 @@ def test_torchvisions_densenet_files_have_older_names_and_load_all_the_same() ->
     }
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
     other = torchvision.models.densenet121(weights=None)
-    fill(other, old, "a file")
+    load_weights(other, old, "a file")
     assert all(torch.equal(v, network.state_dict()[name]) for name, v in other.state_dict().items())
 
 

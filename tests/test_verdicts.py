@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.shared.stats.verdicts import NEAR, Majority, Mean, Verdict
+from pipeline.shared.stats.verdicts import EQUIVALENCE_RANGE, Majority, Mean, Verdict
 
 
 def equivalence(mean: float, images: int, seed: int, *, spread: float = 0.3, networks: int = 1) -> Mean:
@@ -42,7 +42,7 @@ def test_what_holds_of_one_network_may_be_open_for_five() -> None:
 
 
 def test_a_ratio_at_the_bound_passes_as_rarely_as_the_level_says() -> None:
-    verdicts = [equivalence(NEAR[1], 40, seed, spread=0.1).verdict for seed in range(300)]
+    verdicts = [equivalence(EQUIVALENCE_RANGE[1], 40, seed, spread=0.1).verdict for seed in range(300)]
     assert verdicts.count(Verdict.HOLDS) / 300 < 0.08
     assert verdicts.count(Verdict.FAILS) / 300 < 0.08
 
@@ -56,9 +56,11 @@ def test_the_number_that_would_decide_does() -> None:
 
 
 def test_a_number_that_is_beyond_reach_is_not_told() -> None:
-    flat = Mean.equivalent(*(pd.Series(of) for of in ([math.log(NEAR[1])] * 6, list("abcdef"), ["n"] * 6)), 0)
+    flat = Mean.equivalent(
+        *(pd.Series(of) for of in ([math.log(EQUIVALENCE_RANGE[1])] * 6, list("abcdef"), ["n"] * 6)), 0
+    )
     assert flat.verdict is Verdict.HOLDS  # nothing varies
-    near = pd.Series(math.log(NEAR[1]) + np.array([-1, 1, -1, 1, -1, 1.0]))
+    near = pd.Series(math.log(EQUIVALENCE_RANGE[1]) + np.array([-1, 1, -1, 1, -1, 1.0]))
     found = Mean.equivalent(near, pd.Series(list("abcdef")), pd.Series(["n"] * 6), 0)
     assert found.open == ", undecided: more images than can be had would decide"
     assert Majority(3, 6).open == found.open

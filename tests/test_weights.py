@@ -21,16 +21,16 @@ import clever
 from a_server import Served, serving
 from conftest import Project, composed
 from pipeline.model import download, weights
-from pipeline.model.download import fetched
+from pipeline.model.download import fetch
 from pipeline.shared.models.checkpoint import load_state
-from pipeline.shared.models.classifier import bare, fill, sha256_of
+from pipeline.shared.models.classifier import build_network, load_weights, sha256_of
 
 State = dict[str, Tensor]
 MODEL = "model=mlp_tanh"
 
 
 def network() -> nn.Module:
-    return bare(composed(MODEL))[0]
+    return build_network(composed(MODEL))[0]
 
 
 def state() -> State:
@@ -139,16 +139,16 @@ def test_of_another_architecture_nothing_is_loaded() -> None:
     with pytest.raises(
         clever.InputError, match=r"of x are not those of Sequential: 1.weight is \(64, 3071\) there and \(64, 3072\) in"
     ):
-        fill(target, wrong, "x")
+        load_weights(target, wrong, "x")
     assert same(before, target.state_dict())  # torch alone would have loaded all others by now
     less = state()
     less["more"] = less.pop("3.bias")
     with pytest.raises(clever.InputError, match=r"network's 3.bias not there; more not in the network \(2 differ"):
-        fill(target, less, "x")
+        load_weights(target, less, "x")
     with pytest.raises(clever.InputError, match=r"nothing was loaded\); with weights.prefix=module. they would be"):
-        fill(target, {f"module.{name}": value for name, value in state().items()}, "x")
+        load_weights(target, {f"module.{name}": value for name, value in state().items()}, "x")
     assert same(before, target.state_dict())
-    fill(target, state(), "x")
+    load_weights(target, state(), "x")
     assert same(state(), target.state_dict())
 
 
@@ -169,12 +169,12 @@ def whole(path: Path, folder: Path) -> bool:
 
 
 def test_the_right_file_is_downloaded_once(served: Served, tmp_path: Path) -> None:
-    path = fetched(served.url, SHA256, tmp_path / "a.pth")
+    path = fetch(served.url, SHA256, tmp_path / "a.pth")
     assert whole(path, tmp_path)
-    assert fetched(served.url, SHA256, tmp_path / "a.pth") == path
+    assert fetch(served.url, SHA256, tmp_path / "a.pth") == path
     assert len(served.asked) == 1
     path.write_bytes(CONTENT[:-1] + b"x")  # damaged since
-    assert whole(fetched(served.url, SHA256, tmp_path / "a.pth"), tmp_path)
+    assert whole(fetch(served.url, SHA256, tmp_path / "a.pth"), tmp_path)
     assert len(served.asked) == 2
 
 
@@ -182,7 +182,7 @@ def test_another_file_is_refused_and_gone(served: Served, tmp_path: Path) -> Non
     with pytest.raises(
         clever.InputError, match=f"weights.sha256=0+, but the sha256 of .* is {SHA256}; the download was"
     ):
-        fetched(served.url, "0" * 64, tmp_path / "a.pth")
+        fetch(served.url, "0" * 64, tmp_path / "a.pth")
     assert not list(tmp_path.iterdir())
 
 
@@ -233,16 +233,16 @@ def test_a_cut_connection_leaves_no_file(served: Served, tmp_path: Path, length:
     """Told by the length that the server announced, or by the sha256."""
     served.length, served.cut = length, [500_000]
     with pytest.raises(clever.InputError, match=rf"{served.url}.*weights=file weights.path"):
-        fetched(served.url, SHA256, tmp_path / "a.pth")
+        fetch(served.url, SHA256, tmp_path / "a.pth")
     assert not list(tmp_path.iterdir())
-    assert whole(fetched(served.url, SHA256, tmp_path / "a.pth"), tmp_path)
+    assert whole(fetch(served.url, SHA256, tmp_path / "a.pth"), tmp_path)
 
 
 def test_what_servers_answer(served: Served, tmp_path: Path) -> None:
     for status in (503, 404):
         served.status = [status]
         with pytest.raises(clever.InputError, match=f"{served.url} cannot be downloaded: {status} .*tries again"):
-            fetched(served.url, SHA256, tmp_path / "a.pth")
+            fetch(served.url, SHA256, tmp_path / "a.pth")
     assert not list(tmp_path.iterdir())
 
 
@@ -252,19 +252,19 @@ def test_a_full_disk_is_no_bad_input(served: Served, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(download.pooch, "retrieve", full)
     with pytest.raises(OSError, match="No space left"):
-        fetched(served.url, SHA256, tmp_path / "a.pth")
+        fetch(served.url, SHA256, tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/a", "weights.pth", "http://"])
 def test_addresses_that_are_none(tmp_path: Path, url: str) -> None:
     with pytest.raises(clever.InputError, match="must be an address of http:// or https://"):
-        fetched(url, SHA256, tmp_path / "a.pth")
+        fetch(url, SHA256, tmp_path / "a.pth")
 
 
 def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(clever.InputError, match=r"http://127.0.0.1:1/x cannot be downloaded"):
-        fetched("http://127.0.0.1:1/x", SHA256, tmp_path / "a.pth")
+        fetch("http://127.0.0.1:1/x", SHA256, tmp_path / "a.pth")
 
 
 def test_the_stage_model_takes_a_checkpoint_from_an_address(served: Served, tmp_path: Path) -> None:

@@ -26,14 +26,14 @@ from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import load_or_attack
 from pipeline.attack.taken import taken
 from pipeline.shared.app import artifacts
-from pipeline.shared.app.listed import listed, norms_of
-from pipeline.shared.data.selection import Selection, classifier_settings, settings_of
+from pipeline.shared.app.listed import parse_list, parse_norms
+from pipeline.shared.data.selection import Selection, classifier_settings, sampling_settings
 from pipeline.shared.data.shard import Shard
-from pipeline.shared.models.classifier import backward_of, device
+from pipeline.shared.models.classifier import build_backward, device
 from pipeline.shared.models.networks.two_layer import TwoLayer
 from pipeline.shared.store.fingerprint import classifier_key, versions
 from pipeline.shared.store.number_versions import ATTACK_VERSION
-from pipeline.shared.store.progress import Progress, about_cell
+from pipeline.shared.store.progress import Progress, progress_dir
 from pipeline.shared.text.machine import machine
 
 Pair = tuple[ImageContext, int]
@@ -50,7 +50,7 @@ def run(config: DictConfig) -> None:
     ``attack.taken_from`` the first and the last are those of another experiment (`taken.taken`).
     """
     started = time.perf_counter()
-    artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
+    artifacts.check_writable(artifacts.results_dir(config), artifacts.store_dir(config))
     if config.attack.taken_from is not None:
         _take(config)
         return
@@ -85,13 +85,13 @@ def run(config: DictConfig) -> None:
 
 
 def _take(config: DictConfig) -> None:
-    other = artifacts.of_experiment(config, str(config.attack.taken_from))
+    other = artifacts.experiment_dir(config, str(config.attack.taken_from))
     if Shard(config.shard, config.shards).count > 1:
         print(f"{config.cell}: no shard attacks anything, the run without shards takes the distances from {other}")
         return
-    targets = [str(target) for target in listed(config.attack.targets, "attack.targets")]
-    norms = [str(norm) for norm in norms_of(config.attack.norms, "attack.norms")]
-    table, told = taken(other, artifacts.scores_of(config, config.cell), config.cell, targets, norms)
+    targets = [str(target) for target in parse_list(config.attack.targets, "attack.targets")]
+    norms = [str(norm) for norm in parse_norms(config.attack.norms, "attack.norms")]
+    table, told = taken(other, artifacts.scores_dir(config, config.cell), config.cell, targets, norms)
     folder = artifacts.results_dir(config)
     artifacts.write_text(folder / "distances.csv", table.to_csv(index=False))
     artifacts.write_json(folder / "run.json", told)
@@ -131,7 +131,7 @@ class Job:
         classes = [len(context.classes) for context in self.selection.contexts]
         return Progress(
             self.config,
-            about_cell(self.config, cell_key(self.config, self.network)),
+            progress_dir(self.config, cell_key(self.config, self.network)),
             rows=self.selection.rows,
             left=sum(classes) * len(self.selection.norms),
             unit="attack",
@@ -165,7 +165,7 @@ class Job:
                 criterion=self.chance,
             )
 
-        return load_or_attack(artifacts.store(self.config), key, attack)
+        return load_or_attack(artifacts.store_dir(self.config), key, attack)
 
     def _keep(self, pairs: list[Pair], norm: Norm, found: Found) -> None:
         self.passes += found.forwards + found.backwards
@@ -229,7 +229,7 @@ def asked(config: DictConfig) -> DictConfig:
 def attacked_of(config: DictConfig, network: Defended) -> Defended:
     """The classifier attacked: the same one whatever the cell's scores go back through."""
     bpda = not has_useful_gradient(network.defense) if config.attack.bpda == AUTO else config.attack.bpda
-    substitute = backward_of(config.attack.backward, network.defense) if bpda else None
+    substitute = build_backward(config.attack.backward, network.defense) if bpda else None
     return Defended(network.network, network.defense, bpda=bpda, backward=substitute)
 
 
@@ -239,7 +239,7 @@ def distances_key(config: DictConfig, network: Defended) -> dict[str, object]:
     return classifier_key(network, classifier_settings(config)) | {
         "strength": repr(strength),
         "chance": repr(chance) if randomness(network) else "",
-        "seed": settings_of(config).seed,
+        "seed": sampling_settings(config).seed,
         "device": device(config).type,
         "attack_version": ATTACK_VERSION,
     }
@@ -247,7 +247,7 @@ def distances_key(config: DictConfig, network: Defended) -> dict[str, object]:
 
 def cell_key(config: DictConfig, network: Defended) -> dict[str, object]:
     """All that decides the distances of a cell, given images, targets and norms."""
-    settings = settings_of(config)
+    settings = sampling_settings(config)
     classes = [settings.reference, settings.random_target, settings.seed]
     return distances_key(config, network) | {"stage": "attack", "settings": repr(classes)}
 
@@ -258,7 +258,7 @@ def checked(config: DictConfig) -> tuple[Strength, SuccessCriterion, int]:
     if config.attack.bpda not in (True, False, AUTO):
         raise InputError(f"attack.bpda is {config.attack.bpda!r}: it must be true, false or {AUTO}")
     hard = strength_of(config)
-    for norm in norms_of(config.attack.norms, "attack.norms"):
+    for norm in parse_norms(config.attack.norms, "attack.norms"):
         check_method(hard, norm)
     return hard, chance_of(config), config.attack.images
 

@@ -13,7 +13,7 @@ TIMEOUT = 30.0
 pooch.get_logger().setLevel("ERROR")
 
 
-def fetched(url: str, sha256: str, path: Path) -> Path:
+def fetch(url: str, sha256: str, path: Path) -> Path:
     """The file at the path, downloaded if it is not there already; ``sha256``: all of it, or how it begins.
 
     It is downloaded under another name and renamed once it is whole; where its sha256 is another one it is deleted.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from clever.classifier.wrappers import Normalize
 from clever.errors import InputError
-from pipeline.model.download import fetched
+from pipeline.model.download import fetch
 from pipeline.shared.models.checkpoint import load_state
 from pipeline.shared.models.classifier import sha256_of
 
@@ -46,7 +46,7 @@ class Url:
         check_sha256(self.sha256)
         name = re.sub(r"[^\w.-]", "_", Path(urlsplit(self.url).path).name)[-60:]
         path = store / "downloads" / f"{self.sha256[:16]}-{name}"
-        return load_state(fetched(self.url, self.sha256, path), self.key, self.prefix)
+        return load_state(fetch(self.url, self.sha256, path), self.key, self.prefix)
 
 
 def check_sha256(text: str) -> None:

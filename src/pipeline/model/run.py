@@ -15,8 +15,8 @@ from pipeline.shared.app.composed import each_cell
 from pipeline.shared.data.accuracy import accuracy
 from pipeline.shared.data.fits import check_fits
 from pipeline.shared.data.prepared import Prepared
-from pipeline.shared.models.classifier import bare, device, fill, sha256_of
-from pipeline.shared.text.recorded import recorded, recorded_group
+from pipeline.shared.models.classifier import build_network, device, load_weights, sha256_of
+from pipeline.shared.text.recorded import group_to_record, to_record
 
 
 def run(config: DictConfig) -> None:
@@ -37,26 +37,26 @@ def networks(config: DictConfig) -> dict[str, DictConfig]:
     return found
 
 
-def loaded(config: DictConfig) -> tuple[nn.Module, Normalize]:
+def load_network(config: DictConfig) -> tuple[nn.Module, Normalize]:
     """The network with the weights that the configuration names, on the CPU, and its normalisation."""
-    network, normalize = bare(config)
+    network, normalize = build_network(config)
     # before a download or a training; the weights change nothing of it
     check_fits(nn.Sequential(normalize, network), Prepared.read(config))
     weights = instantiate(config.weights)
     if isinstance(weights, Published):
-        weights.check(recorded_group(config.model))
+        weights.check(group_to_record(config.model))
     state: State = weights.state(
         network,
         normalize,
-        training=artifacts.training(config),
-        store=artifacts.store(config),
+        training=artifacts.training_set(config),
+        store=artifacts.store_dir(config),
         device=device(config),
     )
-    fill(network, state, config.weights._target_.rpartition(".")[2])
+    load_weights(network, state, config.weights._target_.rpartition(".")[2])
     return network, normalize
 
 
-def accuracy_of(config: DictConfig, network: nn.Module, normalize: Normalize) -> tuple[float, int]:
+def network_accuracy(config: DictConfig, network: nn.Module, normalize: Normalize) -> tuple[float, int]:
     """The share of the prepared images that it is right on, and how many these are."""
     prepared = Prepared.read(config)
     complete = nn.Sequential(normalize, network).to(device(config))
@@ -64,7 +64,7 @@ def accuracy_of(config: DictConfig, network: nn.Module, normalize: Normalize) ->
         return accuracy(complete, prepared, range(len(prepared.labels))), len(prepared.labels)
 
 
-def saved(network: nn.Module) -> bytes:
+def serialize(network: nn.Module) -> bytes:
     """The network's state_dict as a file's content; torch would make an error of its own of a full disk."""
     content = io.BytesIO()
     torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, content)
@@ -72,9 +72,9 @@ def saved(network: nn.Module) -> bytes:
 
 
 def _make(config: DictConfig) -> None:
-    network, normalize = loaded(config)
-    share, images = accuracy_of(config, network, normalize)
-    folder, content = artifacts.model_of(config, config.model.name), saved(network)
+    network, normalize = load_network(config)
+    share, images = network_accuracy(config, network, normalize)
+    folder, content = artifacts.model_dir(config, config.model.name), serialize(network)
     artifacts.write_atomically(folder / "weights.pt", lambda file: file.write(content))
     about = _origin(config) | {
         "sha256": sha256_of(folder / "weights.pt"),
@@ -89,4 +89,4 @@ def _make(config: DictConfig) -> None:
 
 
 def _origin(config: DictConfig) -> dict[str, object]:
-    return {name: recorded(config[name]) for name in ("model", "weights")}
+    return {name: to_record(config[name]) for name in ("model", "weights")}

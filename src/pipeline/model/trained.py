@@ -76,7 +76,7 @@ class Trained:
                 "weights=trained, but the data set offers no training images: choose weights=torchvision or "
                 "weights=file weights.path=... weights.sha256=..."
             )
-        course = Course(normalize, training, store / "weights", self.compute, device, self.hardening)
+        course = CachedTraining(normalize, training, store / "weights", self.compute, device, self.hardening)
         if self.initial is Initial.GLOROT:
             glorot(network, self.recipe.seed)
         if self.distillation is None:
@@ -92,7 +92,7 @@ class Trained:
 
 
 @dataclass
-class Course:
+class CachedTraining:
     """Training on the images of one file, its results kept in the folder ``store``."""
 
     normalize: Normalize
@@ -116,11 +116,11 @@ class Course:
             "network": fingerprint(network),
             "images": sha256_of(self.training),
         }
-        name = kept.name_of(key)
+        name = kept.cache_key(key)
         path = self.store / f"{name}.npz"
         arrays = kept.load_verified(path, name) if path.exists() else None
         if arrays is None:
-            last = LastEpoch(path.with_name(f"{name}-epoch.npz"), name)
+            last = EpochFile(path.with_name(f"{name}-epoch.npz"), name)
             with self.compute.arithmetic():
                 self._train(network, recipe, told, teacher, last)
             kept.save_verified(path, name, {of: tensor.numpy() for of, tensor in network.state_dict().items()})
@@ -129,7 +129,7 @@ class Course:
             network.load_state_dict({of: torch.from_numpy(array) for of, array in arrays.items()})
 
     def _train(
-        self, network: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None, last: "LastEpoch"
+        self, network: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None, last: "EpochFile"
     ) -> None:
         images, labels = self._images
         recipe.check(len(images))
@@ -157,7 +157,7 @@ class Course:
 
 
 @dataclass(frozen=True)
-class LastEpoch:
+class EpochFile:
     """The state of a training after its last epoch, in one file of the store (`pipeline.model.training.Snapshot`)."""
 
     path: Path

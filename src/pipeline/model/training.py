@@ -111,7 +111,7 @@ def train(
                     snapshot.keep(training.state(epoch + 1))
                 told_of = {"loss": f"{loss:.3g}"}
                 if held_out and labels.ndim == 1:
-                    told_of["held out"] = f"{share_right(network, images[:held_out], labels[:held_out]):.2%}"
+                    told_of["held out"] = f"{training_accuracy(network, images[:held_out], labels[:held_out]):.2%}"
                 bar.set_postfix(told_of, refresh=False)
     network.eval()
 
@@ -182,7 +182,7 @@ def _same_every_time() -> Iterator[None]:
         torch.backends.cudnn.deterministic = before
 
 
-def share_right(network: nn.Module, images: Tensor, labels: Int64[Tensor, " image"]) -> float:
+def training_accuracy(network: nn.Module, images: Tensor, labels: Int64[Tensor, " image"]) -> float:
     """The share of the images that the network, in evaluation mode, takes for their class."""
     return float((logits_of_all(network, images).argmax(1) == labels).float().mean())
 

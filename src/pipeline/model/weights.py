@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from clever.classifier.wrappers import Normalize
 from clever.errors import InputError
-from pipeline.model.download import fetched
+from pipeline.model.download import fetch
 from pipeline.model.given import File
 from pipeline.shared.models.checkpoint import load_state
-from pipeline.shared.text.differing import differences, told
+from pipeline.shared.text.differing import differences, summarize_differences
 
 State = dict[str, Tensor]
 
@@ -32,7 +32,7 @@ class Published:
         here, there = ({**settings, "name": ""} for settings in (model, self._about().get("model", {})))
         if found := differences("model", here, there):
             raise InputError(
-                f"{self.path} was published for another network ({told(found)}): leave these settings as they are "
+                f"{self.path} was published for another network ({summarize_differences(found)}): leave these settings as they are "
                 "there, or choose weights=trained, or weights=file weights.path=... weights.sha256=..."
             )
 
@@ -74,7 +74,7 @@ class Torchvision:
         url = known[self.version].url
         path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
         # The hash begins as the name ends; torch's own loader believes its cache unseen.
-        return load_state(fetched(url, path.stem.rpartition("-")[2], path))
+        return load_state(fetch(url, path.stem.rpartition("-")[2], path))
 
 
 class Random:

@@ -22,10 +22,10 @@ from clever.sampling.maxima import KEPT
 from clever.settings import Settings
 from pipeline.attack.run import asked, chance_of, strength_of
 from pipeline.shared.app.composed import each_cell
-from pipeline.shared.app.listed import listed, norms_of
-from pipeline.shared.data.selection import settings_of
-from pipeline.shared.models.classifier import backward_of, bare, defense_of, device
-from pipeline.shared.text.durations import told
+from pipeline.shared.app.listed import parse_list, parse_norms
+from pipeline.shared.data.selection import sampling_settings
+from pipeline.shared.models.classifier import build_backward, build_defense, build_network, device
+from pipeline.shared.text.durations import format_duration
 
 SECONDS = 2.0
 """Of each measurement, half of which only warms up."""
@@ -48,7 +48,7 @@ def run(config: DictConfig) -> None:
     table = pd.DataFrame(rows)
     shown = table.drop(columns=["attacked", "attack seconds", "attack bytes"])
     print(
-        shown.assign(seconds=shown.seconds.map(told))
+        shown.assign(seconds=shown.seconds.map(format_duration))
         .rename(columns={"seconds": "time"})
         .to_markdown(index=False, floatfmt=",.4g", intfmt=",")
     )
@@ -57,21 +57,22 @@ def run(config: DictConfig) -> None:
     images = attacks["attack bytes"] / 1e6
     print(f"device: {device(config)}; as much as there can be: misclassified images will be left out")
     print(f"gradients: {table.gradients.sum():,}")
-    print(f"time: {told(table.seconds.sum())} for scores, {told(attacks['attack seconds'])} for attacks")
+    scores, searches = format_duration(table.seconds.sum()), format_duration(attacks["attack seconds"])
+    print(f"time: {scores} for scores, {searches} for attacks")
     print(f"disk: {table['store MB'].sum() + images:,.0f} MB of store, {images:,.0f} MB of them adversarial images")
 
 
 def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: float) -> dict[str, object]:
-    settings, norms = settings_of(cell), norms_of(cell.norms, "norms")
+    settings, norms = sampling_settings(cell), parse_norms(cell.norms, "norms")
     per_image, n_images = _targets(cell, classes), cell.score.n_images
     balls = {settings.ball(norm) for norm in norms}
     batches = n_images * per_image * len(balls) * settings.n_batches
     gradients = batches * settings.n_samples
     strength = strength_of(cell)
-    defense = defense_of(cell)
+    defense = build_defense(cell)
     attacked = asked(cell)
     attacks = n_images * _targets(attacked, classes) if cell.attack.taken_from is None else 0
-    of_norms = norms_of(attacked.norms, "attack.norms")
+    of_norms = parse_norms(attacked.norms, "attack.norms")
     return {
         "cell": cell.cell,
         "network": cell.model.name,
@@ -94,16 +95,16 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
 
 def _speed(cell: DictConfig) -> tuple[int, float, float]:
     """The number of classes, what is measured a second by the cell's order, and gradients a second for one target."""
-    network, normalize = bare(cell)
+    network, normalize = build_network(cell)
     complete = nn.Sequential(normalize, network).to(device(cell))
-    defense, compute = defense_of(cell), Compute(**cell.compute)
+    defense, compute = build_defense(cell), Compute(**cell.compute)
     order: Order = instantiate(cell.order)
-    settings = settings_of(cell)
+    settings = sampling_settings(cell)
     example = torch.rand(_shape(cell), device=device(cell)).mul_(255).round_().div_(255)  # of 8 bits, as images are
     with frozen(complete), compute.arithmetic():
-        backward = backward_of(cell.backward, defense) if cell.bpda else None
+        backward = build_backward(cell.backward, defense) if cell.bpda else None
         sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda, backward=backward)
-        attacked = Defended(complete, defense, backward=backward_of(cell.attack.backward, defense))
+        attacked = Defended(complete, defense, backward=build_backward(cell.attack.backward, defense))
         logits = logits_of(attacked, example.unsqueeze(0))[0]
         others = logits.argsort(descending=True).tolist()[1:]
         targets = others[: min(_targets(cell, len(logits)), MOST_TARGETS)]
@@ -132,7 +133,7 @@ def _shape(cell: DictConfig) -> tuple[int, int, int]:
 
 def _targets(cell: DictConfig, classes: int) -> int:
     """How many target classes an image has, at most."""
-    targets = listed(cell.targets, "targets")
+    targets = parse_list(cell.targets, "targets")
     return classes - 1 if "untargeted" in targets else min(len(targets), classes - 1)
 
 

@@ -5,11 +5,11 @@ import sys
 from omegaconf import DictConfig
 
 from clever.errors import InputError
-from pipeline.model.run import accuracy_of, loaded, networks, saved
+from pipeline.model.run import load_network, network_accuracy, networks, serialize
 from pipeline.shared.app import artifacts
 from pipeline.shared.models.classifier import device, sha256_of
 from pipeline.shared.store.fingerprint import versions
-from pipeline.shared.text.recorded import recorded
+from pipeline.shared.text.recorded import to_record
 
 
 def run(config: DictConfig) -> None:
@@ -18,16 +18,16 @@ def run(config: DictConfig) -> None:
     if not all(cell.weights._target_.endswith(".Trained") for cell in cells.values()):
         raise InputError("publish takes weights that are trained here: weights=trained")
     for name, cell in cells.items():
-        network, normalize = loaded(cell)
-        share, images = accuracy_of(cell, network, normalize)
-        path, content = artifacts.WEIGHTS / f"{name}.pt", saved(network)
+        network, normalize = load_network(cell)
+        share, images = network_accuracy(cell, network, normalize)
+        path, content = artifacts.WEIGHTS / f"{name}.pt", serialize(network)
         artifacts.write_atomically(path, lambda file, content=content: file.write(content))  # type: ignore[misc]
         about = {
             "sha256": sha256_of(path),
             "command": f"python -m pipeline.publish {' '.join(sys.argv[1:])}",
-            "model": recorded(cell.model),
-            "training": recorded(cell.weights),
-            "data": recorded(cell.data),
+            "model": to_record(cell.model),
+            "training": to_record(cell.weights),
+            "data": to_record(cell.data),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "accuracy": share,
             "images": images,

@@ -24,14 +24,14 @@ from clever.scoring.engine import check_order, points_per_class, score_images, v
 from pipeline.score.precision import changed_by
 from pipeline.score.store import Store
 from pipeline.shared.app import artifacts
-from pipeline.shared.app.listed import listed
+from pipeline.shared.app.listed import parse_list
 from pipeline.shared.data.accuracy import accuracy
-from pipeline.shared.data.selection import Selection, classifier_settings, settings_of
-from pipeline.shared.models.classifier import about_network, device
+from pipeline.shared.data.selection import Selection, classifier_settings, sampling_settings
+from pipeline.shared.models.classifier import device, read_network_record
 from pipeline.shared.store.fingerprint import classifier_key, order_key, versions
-from pipeline.shared.store.progress import Progress, about_cell
+from pipeline.shared.store.progress import Progress, progress_dir
 from pipeline.shared.text.machine import machine
-from pipeline.shared.text.recorded import recorded
+from pipeline.shared.text.recorded import to_record
 
 EXAMPLES = 5
 """Scored images that are kept as they are and behind the defense, for a figure."""
@@ -43,7 +43,7 @@ def run(config: DictConfig) -> None:
     A row of maxima.npy are the N_b maxima of a score.
     """
     started = time.perf_counter()
-    artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
+    artifacts.check_writable(artifacts.results_dir(config), artifacts.store_dir(config))
     job = Job.of(config)
     with frozen(job.selection.network), job.progress() as progress:
         if not len(job.selection.rows):
@@ -108,7 +108,7 @@ class Job:
         per_class = points_per_class(self.selection.settings, self.selection.norms)
         return Progress(
             self.config,
-            about_cell(self.config, cell_key(self.config, self.sampled)),
+            progress_dir(self.config, cell_key(self.config, self.sampled)),
             rows=self.selection.rows,
             left=per_class * sum(classes),
             unit="point",
@@ -125,7 +125,7 @@ class Job:
         """Those of every image, sampled or from the store; an image with NaN or infinity has none (`OnNaN`)."""
         selection = self.selection
         store = Store(
-            artifacts.store(self.config),
+            artifacts.store_dir(self.config),
             maxima_key(self.config, self.sampled),
             self.config.chunk_points,
             compute=progress.compute,
@@ -180,7 +180,7 @@ class Job:
         """How the scores came about, as `clever.results.record` describes it."""
         selection = self.selection
         images = selection.image(0).expand(len(selection.contexts), -1, -1, -1)
-        targets = listed(self.config.targets, "targets")
+        targets = parse_list(self.config.targets, "targets")
         run = record.run_of(self.sampled, images, selection.settings, targets, selection.norms, self.order)
         network = {**run["network"], "name": self.config.model.name}  # type: ignore[dict-item]
         return run | {"cell": self.config.cell, "network": network, "compute": self.compute_names}
@@ -191,10 +191,10 @@ class Job:
         return {
             "cell": config.cell,
             "network": config.model.name,
-            "weights": named_alone(about_network(config)),
+            "weights": named_alone(read_network_record(config)),
             "order": self.order.name,
             "order_settings": repr(self.order),
-            "defense": recorded(config.defense),
+            "defense": to_record(config.defense),
             "bpda": config.bpda,
             "backward": str(selection.network.backward or "identity"),
             "scored": len({score.image for _, score in scores}),
@@ -229,4 +229,4 @@ def maxima_key(config: DictConfig, sampled: Defended) -> dict[str, object]:
 
 def cell_key(config: DictConfig, sampled: Defended) -> dict[str, object]:
     """All that decides the scores of a cell, given images, targets and norms."""
-    return maxima_key(config, sampled) | {"stage": "score", "settings": repr(settings_of(config))}
+    return maxima_key(config, sampled) | {"stage": "score", "settings": repr(sampling_settings(config))}

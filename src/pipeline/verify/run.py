@@ -30,7 +30,7 @@ def run(config: DictConfig) -> None:
     for name in names:
         for table, (key, limits) in TABLES.items():
             place = Path("tables") / f"{table}.csv"
-            path = artifacts.of_experiment(config, name) / place
+            path = artifacts.experiment_dir(config, name) / place
             wrong += _checked(path, *compare(*_both(path, artifacts.RESULTS / name / place), key, limits))
     if not experiment():
         verdicts = artifacts.RESULTS / "claims.csv"

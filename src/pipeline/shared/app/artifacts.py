@@ -10,7 +10,7 @@ from typing import IO, Any
 from omegaconf import DictConfig
 
 from clever.errors import InputError
-from pipeline.shared.app.experiment import cell_of_job, data_set, experiment, output_dir
+from pipeline.shared.app.experiment import data_set, experiment, job_cell_name, output_dir
 
 WEIGHTS = Path("data/weights")
 """Weights published with the project."""
@@ -19,13 +19,13 @@ CELL_STAGES = ("score", "attack")
 """Those that are one Hydra multirun, a job a cell."""
 
 
-def place(config: DictConfig, stage: str, cell: str | None = None) -> None:
+def fill_in_paths(config: DictConfig, stage: str, cell: str | None = None) -> None:
     """Fills in what the command line left open: the cell's name and the folders that the run reads and writes.
 
     ``cell``: a cell of the experiment; by default this job's own, if the stage has one job a cell.
     """
     name = experiment()
-    cell = cell or config.cell or (cell_of_job() if stage in CELL_STAGES else "all")
+    cell = cell or config.cell or (job_cell_name() if stage in CELL_STAGES else "all")
     whole = name and config.shards == 1  # a shard fills the store; its part of the table is no result
     folder = f"{RESULTS}/{name or 'ad_hoc'}" if config.experiment_dir is None else config.experiment_dir
     places = {
@@ -40,7 +40,7 @@ def place(config: DictConfig, stage: str, cell: str | None = None) -> None:
             config[key] = value
 
 
-def of_experiment(config: DictConfig, name: str) -> Path:
+def experiment_dir(config: DictConfig, name: str) -> Path:
     """The folder of an experiment's results: of this run's own the one that it names, of another ``results/<name>``."""
     return Path(config.experiment_dir) if name == experiment() else RESULTS / name
 
@@ -55,12 +55,12 @@ def manifest(config: DictConfig) -> Path:
     return Path(config.prepared_dir) / "manifest.csv"
 
 
-def training(config: DictConfig) -> Path:
+def training_set(config: DictConfig) -> Path:
     """Images and labels to train on, where the data set has some."""
     return Path(config.prepared_dir) / "training.npz"
 
 
-def model_of(config: DictConfig, network: str) -> Path:
+def model_dir(config: DictConfig, network: str) -> Path:
     """The folder of a network's weights."""
     return Path(config.models_dir) / network
 
@@ -70,17 +70,17 @@ def results_dir(config: DictConfig) -> Path:
     return Path(config.results_dir)
 
 
-def scores_of(config: DictConfig, cell: str) -> Path:
+def scores_dir(config: DictConfig, cell: str) -> Path:
     """The folder of a cell's scores."""
     return Path(config.experiment_dir) / "score" / cell
 
 
-def attacks_of(config: DictConfig, cell: str) -> Path:
+def attacks_dir(config: DictConfig, cell: str) -> Path:
     """The folder of a cell's adversarial distances."""
     return Path(config.experiment_dir) / "attack" / cell
 
 
-def tables(config: DictConfig) -> Path:
+def tables_dir(config: DictConfig) -> Path:
     """The folder of an experiment's tables."""
     return Path(config.experiment_dir) / "tables"
 
@@ -90,22 +90,22 @@ def metrics(config: DictConfig) -> Path:
     return Path(config.experiment_dir) / "metrics.json"
 
 
-def figures(config: DictConfig) -> Path:
+def figures_dir(config: DictConfig) -> Path:
     """The folder of an experiment's figures."""
     return Path(config.experiment_dir) / "figures"
 
 
-def image_figures(config: DictConfig) -> Path:
+def image_figures_dir(config: DictConfig) -> Path:
     """The folder of pictures that are not published with an experiment, since its images are others'."""
     return Path(config.experiment_dir) / "sheets"
 
 
-def store(config: DictConfig) -> Path:
+def store_dir(config: DictConfig) -> Path:
     """The store of what is expensive: batch maxima, adversarial distances, trained weights; and reports on progress."""
     return Path(config.store_dir)
 
 
-def needed(path: Path, stage: str, options: str = "", how: str = "") -> Path:
+def require_output(path: Path, stage: str, options: str = "", how: str = "") -> Path:
     """The path, if it is there; `InputError` with the stage that makes it, and its options, if not."""
     if not path.exists():
         command = f"python -m pipeline.{stage}{options}"
@@ -115,7 +115,7 @@ def needed(path: Path, stage: str, options: str = "", how: str = "") -> Path:
 
 def read_run_record(folder: Path, stage: str, options: str = "") -> dict[str, Any]:
     """What a cell's run of the stage left in run.json; `InputError` as `needed` has it."""
-    content: dict[str, Any] = json.loads(needed(folder / "run.json", stage, options).read_text())
+    content: dict[str, Any] = json.loads(require_output(folder / "run.json", stage, options).read_text())
     return content
 
 
@@ -134,7 +134,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
-def writable(*folders: Path) -> None:
+def check_writable(*folders: Path) -> None:
     """`OSError` now, and not after long work, for a folder that cannot be written to; `InputError` for a file."""
     for folder in folders:
         if folder.exists() and not folder.is_dir():

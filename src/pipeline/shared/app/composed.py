@@ -27,7 +27,7 @@ def each_cell(config: DictConfig) -> Iterator[DictConfig]:
         with _hydra_of(of_cell):
             with open_dict(of_cell):
                 del of_cell["hydra"]
-            artifacts.place(of_cell, "score", cell.name)
+            artifacts.fill_in_paths(of_cell, "score", cell.name)
             _settle(of_cell)
             check_values(of_cell)
         yield of_cell

@@ -36,7 +36,7 @@ def experiment() -> str | None:
     return HydraConfig.get().runtime.choices.get("experiment")
 
 
-def chosen() -> str:
+def require_experiment() -> str:
     """The name of the experiment; `InputError` without one."""
     name = experiment()
     if name is None:
@@ -60,20 +60,20 @@ def cells() -> list[Cell]:
     Likewise for a setting of this run that the sweep varies, since each cell has its own. The sweep is read as Hydra's
     own sweeper reads it: every parameter's values, multiplied out, the last one fastest.
     """
-    name, swept = chosen(), _swept()
+    name, swept = require_experiment(), _swept()
     for given in HydraConfig.get().overrides.task:
         _check_free(given.partition("=")[0], swept)
     combinations = list(product(*([f"{key}={value}" for value in values] for key, values in swept.items())))
     if combinations == [()]:
         return [Cell("all", ())]
-    found = [Cell(name_of(overrides), overrides) for overrides in combinations]
+    found = [Cell(cell_name(overrides), overrides) for overrides in combinations]
     names = [cell.name for cell in found]
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(f"experiment={name} has two cells called {', '.join(sorted(twice))}: change its sweep")
     return found
 
 
-def name_of(overrides: Sequence[str]) -> str:
+def cell_name(overrides: Sequence[str]) -> str:
     """The name of a cell by what its sweep varies: ``defense=jpeg bpda=false`` is "jpeg-no_bpda".
 
     Choices of a group first, by their names alone; a switch is named where it is off, a number after its setting.
@@ -92,18 +92,18 @@ def name_of(overrides: Sequence[str]) -> str:
     return re.sub(r"[^\w.-]+", "_", "-".join(parts))
 
 
-def label_of(swept: Mapping[str, Any], without: Collection[str] = ()) -> str:
+def cell_label(swept: Mapping[str, Any], without: Collection[str] = ()) -> str:
     """A label of a cell by the swept settings (`Cell.swept`), but for those in ``without``; empty where none is left.
 
     As `name_of`, but where only switches are left and all are on, these are named.
     """
     kept = {key: value for key, value in swept.items() if key not in without}
     if off := [f"{key}={value}" for key, value in kept.items() if value is not True]:
-        return name_of(off)
+        return cell_name(off)
     return "-".join(key.rpartition(".")[2] for key in kept)
 
 
-def cell_of_job() -> str:
+def job_cell_name() -> str:
     """The name of the cell that this job computes: the experiment's, else the defense's.
 
     `InputError` where an experiment is a sweep and this run names none of its cells.
@@ -120,7 +120,7 @@ def cell_of_job() -> str:
             f"experiment={experiment()} is a sweep over {', '.join(swept)}, and this run leaves {', '.join(missing)} "
             f"open: -m runs all of it; one cell of it is, for example, {example}"
         )
-    return name_of([given[key] for key in swept])
+    return cell_name([given[key] for key in swept])
 
 
 def check_sweep(config: DictConfig) -> None:

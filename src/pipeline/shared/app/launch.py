@@ -79,7 +79,7 @@ def run_job(stage: str, config: DictConfig) -> None:
     """One job of a stage, here or in a launcher's process: it raises `InputError`, `OSError` or `JobError`."""
     end_with_launcher()
     try:
-        artifacts.place(config, stage)
+        artifacts.fill_in_paths(config, stage)
         check_values(config)
         if config.threads is not None:
             torch.set_num_threads(config.threads)

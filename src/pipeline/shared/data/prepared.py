@@ -17,10 +17,10 @@ from torch import Tensor
 
 from clever.errors import InputError
 from pipeline.shared.app import artifacts
-from pipeline.shared.text.differing import differences, told
-from pipeline.shared.text.recorded import recorded_group
+from pipeline.shared.text.differing import differences, summarize_differences
+from pipeline.shared.text.recorded import group_to_record
 
-ELSEWHERE = ("root", "download")
+LOCATION_SETTINGS = ("root", "download")
 """Settings of ``data`` that say where a data set lies: it may move."""
 
 
@@ -36,9 +36,11 @@ class Prepared:
     def read(cls, config: DictConfig) -> "Prepared":
         """As the stage left them; `InputError` where it has not run, or not with the settings of this run."""
         of_data = " with the data of this run"
-        path = artifacts.needed(artifacts.images(config), "prepare", how=of_data)
-        _check_settings(config, artifacts.needed(about(config), "prepare", how=of_data))
-        manifest = pd.read_csv(artifacts.needed(artifacts.manifest(config), "prepare", how=of_data), dtype={"id": str})
+        path = artifacts.require_output(artifacts.images(config), "prepare", how=of_data)
+        _check_settings(config, artifacts.require_output(settings_path(config), "prepare", how=of_data))
+        manifest = pd.read_csv(
+            artifacts.require_output(artifacts.manifest(config), "prepare", how=of_data), dtype={"id": str}
+        )
         kept = manifest[manifest.sha256.notna()].reset_index(drop=True)
         pixels = np.load(path, mmap_mode="r")
         if len(pixels) != len(kept):
@@ -67,29 +69,29 @@ class Prepared:
         return torch.from_numpy(pixels).float().div_(255)
 
 
-def about(config: DictConfig) -> Path:
+def settings_path(config: DictConfig) -> Path:
     """The file that says with which settings the images were prepared."""
     return artifacts.manifest(config).with_name("about.json")
 
 
-def deciding(config: DictConfig) -> dict[str, Any]:
+def data_settings(config: DictConfig) -> dict[str, Any]:
     """The settings that decide the prepared images, those to train on among them; of files that these name, the names.
 
     A list of ids leaves nothing to the seed.
     """
     data = {
         name: PurePath(value).name if isinstance(value, str) else value
-        for name, value in recorded_group(config.data, ELSEWHERE).items()
+        for name, value in group_to_record(config.data, LOCATION_SETTINGS).items()
     }
     return {"data": data, "seed": config.seed if data.get("ids") is None else None}
 
 
 def _check_settings(config: DictConfig, path: Path) -> None:
     there = json.loads(path.read_text())
-    found = [one for name, here in deciding(config).items() for one in differences(name, here, there.get(name))]
+    found = [one for name, here in data_settings(config).items() for one in differences(name, here, there.get(name))]
     if found:
         seed = "; sampling.seed is that of the points alone" if found[-1].startswith("seed ") else ""
         raise InputError(
-            f"the images beside {path} were prepared with other settings ({told(found)}): run the stage prepare again "
+            f"the images beside {path} were prepared with other settings ({summarize_differences(found)}): run the stage prepare again "
             f"with those of this run, or this stage with those of prepare{seed}"
         )

@@ -21,12 +21,12 @@ from clever.defenses.bpda import Defended
 from clever.errors import InputError, NotFinite
 from clever.norms import Norm
 from clever.settings import Settings
-from pipeline.shared.app.listed import listed, norms_of
+from pipeline.shared.app.listed import parse_list, parse_norms
 from pipeline.shared.data.fits import check_fits
 from pipeline.shared.data.prepared import Prepared
 from pipeline.shared.data.shard import Shard
-from pipeline.shared.models.classifier import defended, device
-from pipeline.shared.text.recorded import recorded
+from pipeline.shared.models.classifier import device, load_classifier
+from pipeline.shared.text.recorded import to_record
 
 MANY = 1000
 """Images from which on the progress of their classification is shown."""
@@ -73,9 +73,9 @@ class Selection:
         settings, norms, prepared = check_selection(config)
         shard, on_nan = Shard(config.shard, config.shards), OnNaN.parse(str(config.score.nan))
         rows = shard.rows(config.score.n_images, together)
-        selection = cls(defended(config), settings, norms, prepared, shard, on_nan, rows, device(config))
+        selection = cls(load_classifier(config), settings, norms, prepared, shard, on_nan, rows, device(config))
         check_fits(selection.network, prepared)
-        selection._classify(listed(config.targets, "targets"))
+        selection._classify(parse_list(config.targets, "targets"))
         if not selection.contexts and shard.count == 1:
             raise InputError(
                 f"the network is wrong on {len(selection.misclassified)} of {len(rows)} images and gives NaN or "
@@ -125,19 +125,19 @@ class Selection:
 
 def check_selection(config: DictConfig) -> tuple[Settings, list[Norm], Prepared]:
     """What can be checked without the network: settings, norms, targets, shard, how many images; `InputError`."""
-    settings, prepared, n_images = settings_of(config), Prepared.read(config), config.score.n_images
-    norms = norms_of(config.norms, "norms")
+    settings, prepared, n_images = sampling_settings(config), Prepared.read(config), config.score.n_images
+    norms = parse_norms(config.norms, "norms")
     for norm in norms:
         settings.ball(norm)  # refuses a norm without radius
     if isinstance(n_images, bool) or not isinstance(n_images, int) or not 1 <= n_images <= len(prepared.labels):
         raise InputError(f"score.n_images is {n_images!r}: {len(prepared.labels)} images are prepared")
-    listed(config.targets, "targets")
+    parse_list(config.targets, "targets")
     Shard(config.shard, config.shards)
     OnNaN.parse(str(config.score.nan))
     return settings, norms, prepared
 
 
-def settings_of(config: DictConfig) -> Settings:
+def sampling_settings(config: DictConfig) -> Settings:
     """The library's settings, checked."""
     try:
         return Settings(**OmegaConf.to_container(config.sampling, resolve=True))  # type: ignore[arg-type]
@@ -147,4 +147,4 @@ def settings_of(config: DictConfig) -> Settings:
 
 def classifier_settings(config: DictConfig) -> dict[str, object]:
     """What the network and its defense are made from, whatever they are called."""
-    return {"network": recorded(config.model.network), "defense": recorded(config.defense)}
+    return {"network": to_record(config.model.network), "defense": to_record(config.defense)}

@@ -46,7 +46,7 @@ def load_state(path: Path, key: str | None = None, prefix: str | None = None) ->
     return dict(state)
 
 
-def check_same(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+def check_architecture(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
     """`InputError` with the first differing names and shapes where the weights are those of another architecture."""
     own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     # Files older than this counter of training steps are torch's to complete.

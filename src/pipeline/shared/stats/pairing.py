@@ -8,11 +8,11 @@ import pandas as pd
 
 from pipeline.shared.stats.statistics import log_ratio
 
-PAIR = ["id", "predicted", "target_class", "norm", "target"]
+PAIR_KEYS = ["id", "predicted", "target_class", "norm", "target"]
 """Two scores are compared only where both are of the same image, predicted class and target class."""
 
 
-SETTINGS = ["order", "sampling"]
+CELL_SETTINGS = ["order", "sampling"]
 """What distinguishes cells apart from network and defense, of the columns of a table of cells."""
 
 
@@ -28,24 +28,26 @@ def baselines(cells: pd.DataFrame) -> dict[str, str]:
     for _, of_network in cells.groupby("network", sort=False):
         first = of_network.iloc[0]
         bare = (of_network.transformation == first.transformation) & (of_network.bpda == first.bpda)
-        references = of_network[bare].drop_duplicates(SETTINGS)
-        defended = of_network[~bare].merge(references[["cell", *SETTINGS]], on=SETTINGS, suffixes=("", "_reference"))
+        references = of_network[bare].drop_duplicates(CELL_SETTINGS)
+        defended = of_network[~bare].merge(
+            references[["cell", *CELL_SETTINGS]], on=CELL_SETTINGS, suffixes=("", "_reference")
+        )
         found |= dict.fromkeys(of_network.cell[bare], str(first.cell))
         found |= dict(zip(defended.cell, defended.cell_reference, strict=True))
     return {cell: found[cell] for cell in cells.cell if cell in found}
 
 
-def with_ratios(scores: pd.DataFrame, baseline: Mapping[str, str]) -> pd.DataFrame:
+def add_log_ratios(scores: pd.DataFrame, baseline: Mapping[str, str]) -> pd.DataFrame:
     """The scores with ``log_ratio``: of each to its pair in the cell that ``baseline`` names for its own.
 
     NaN where no cell is named, there is no such pair, or the ratio is not defined.
     """
-    pair = scores.assign(cell=scores.cell.map(baseline))[["cell", *PAIR]]
-    reference = scores.set_index(["cell", *PAIR]).score.reindex(pd.MultiIndex.from_frame(pair))
+    pair = scores.assign(cell=scores.cell.map(baseline))[["cell", *PAIR_KEYS]]
+    reference = scores.set_index(["cell", *PAIR_KEYS]).score.reindex(pd.MultiIndex.from_frame(pair))
     return scores.assign(log_ratio=log_ratio(scores.score, reference))
 
 
-def by_the_nearest(scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+def with_nearest_distances(scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """The scores of ``cells`` that an attack stands beside, with what the cell is and the nearest ``distance`` of all.
 
     That is the smallest found in any cell of the same network and defense for the same image, norm and target class:
@@ -71,7 +73,7 @@ def training_seed(model: Mapping[str, Any]) -> int | None:
     return (model.get("recipe") or {}).get("seed")
 
 
-def families(models: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+def network_families(models: Mapping[str, dict[str, Any]]) -> dict[str, str]:
     """For each network the name of its family: trainings that differ in their seed alone; else its own name.
 
     ``models``: the settings ``model`` of each network, by its name. Trainings of one network share a `base_network`,

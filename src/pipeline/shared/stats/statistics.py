@@ -12,7 +12,7 @@ LEVEL = 0.95
 TAIL = (1 - LEVEL) / 2
 
 
-def interval(
+def mean_interval(
     values: ArrayLike,
     seed: int,
     *,
@@ -39,7 +39,7 @@ def interval(
     units = [of for of in (networks, images) if of is not None] or [np.arange(len(values))]
     places = tuple(np.unique(np.asarray(of), return_inverse=True)[1] for of in units)
     counts = [int(place.max(initial=-1)) + 1 for place in places]
-    if min(counts) < fewest(level):
+    if min(counts) < min_units(level):
         return np.nan, np.nan
     sums, sizes = np.zeros(counts), np.zeros(counts)
     np.add.at(sums, places, values)
@@ -51,7 +51,7 @@ def interval(
     return float(means[tail]), float(means[-1 - tail])
 
 
-def fewest(level: float) -> int:
+def min_units(level: float) -> int:
     """The number of units below which there is no interval of this level."""
     return 1 + math.ceil(-math.log2(1 - level))
 
@@ -79,7 +79,7 @@ def rank_correlation(values: ArrayLike, others: ArrayLike) -> float:
     return float(spearmanr(values, others).statistic)
 
 
-def share_interval(count: int, total: int) -> tuple[float, float]:
+def binomial_interval(count: int, total: int) -> tuple[float, float]:
     """The exact binomial interval of a share of images (Clopper and Pearson); of none, everything."""
     if not total:
         return 0.0, 1.0
@@ -87,7 +87,7 @@ def share_interval(count: int, total: int) -> tuple[float, float]:
     return float(inside.low), float(inside.high)
 
 
-def spread_interval(values: ArrayLike) -> tuple[float, float]:
+def std_interval(values: ArrayLike) -> tuple[float, float]:
     """The 95 % interval of a standard deviation; NaN for too few values (`fewest`) or where all are equal.
 
     That of Bonett (Computational Statistics & Data Analysis 50, 2006), on the logarithm, by the sample's kurtosis about
@@ -96,7 +96,7 @@ def spread_interval(values: ArrayLike) -> tuple[float, float]:
     """
     values = np.asarray(values, np.float64)
     count = len(values)
-    if count < fewest(LEVEL) or values.min() == values.max():
+    if count < min_units(LEVEL) or values.min() == values.max():
         return np.nan, np.nan
     middle, variance, z = trim_mean(values, 0.5 / math.sqrt(count - 4)), values.var(ddof=1), float(norm.isf(TAIL))
     kurtosis = count * ((values - middle) ** 4).sum() / ((count - 1) * variance) ** 2
@@ -106,14 +106,14 @@ def spread_interval(values: ArrayLike) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def resampled_interval(
+def statistic_interval(
     statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], count: int, seed: int
 ) -> tuple[float, float]:
     """The 95 % bootstrap interval of a statistic of ``count`` images, widened as that of a mean (`interval`).
 
     ``statistic``: of indices of drawn images, (resamples, count), the statistic of each. NaN for too few images.
     """
-    if count < fewest(LEVEL):
+    if count < min_units(LEVEL):
         return np.nan, np.nan
     found = statistic(np.random.default_rng(seed).integers(0, count, (RESAMPLES, count)))
     tail = float(norm.sf(math.sqrt(count / (count - 1)) * t.isf(TAIL, count - 1)))

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
-from pipeline.shared.stats.statistics import LEVEL, fewest, interval, share_interval
+from pipeline.shared.stats.statistics import LEVEL, binomial_interval, mean_interval, min_units
 
 EQUIVALENCE_LEVEL = 0.90
 """Of the interval that an equivalence is judged by: two one-sided tests of 5 % each."""
-NEAR = (0.8, 1.25)
+EQUIVALENCE_RANGE = (0.8, 1.25)
 """The ratios that count as about 1."""
-MOST_IMAGES = 10**6
+MAX_IMAGES = 10**6
 """Where more images than these would be needed, it is no use to say how many."""
 
 
@@ -65,7 +65,7 @@ class Mean:
         ``ratios``: logarithms, NaN where a ratio is not defined; ``images``, ``networks``: of which each is.
         """
         value, low, high, units = _mean(ratios, images, networks, seed, EQUIVALENCE_LEVEL)
-        bottom, top = np.log(NEAR)
+        bottom, top = np.log(EQUIVALENCE_RANGE)
         if bottom <= low and high <= top:
             verdict = Verdict.HOLDS
         elif high < bottom or top < low:
@@ -113,7 +113,7 @@ class Majority:
     @property
     def interval(self) -> tuple[float, float]:
         """Of the share among all images."""
-        return share_interval(self.count, self.total)
+        return binomial_interval(self.count, self.total)
 
     @property
     def most(self) -> Verdict:
@@ -133,14 +133,14 @@ class Majority:
         Of no image: as many as decide where all are alike.
         """
         if not self.total:
-            return fewest(LEVEL)
+            return min_units(LEVEL)
         share = max(self.count, self.total - self.count) / self.total
 
         def decide(images: int) -> bool:  # as `share_interval`, of counts that need not be whole
             return bool(beta.ppf((1 - LEVEL) / 2, share * images, images - share * images + 1) > 0.5)
 
-        images = bisect_left(range(MOST_IMAGES), True, lo=self.total, key=decide)
-        return images if images < MOST_IMAGES else math.inf
+        images = bisect_left(range(MAX_IMAGES), True, lo=self.total, key=decide)
+        return images if images < MAX_IMAGES else math.inf
 
     @property
     def open(self) -> str:
@@ -162,7 +162,7 @@ def _mean(
     drawn = {"images": images[known]}
     if networks is not None and networks[known].nunique() > 1:
         drawn = {"networks": networks[known]} | drawn
-    low, high = interval(values[known], seed, level=level, **drawn)
+    low, high = mean_interval(values[known], seed, level=level, **drawn)
     return float(values.mean()), low, high, {name: unit.nunique() for name, unit in drawn.items()}
 
 
@@ -172,10 +172,10 @@ def _tested(verdict: Verdict, units: Mapping[str, int]) -> Verdict:
 
 def _needed(units: Mapping[str, int], room: float, reach: float, level: float) -> dict[str, float]:
     """How many units make an interval that reaches so far reach no farther than there is room."""
-    if min(units.values()) < fewest(level):
-        return {unit: max(count, fewest(level)) for unit, count in units.items()}
+    if min(units.values()) < min_units(level):
+        return {unit: max(count, min_units(level)) for unit, count in units.items()}
     times = (reach / room) ** 2 if room > 0 and math.isfinite(reach) else math.inf
-    possible = times * max(units.values()) < MOST_IMAGES
+    possible = times * max(units.values()) < MAX_IMAGES
     return {unit: math.ceil(times * count) if possible else math.inf for unit, count in units.items()}
 
 

@@ -20,7 +20,7 @@ FAILURES = {errno.ENOENT, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, er
 """Of the disk or the machine: they say nothing about the file."""
 
 
-def name_of(key: Mapping[str, object]) -> str:
+def cache_key(key: Mapping[str, object]) -> str:
     """The name of what is kept: the sha256 of all that decides it."""
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 

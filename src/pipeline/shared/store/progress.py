@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from clever.errors import InputError
 from pipeline.shared.app import artifacts
 from pipeline.shared.app.artifacts import write_json
-from pipeline.shared.app.listed import listed
+from pipeline.shared.app.listed import parse_list
 from pipeline.shared.models.classifier import device, sha256_of
 from pipeline.shared.store import kept
 
@@ -78,7 +78,7 @@ class Progress:
 
     def __init__(self, config: DictConfig, folder: Path, *, rows: NDArray[np.int64], left: int, unit: str) -> None:
         kind = device(config).type
-        elsewhere = {record.device for record in records(folder) if record.images} - {kind}
+        elsewhere = {record.device for record in read_records(folder) if record.images} - {kind}
         if elsewhere and config.device == "auto":
             raise InputError(
                 f"{config.cell} was computed on {' and '.join(sorted(elsewhere))} before, and device=auto is {kind} "
@@ -126,7 +126,7 @@ class Progress:
         their work share the numbers; what the run of another cell left in the store is not in them.
         """
         self._write()
-        found = [record for record in records(self.path.parent) if record.work]
+        found = [record for record in read_records(self.path.parent) if record.work]
         work, seconds, sampling = (
             sum(getattr(record, of) for record in found) for of in ("work", "seconds", "sampling")
         )
@@ -175,7 +175,7 @@ def _bar(cell: str, total: int, unit: str) -> "tqdm[Any]":
     return Lines(**options, bar_format=form, mininterval=LINE_EVERY, delay=LINE_EVERY, miniters=1)
 
 
-def about_cell(config: DictConfig, decided_by: dict[str, object]) -> Path:
+def progress_dir(config: DictConfig, decided_by: dict[str, object]) -> Path:
     """The folder of the records of one cell: by what decides its numbers, but neither how many images nor the device.
 
     ``decided_by``: as the cell's stage has it. Cells that share all their work share their records.
@@ -183,13 +183,13 @@ def about_cell(config: DictConfig, decided_by: dict[str, object]) -> Path:
     decided = {name: value for name, value in decided_by.items() if name != "device"}
     asked = {
         "images": sha256_of(artifacts.manifest(config)),
-        "targets": listed(config.targets, "targets"),
-        "norms": listed(config.norms, "norms"),
+        "targets": parse_list(config.targets, "targets"),
+        "norms": parse_list(config.norms, "norms"),
     }
-    return artifacts.store(config) / "progress" / kept.name_of(decided | asked)[:32]
+    return artifacts.store_dir(config) / "progress" / kept.cache_key(decided | asked)[:32]
 
 
-def records(folder: Path) -> list[Record]:
+def read_records(folder: Path) -> list[Record]:
     """Of all processes that have worked on the cell; one that cannot be read is named on stderr."""
     found = []
     for path in sorted(folder.glob("*.json")):

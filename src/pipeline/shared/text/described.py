@@ -20,7 +20,7 @@ def is_undefended(defense: Mapping[str, Any]) -> bool:
     return defense_name(defense).lower() == UNDEFENDED.lower()
 
 
-def described(defense: Mapping[str, Any]) -> str:
+def describe_defense(defense: Mapping[str, Any]) -> str:
     """Name and parameters of a defense by its run record, nested defenses included, without seeds."""
     settings = ", ".join(f"{key} {_setting(value)}" for key, value in defense.items() if key not in NOT_SHOWN)
     return f"{defense_name(defense)} ({settings})" if settings else defense_name(defense)
@@ -29,4 +29,4 @@ def described(defense: Mapping[str, Any]) -> str:
 def _setting(value: Any) -> str:
     if isinstance(value, list):
         return " then ".join(map(_setting, value))
-    return described(value) if isinstance(value, dict) else str(value)
+    return describe_defense(value) if isinstance(value, dict) else str(value)

@@ -24,7 +24,7 @@ def differences(name: str, here: Any, there: Any) -> list[str]:
     return [one for key in keys for one in differences(f"{name}.{key}", here.get(key, ABSENT), there.get(key, ABSENT))]
 
 
-def told(found: list[str]) -> str:
+def summarize_differences(found: list[str]) -> str:
     """The first few of them, in one line."""
     return "; ".join(found[:FEW]) + (f"; and {len(found) - FEW} more" if len(found) > FEW else "")
 

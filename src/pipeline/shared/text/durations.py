@@ -1,7 +1,7 @@
 """Times as one says them."""
 
 
-def told(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """In the unit that fits, with one decimal."""
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds > 2 * length:

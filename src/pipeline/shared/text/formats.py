@@ -6,12 +6,12 @@ TARGETS = {"top2": "top-2", "random": "random", "least": "least likely", "untarg
 UNITS = "[0,1]-pixel units"
 
 
-def named(cell: str) -> str:
+def cell_title(cell: str) -> str:
     """A cell's name for people to read."""
     return cell.replace("-", ", ").replace("_", " ").replace("bpda", "BPDA")
 
 
-def of_target(target: object) -> str:
+def target_title(target: object) -> str:
     """A target's name for people to read."""
     return TARGETS.get(str(target), f"class {target}")
 
@@ -36,12 +36,12 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def given(value: float) -> str:
+def number_or_empty(value: float) -> str:
     """Three digits, empty where there is no number."""
     return "" if np.isnan(value) else number(value)
 
 
-def whole(value: float) -> str:
+def integer_or_empty(value: float) -> str:
     """Without decimals, empty where there is no number."""
     return "" if np.isnan(value) else f"{value:.0f}"
 

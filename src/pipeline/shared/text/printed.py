@@ -7,7 +7,7 @@ from typing import cast
 
 import pandas as pd
 
-from pipeline.shared.text.formats import UNITS, named, with_interval
+from pipeline.shared.text.formats import UNITS, cell_title, with_interval
 
 NOTE = (
     "Means over images with 95 % bootstrap intervals, whose unit is the image. Ratio: geometric mean of the paired "
@@ -82,7 +82,7 @@ class Printed:
         parts = {cast(tuple[str, str], key): part for key, part in table.groupby(["network", "norm"], sort=False)}
         before = f"{self.title}: " if self.title else ""
         return {
-            f"{before}{named(network)}, {norm} norm, {UNITS}": self.text(part)
+            f"{before}{cell_title(network)}, {norm} norm, {UNITS}": self.text(part)
             for (network, norm), part in parts.items()
         }
 

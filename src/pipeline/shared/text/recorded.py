@@ -12,25 +12,25 @@ PROJECT = ("clever.", "pipeline.")
 MISSING = "???"
 
 
-def recorded(settings: Any) -> Any:
+def to_record(settings: Any) -> Any:
     """Plain containers with ``_target_: clever.defenses.jpeg.defense.JPEG`` as ``class: JPEG``; of others the full
     path.
     """
     if OmegaConf.is_config(settings):
         settings = OmegaConf.to_container(settings, resolve=True)
     if isinstance(settings, Mapping):
-        return {_key(key): class_name(value) if key == TARGET else recorded(value) for key, value in settings.items()}
-    return [recorded(one) for one in settings] if isinstance(settings, list) else settings
+        return {_key(key): class_name(value) if key == TARGET else to_record(value) for key, value in settings.items()}
+    return [to_record(one) for one in settings] if isinstance(settings, list) else settings
 
 
-def recorded_group(group: DictConfig, without: Collection[str] = ()) -> dict[str, Any]:
+def group_to_record(group: DictConfig, without: Collection[str] = ()) -> dict[str, Any]:
     """A group of settings as `recorded`; those ``without`` need not be given, nor what they are made of."""
     values = {
         str(name): MISSING if OmegaConf.is_missing(group, name) else group[name]
         for name in group
         if _key(name) not in without
     }
-    return recorded(values)  # type: ignore[no-any-return]
+    return to_record(values)  # type: ignore[no-any-return]
 
 
 def class_name(path: str) -> str:

@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 """All but ReLU are twice differentiable."""
 
 
-def activation_named(name: str) -> Callable[[], nn.Module]:
+def get_activation(name: str) -> Callable[[], nn.Module]:
     """What makes a new module of that activation; `InputError` for an unknown name."""
     if name not in ACTIVATIONS:
         raise InputError(f"activation is {name!r}: it must be one of {', '.join(ACTIVATIONS)}")

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from pipeline.shared.models.networks.activations import activation_named
+from pipeline.shared.models.networks.activations import get_activation
 
 
 class DenseNet(torchvision.models.DenseNet):  # type: ignore[misc]
@@ -20,7 +20,7 @@ class DenseNet(torchvision.models.DenseNet):  # type: ignore[misc]
 
     def __init__(self, activation: str = "relu", **architecture: Any) -> None:
         super().__init__(**architecture)
-        act = activation_named(activation)
+        act = get_activation(activation)
         if activation != "relu":
             self.features.pool0 = nn.AvgPool2d(3, stride=2, padding=1)
             for module in list(self.modules()):

@@ -9,7 +9,7 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
 from clever._internal.checks import is_number, require_int
 from clever.errors import InputError
-from pipeline.shared.models.networks.activations import activation_named
+from pipeline.shared.models.networks.activations import get_activation
 
 Activation = Callable[[], nn.Module]
 
@@ -47,7 +47,7 @@ class DenseNetBC(nn.Module):
                 f"model.network.reduction is {reduction!r}: it is the share of the channels that a transition keeps, "
                 "more than 0 and at most 1, as 0.5"
             )
-        act, layers, width = activation_named(activation), (depth - 4) // DEPTH_STEP, 2 * growth
+        act, layers, width = get_activation(activation), (depth - 4) // DEPTH_STEP, 2 * growth
         self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.block1 = _Block(layers, width, growth, act)
         self.trans1 = _Transition(self.block1.width, reduction, act)

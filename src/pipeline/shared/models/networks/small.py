@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from pipeline.shared.models.networks.activations import activation_named
+from pipeline.shared.models.networks.activations import get_activation
 
 SIGMOID_GAIN = 4.0
 """The sigmoid's slope is 1/4 at most: with usual initial weights, the signal of a deep network dies out."""
@@ -13,7 +13,7 @@ SIGMOID_MIDDLE = 0.5
 
 def mlp(*, activation: str, size: int, channels: int, hidden: int, classes: int) -> nn.Sequential:
     """Logits of images (batch, channels, size, size) from one hidden layer."""
-    act = activation_named(activation)
+    act = get_activation(activation)
     layers = nn.Flatten(), nn.Linear(channels * size**2, hidden), act(), nn.Linear(hidden, classes)
     return _with_gain(nn.Sequential(*layers), activation)
 
@@ -24,7 +24,7 @@ def cnn(*, activation: str, size: int, channels: int, width: int, hidden: int, c
     The authors' CNN pools by the maximum, which is not differentiable where two values tie. Another pooling comes
     before all else: digits enlarged to 32 pixels have no finer detail.
     """
-    act = activation_named(activation)
+    act = get_activation(activation)
 
     def convolution(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
         return nn.Conv2d(inputs, outputs, 3, padding=1), act()
