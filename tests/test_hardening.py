@@ -103,9 +103,9 @@ def test_a_course_keeps_hardened_weights_apart_and_under_the_networks_own_names(
         where = tmp_path / "training.npz", tmp_path / "store"
         course = CachedTraining(Normalize([0.5], [0.5]), *where, clever.Compute(), torch.device("cpu"), hardening)
         made[hardening] = network()
-        course.take(made[hardening], SGD, "train")
+        course.fit(made[hardening], SGD, "train")
         again = network()
-        course.take(again, SGD, "train")  # from the store
+        course.fit(again, SGD, "train")  # from the store
         assert same(again, made[hardening])
     first, *others = made.values()
     assert not any(same(first, other) for other in others)

@@ -51,7 +51,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 
 def test_the_learning_rate_of_each_step_is_that_of_the_formula() -> None:
-    optimiser, schedule = SGD.optimiser.over(network().parameters(), 0.1, 1000)
+    optimiser, schedule = SGD.optimiser.build(network().parameters(), 0.1, 1000)
     rates = []
     for _ in range(1000):
         rates.append(optimiser.param_groups[0]["lr"])
@@ -110,10 +110,10 @@ class Losses:
     def __init__(self, losses: list[float]) -> None:
         self.losses, self.done = losses, list[int]()
 
-    def read(self) -> None:
+    def load(self) -> None:
         return None
 
-    def keep(self, state: dict[str, Any]) -> None:
+    def save(self, state: dict[str, Any]) -> None:
         self.done.append(state["done"])
 
 
@@ -181,7 +181,7 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(optimiser, device
         )
 
     whole = network()
-    course("whole").take(whole, recipe, "train")
+    course("whole").fit(whole, recipe, "train")
     epochs: list[int] = []
     original = Training.epoch
 
@@ -197,26 +197,26 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(optimiser, device
     for _ in range(2):
         torch.manual_seed(77)  # whatever the process drew before
         with pytest.raises(Killed):
-            course("killed").take(network(), recipe, "train")
-    course("killed").take(resumed, recipe, "train")
+            course("killed").fit(network(), recipe, "train")
+    course("killed").fit(resumed, recipe, "train")
     assert sum(epochs) == recipe.epochs
     assert same(whole, resumed)
     assert len(list((tmp_path / "killed").iterdir())) == 1
     again = network()
-    course("killed").take(again, recipe, "train")
+    course("killed").fit(again, recipe, "train")
     assert sum(epochs) == recipe.epochs  # from the store
     assert same(whole, again)
 
 
 def test_a_last_epoch_that_is_damaged_is_not_believed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     last = EpochFile(tmp_path / "a.npz", "a")
-    assert last.read() is None
-    last.keep({"done": 2})
-    assert last.read() == {"done": 2}
+    assert last.load() is None
+    last.save({"done": 2})
+    assert last.load() == {"done": 2}
     content = bytearray(last.path.read_bytes())
     content[len(content) // 2] ^= 1
     last.path.write_bytes(content)
-    assert last.read() is None
+    assert last.load() is None
     assert "cannot be used" in capsys.readouterr().err
 
 
@@ -259,7 +259,7 @@ def test_lower_precision_trains_a_copy_whose_weights_come_back(tmp_path: Path) -
         course = CachedTraining(
             Normalize([0.5], [1.0]), tmp_path / "training.npz", tmp_path / str(compute), Compute(**compute), CPU
         )
-        course.take(net, SGD, "train")
+        course.fit(net, SGD, "train")
         return net
 
     exact, rough = trained(), trained(precision="bfloat16")
@@ -278,7 +278,7 @@ def test_a_gpu_trains_to_the_weights_of_the_processor_but_for_rounding(tmp_path:
         course = CachedTraining(
             Normalize([0.5], [1.0]), tmp_path / "training.npz", tmp_path / device.type, Compute(), device
         )
-        course.take(trained[device.type], SGD, "train")
+        course.fit(trained[device.type], SGD, "train")
         assert next(course.normalize.buffers()).device == CPU
     for one, other in zip(*(net.parameters() for net in trained.values()), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

@@ -58,14 +58,14 @@ def run(config: DictConfig) -> None:
     with frozen(job.network), job.progress() as progress:
         job.attack(progress)
         if not job.smallest:
-            progress.say(f"{config.cell}: this shard has no image to attack")
+            progress.print(f"{config.cell}: this shard has no image to attack")
             return
         table = job.table()
         job.write(table)
         if config.attack.exact:
             exact = job.exact(table)
             artifacts.write_text(artifacts.results_dir(config) / "exact.csv", exact.to_csv(index=False))
-            progress.say(f"{config.cell}: an exact distance for {exact.exact.notna().mean():.0%} of {len(exact)} rows")
+            progress.print(f"{config.cell}: an exact distance for {exact.exact.notna().mean():.0%} of {len(exact)} rows")
         about = {
             "cell": config.cell,
             "strength": OmegaConf.to_container(config.attack, resolve=True),
@@ -73,7 +73,7 @@ def run(config: DictConfig) -> None:
             "attacks_from_store": progress.from_store,
             "passes": job.passes,
             "seconds": round(time.perf_counter() - started, 1),
-            "of_all_runs": progress.of_all_runs(),
+            "of_all_runs": progress.totals(),
             "machine": machine(job.selection.device),
             "device": str(device(config)),
             "versions": versions(),
@@ -81,7 +81,7 @@ def run(config: DictConfig) -> None:
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
         share = np.isfinite(table.distance).mean()
         where = artifacts.results_dir(config)
-        progress.say(f"{config.cell}: adversarial images for {share:.0%} of {len(table)} rows; {where}/distances.csv")
+        progress.print(f"{config.cell}: adversarial images for {share:.0%} of {len(table)} rows; {where}/distances.csv")
 
 
 def _take(config: DictConfig) -> None:
@@ -123,7 +123,7 @@ class Job:
         """`InputError` says what would be valid."""
         strength, chance, together = checked(config)
         config = asked(config)
-        selection = Selection.of(config, together)
+        selection = Selection.from_config(config, together)
         return cls(config, selection, attacked_of(config, selection.network), strength, chance, together)
 
     def progress(self) -> Progress:
@@ -145,9 +145,9 @@ class Job:
             for norm in self.selection.norms:
                 found, known = self._found(pairs, images, norm)
                 self._keep(pairs, norm, found)
-                (progress.find if known else progress.compute)(len(pairs))
+                (progress.add_from_store if known else progress.add_computed)(len(pairs))
             left -= len(pairs) * len(self.selection.norms)
-            progress.reached(pairs[-1][0].index, left)
+            progress.mark_finished(pairs[-1][0].index, left)
 
     def _found(self, pairs: list[Pair], images: Tensor, norm: Norm) -> tuple[Found, bool]:
         named = [[context.name, context.predicted, target] for context, target in pairs]
@@ -187,7 +187,7 @@ class Job:
                     row = {"predicted": context.predicted, "target": target, "target_class": label, "norm": str(norm)}
                     of_class = (context.index, label, norm)
                     found = {"distance": self.smallest[of_class]} | self.rates[of_class]
-                    rows.append(self.selection.known(self.config, context) | row | found)
+                    rows.append(self.selection.id_columns(self.config, context) | row | found)
         return pd.DataFrame(rows)
 
     def exact(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -200,7 +200,7 @@ class Job:
         rows = table[table.norm == str(Norm.L2)].reset_index(drop=True)
         if rows.empty:
             raise InputError(f"attack.exact with the norms {', '.join(map(str, self.selection.norms))}: it wants L2")
-        index = {self.selection.known(self.config, at)["id"]: at.index for at in self.selection.contexts}
+        index = {self.selection.id_columns(self.config, at)["id"]: at.index for at in self.selection.contexts}
         images = torch.stack([self.selection.image(index[name]) for name in rows.id]).flatten(1)
         net = TwoLayer.of(self.network.network)
         found = exact_distances(net, images, list(rows.predicted), list(rows.target_class))

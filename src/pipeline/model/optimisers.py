@@ -18,7 +18,7 @@ Moving = tuple[Optimizer, LRScheduler]
 class OneCycle:
     """AdamW whose learning rate rises to the recipe's and falls again, once in the whole training."""
 
-    def over(self, parameters: Iterable[nn.Parameter], learning_rate: float, steps: int) -> Moving:
+    def build(self, parameters: Iterable[nn.Parameter], learning_rate: float, steps: int) -> Moving:
         """For a training of so many steps."""
         optimiser = AdamW(parameters, lr=learning_rate, weight_decay=0.01)
         return optimiser, OneCycleLR(optimiser, max_lr=learning_rate, total_steps=steps)
@@ -41,7 +41,7 @@ class Nesterov:
         if not is_number(self.decay) or not 0 <= self.decay < float("inf"):
             raise InputError(f"weights.optimiser.decay is {self.decay!r}: it must be a number from 0 up")
 
-    def over(self, parameters: Iterable[nn.Parameter], learning_rate: float, steps: int) -> Moving:
+    def build(self, parameters: Iterable[nn.Parameter], learning_rate: float, steps: int) -> Moving:
         """For a training of so many steps."""
         optimiser = SGD(parameters, lr=learning_rate, momentum=self.momentum, nesterov=True)
         return optimiser, LambdaLR(optimiser, lambda step: 1 / (1 + self.decay * step))

@@ -80,14 +80,14 @@ class Trained:
         if self.initial is Initial.GLOROT:
             glorot(network, self.recipe.seed)
         if self.distillation is None:
-            course.take(network, self.recipe, "train")
+            course.fit(network, self.recipe, "train")
         else:
             start = replace(self.recipe, epochs=self.distillation.start_epochs)
             hot = replace(self.recipe, temperature=self.distillation.temperature)
-            course.take(network, start, "train the start")
+            course.fit(network, start, "train the start")
             teacher = deepcopy(network)
-            course.take(teacher, hot, "train the teacher")
-            course.take(network, hot, "train the student", teacher)
+            course.fit(teacher, hot, "train the teacher")
+            course.fit(network, hot, "train the student", teacher)
         return network.state_dict()
 
 
@@ -102,7 +102,7 @@ class CachedTraining:
     device: torch.device
     hardening: Perturbation | None = None
 
-    def take(self, network: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None = None) -> None:
+    def fit(self, network: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None = None) -> None:
         """Fills the network, which stays on the CPU, with what the recipe makes of it by the labels or by a teacher."""
         key = {
             "recipe": fingerprint(recipe),
@@ -163,12 +163,12 @@ class EpochFile:
     path: Path
     name: str
 
-    def read(self) -> dict[str, Any] | None:
+    def load(self) -> dict[str, Any] | None:
         """As it was kept; None where there is nothing, or nothing that can be trusted."""
         arrays = kept.load_verified(self.path, self.name) if self.path.exists() else None
         return None if arrays is None else torch.load(io.BytesIO(arrays["state"].tobytes()), weights_only=True)
 
-    def keep(self, state: dict[str, Any]) -> None:
+    def save(self, state: dict[str, Any]) -> None:
         """In the place of the epoch before."""
         content = io.BytesIO()
         torch.save(state, content)

@@ -74,11 +74,11 @@ class Recipe:
 class Snapshot(Protocol):
     """Where the state of a training is kept after each epoch."""
 
-    def read(self) -> dict[str, Any] | None:
+    def load(self) -> dict[str, Any] | None:
         """The last state kept; None where there is none."""
         ...
 
-    def keep(self, state: dict[str, Any]) -> None:
+    def save(self, state: dict[str, Any]) -> None:
         """In the place of the one before."""
         ...
 
@@ -103,12 +103,12 @@ def train(
     steps = training.steps
     with torch.random.fork_rng(training.gpus), _same_every_time():
         torch.manual_seed(recipe.seed)  # dropout draws from the global generator alone
-        done = training.restore(snapshot.read() if snapshot else None)
+        done = training.restore(snapshot.load() if snapshot else None)
         with tqdm(total=recipe.epochs * steps, initial=done * steps, unit="step", desc=told) as bar:
             for epoch in range(done, recipe.epochs):
                 loss = training.epoch(images[held_out:], labels[held_out:], bar.update)
                 if snapshot:
-                    snapshot.keep(training.state(epoch + 1))
+                    snapshot.save(training.state(epoch + 1))
                 told_of = {"loss": f"{loss:.3g}"}
                 if held_out and labels.ndim == 1:
                     told_of["held out"] = f"{training_accuracy(network, images[:held_out], labels[:held_out]):.2%}"
@@ -124,7 +124,7 @@ class Training:
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.gpus = sorted({parameter.get_device() for parameter in network.parameters() if parameter.is_cuda})
         of = network.parameters(), recipe.learning_rate, recipe.epochs * steps
-        self.optimiser, self.schedule = recipe.optimiser.over(*of)
+        self.optimiser, self.schedule = recipe.optimiser.build(*of)
 
     def epoch(self, images: Tensor, labels: Labels, stepped: Callable[[], object]) -> float:
         """Every image once, in a new order; the loss of the last batch."""

@@ -16,17 +16,17 @@ class Difference:
     column: str
     rows: int
     median: float
-    most: float
+    quantile_95: float
     largest: float
     at: str
     limit: Limit | None
 
     @property
-    def beyond(self) -> bool:
+    def exceeds_limit(self) -> bool:
         """Whether it is more than its limit."""
         limit = self.limit
         return limit is not None and (
-            self.median > limit.median or self.most > limit.most or self.largest > limit.largest
+            self.median > limit.median or self.quantile_95 > limit.quantile_95 or self.largest > limit.largest
         )
 
 
@@ -42,17 +42,17 @@ def compare(
     found = []
     for name in committed.columns.intersection(ours.columns):
         limit = limits.get(str(name))
-        differences = _relative(ours.loc[rows, name], committed.loc[rows, name], limit.apart if limit else 0.0)
+        differences = _relative(ours.loc[rows, name], committed.loc[rows, name], limit.tolerance if limit else 0.0)
         if len(differences):
-            median, most = np.quantile(differences, [0.5, 0.95], method="higher")
+            median, quantile_95 = np.quantile(differences, [0.5, 0.95], method="higher")
             at = _named(rows[int(differences.argmax())]) if differences.max() > 0 else ""
-            spread = (float(median), float(most), float(differences.max()))
+            spread = (float(median), float(quantile_95), float(differences.max()))
             found.append(Difference(str(name), len(rows), *spread, at, limit))
     return found, only
 
 
-def _relative(ours: "pd.Series[float]", committed: "pd.Series[float]", apart: float) -> NDArray[np.float64]:
-    """|a - b| / max(|a|, |b|): 0 for values up to ``apart`` from each other, both missing or both infinite.
+def _relative(ours: "pd.Series[float]", committed: "pd.Series[float]", tolerance: float) -> NDArray[np.float64]:
+    """|a - b| / max(|a|, |b|): 0 for values up to ``tolerance`` from each other, both missing or both infinite.
 
     1 for what cannot be compared, and for a text that is another one.
     """
@@ -62,7 +62,7 @@ def _relative(ours: "pd.Series[float]", committed: "pd.Series[float]", apart: fl
     a, b = ours.to_numpy(np.float64), committed.to_numpy(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.abs(a - b) / np.maximum(np.abs(a), np.abs(b))
-        same = (a == b) | (np.abs(a - b) <= apart) | (np.isnan(a) & np.isnan(b))
+        same = (a == b) | (np.abs(a - b) <= tolerance) | (np.isnan(a) & np.isnan(b))
     differences: NDArray[np.float64] = np.where(same, 0.0, np.where(np.isfinite(relative), relative, 1.0))
     return differences
 

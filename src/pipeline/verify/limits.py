@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limit:
-    """Of the relative differences of a column: their ``median``, the 95 % quantile (``most``) and the ``largest``.
+    """Of the relative differences of a column: their ``median``, the 95 % quantile (``quantile_95``) and the ``largest``.
 
-    Values that are no further than ``apart`` from each other, in the column's own unit, count as equal.
+    Values that are no further than ``tolerance`` from each other, in the column's own unit, count as equal.
     """
 
     median: float
-    most: float
+    quantile_95: float
     largest: float
-    apart: float = 0.0
+    tolerance: float = 0.0
 
 
 EQUAL = Limit(0.0, 0.0, 0.0)
@@ -33,7 +33,7 @@ MEAN_DISTANCE = Limit(1e-2, 5e-2, 1e-1)
 """Of a mean of such distances, or its ratio to one. Measured: 2e-3, 2e-2, 2e-2."""
 MEAN = Limit(1e-3, 5e-3, 2e-2)
 """Of a mean, median or ratio over images, of which a few may move by as much as a score or distance may."""
-COUNT = Limit(0.0, 0.0, 0.0, apart=2.0)
+COUNT = Limit(0.0, 0.0, 0.0, tolerance=2.0)
 """Of a number of images, of which one or two may change sides where a score lies next to a distance. Measured: none."""
 
 TABLES: dict[str, tuple[list[str], dict[str, Limit]]] = {

@@ -58,13 +58,15 @@ def _checked(path: Path, differences: list[Difference], only: list[str]) -> list
     lines = pd.DataFrame(
         {
             "column": [found.column for found in shown],
-            **{name: [f"{getattr(found, name):.1e}" for found in shown] for name in ("median", "most", "largest")},
+            **{name: [f"{getattr(found, name):.1e}" for found in shown] for name in ("median", "quantile_95", "largest")},
             "limits": [_told(found) for found in shown],
             "largest at": [found.at for found in shown],
         }
     )
-    print(lines.rename(columns={"most": "95 %"}).to_markdown(index=False, disable_numparse=True))
-    beyond = [f"{path}, {found.column}: {found.largest:.1e} at {found.at}" for found in differences if found.beyond]
+    print(lines.rename(columns={"quantile_95": "95 %"}).to_markdown(index=False, disable_numparse=True))
+    beyond = [
+        f"{path}, {found.column}: {found.largest:.1e} at {found.at}" for found in differences if found.exceeds_limit
+    ]
     return [*(f"{path}: {what}" for what in only), *beyond]
 
 
@@ -72,4 +74,4 @@ def _told(found: Difference) -> str:
     limit = found.limit
     if limit is None:
         return "not judged"
-    return f"{limit.apart:g} apart" if limit.apart else f"{limit.median:g}, {limit.most:g}, {limit.largest:g}"
+    return f"{limit.tolerance:g} apart" if limit.tolerance else f"{limit.median:g}, {limit.quantile_95:g}, {limit.largest:g}"

@@ -27,7 +27,7 @@ def about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Claim
         undefended = scores[(scores.cell == main.cell.iloc[0]) & (scores.norm == norm)].id
         lost = len(set(undefended) - set(group[group.log_ratio.notna()].id))
         left_out = f", without {lost} of {undefended.nunique()}" * bool(lost)
-        ratio = f"{found.value:.2f} {found.ends('.2f')} over {found.over}{left_out}{found.open}"
+        ratio = f"{found.value:.2f} {found.interval_text('.2f')} over {found.units_text}{left_out}{found.undecided_note}"
         of = cell_title(f"{main.family.iloc[0]}-{kind}" if several else str(kind))
         evidence.append(f"{of}, {norm}: {ratio if found.units['images'] else 'no ratio is defined'}")
     return Claim(
@@ -49,10 +49,10 @@ def uninformative_without_bpda(scores: pd.DataFrame, masked: pd.DataFrame) -> Cl
         rows = scores[scores.cell == cell]
         stuck = (rows.capped | np.isinf(rows.score)).groupby(rows.id).all()
         share = Majority(int(stuck.sum()), len(stuck))
-        verdicts.append(share.most if stuck.all() else Verdict.FAILS)
+        verdicts.append(share.majority if stuck.all() else Verdict.FAILS)
         evidence.append(
             f"{cell_title(cell)}: all scores of {share.count} of {share.total} images at the radius R or infinite, so "
-            f"of {share.interval[0]:.0%} of all images at least (95 %){share.open * bool(stuck.all())}"
+            f"of {share.interval[0]:.0%} of all images at least (95 %){share.undecided_note * bool(stuck.all())}"
         )
     return Claim(
         "Without BPDA the gradient behind a staircase is zero and the score says nothing: it is R, or infinite.",

@@ -40,8 +40,8 @@ def image_shares(rows: pd.DataFrame, cell: str) -> Shares:
     found = rows[np.isfinite(rows.distance)]  # where no attack found anything, no score can be above it
     for (norm, target), group in found.groupby(["norm", "target"], sort=False):
         share = Majority(int(group.above_distance.sum()), len(group))
-        above.append(share.most)
-        below.append(share.few)
+        above.append(share.majority)
+        below.append(share.minority)
         texts.append(f"{norm} {target_title(target)} {share}")
     text = f"{cell_title(cell)}, images above the smallest distance found: {'; '.join(texts)}"
     return Shares(Verdict.of_all(above), Verdict.of_all(below), text)

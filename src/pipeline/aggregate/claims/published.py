@@ -22,9 +22,9 @@ def ordered_targets(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Cla
         for nearer, farther in (("top2", "random"), ("random", "least")):
             found = Mean.positive(of_image[farther] - of_image[nearer], of_image.id, seed)
             names = f"{target_title(farther)} minus {target_title(nearer)}"
-            steps.append(f"{names} {found.ends('.3g')}{found.open}")
+            steps.append(f"{names} {found.interval_text('.3g')}{found.undecided_note}")
             verdicts.append(found.verdict)
-            over = found.over
+            over = found.units_text
         evidence.append(f"{cell_title(str(cell))}, {norm}: means {means}; {'; '.join(steps)}; {over}")
     return Claim(
         "The second most likely class is the nearest: mean scores of top-2 < random <= least likely.",

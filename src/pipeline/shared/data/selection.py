@@ -65,7 +65,7 @@ class Selection:
     not_finite: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: DictConfig, together: int = 1) -> "Selection":
+    def from_config(cls, config: DictConfig, together: int = 1) -> "Selection":
         """Everything checked that can be checked before long work; `InputError` says what would be valid.
 
         ``together``: how many images in a row go to the same shard.
@@ -87,7 +87,7 @@ class Selection:
         labels = self.prepared.labels
         with frozen(self.network), Compute().arithmetic():
             for row in tqdm(self.rows.tolist(), desc="classify", unit="image", disable=len(self.rows) < MANY):
-                with self.finite(row):
+                with self.skip_not_finite(row):
                     image, label = self.image(row), int(labels[row])
                     logits_of(self.network, image.unsqueeze(0), row)  # it need not be what names the classes
                     context = image_context(self.network, image, row, targets, self.settings, label)
@@ -97,7 +97,7 @@ class Selection:
                         self.misclassified.append(str(self.prepared.manifest.id[row]))
 
     @contextmanager
-    def finite(self, row: int) -> Iterator[None]:
+    def skip_not_finite(self, row: int) -> Iterator[None]:
         """Within it, NaN or infinity leaves the image out where the policy says so."""
         try:
             yield
@@ -112,7 +112,7 @@ class Selection:
         """A prepared image, on the device of the run."""
         return self.prepared.images([row])[0].to(self.device)
 
-    def known(self, config: DictConfig, context: ImageContext) -> dict[str, object]:
+    def id_columns(self, config: DictConfig, context: ImageContext) -> dict[str, object]:
         """The columns by which a row of any table says what it is about."""
         manifest = self.prepared.manifest
         return {

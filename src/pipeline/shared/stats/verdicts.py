@@ -85,18 +85,18 @@ class Mean:
         return cls(value, low, high, units, verdict, _needed(units, abs(value), reach, LEVEL))
 
     @property
-    def over(self) -> str:
+    def units_text(self) -> str:
         """Of what it is a mean, in words."""
         return _counted(self.units)
 
-    def ends(self, digits: str) -> str:
+    def interval_text(self, digits: str) -> str:
         """The interval, its numbers in the format ``digits``, or that there is none."""
         if math.isnan(self.low):
             return f"(too few {' or '.join(self.units)} for an interval)"
         return f"[{self.low:{digits}}, {self.high:{digits}}]"
 
     @property
-    def open(self) -> str:
+    def undecided_note(self) -> str:
         """That it is undecided and what would decide, in words; empty where it is decided."""
         if self.verdict is not Verdict.UNDECIDED:
             return ""
@@ -116,12 +116,12 @@ class Majority:
         return binomial_interval(self.count, self.total)
 
     @property
-    def most(self) -> Verdict:
+    def majority(self) -> Verdict:
         """Of the statement that most have it; not tested of no image."""
         return Verdict.above(0.5, *self.interval) if self.total else Verdict.UNTESTED
 
     @property
-    def few(self) -> Verdict:
+    def minority(self) -> Verdict:
         """Of the statement that most have it not."""
         low, high = self.interval
         return Verdict.above(0.5, 1 - high, 1 - low) if self.total else Verdict.UNTESTED
@@ -143,15 +143,15 @@ class Majority:
         return images if images < MAX_IMAGES else math.inf
 
     @property
-    def open(self) -> str:
+    def undecided_note(self) -> str:
         """As of `Mean`."""
-        return _undecided({"images": self.needed}, "about") if self.most is Verdict.UNDECIDED else ""
+        return _undecided({"images": self.needed}, "about") if self.majority is Verdict.UNDECIDED else ""
 
     def __str__(self) -> str:
         if not self.total:
             return "no image"
         low, high = self.interval
-        return f"{self.count} of {self.total} [{low:.0%}, {high:.0%}]{self.open}"
+        return f"{self.count} of {self.total} [{low:.0%}, {high:.0%}]{self.undecided_note}"
 
 
 def _mean(

@@ -96,29 +96,29 @@ class Progress:
         """How much was computed here."""
         return self.record.work
 
-    def compute(self, work: int) -> None:
+    def add_computed(self, work: int) -> None:
         """So much more was computed."""
         self.record.work += work
         self._count(work)
 
-    def spend(self, seconds: float) -> None:
+    def add_sampling_time(self, seconds: float) -> None:
         """So many more seconds of the network at the points."""
         self.record.sampling += seconds
 
-    def find(self, work: int) -> None:
+    def add_from_store(self, work: int) -> None:
         """So much more was in the store."""
         self.from_store += work
         self.bar.initial += work  # what was only read says nothing of the time that is left
         self._count(work)
 
-    def reached(self, row: int, left: int) -> None:
+    def mark_finished(self, row: int, left: int) -> None:
         """All images up to this place are finished; ``left`` of the work is still to be done."""
         self.record.images = self.rows[self.rows <= row].tolist()
         self.left = left
         self.bar.total = self.computed + self.from_store + left  # what was given up is not done
         self._count(0)
 
-    def of_all_runs(self) -> dict[str, float]:
+    def totals(self) -> dict[str, float]:
         """What all processes recorded for this cell in the store have computed, interrupted ones and this one too.
 
         ``work``: points or attacks; ``seconds``: of the processes that computed some, added up, to their last record,
@@ -133,7 +133,7 @@ class Progress:
         costs = {"work": work, "seconds": round(seconds, 1), "processes": len(found)}
         return costs | ({"sampling": round(sampling, 3)} if sampling else {})
 
-    def say(self, message: str) -> None:
+    def print(self, message: str) -> None:
         """A line for the terminal, above the bar."""
         if isinstance(self.bar, Lines):
             print(message, flush=True)

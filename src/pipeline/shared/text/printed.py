@@ -48,7 +48,7 @@ class Column:
             return table[names[0]]
         return [self.text(*row) for row in zip(*(table[name] for name in names), strict=True)]
 
-    def shown_of(self, table: pd.DataFrame) -> bool:
+    def is_shown(self, table: pd.DataFrame) -> bool:
         """Whether the table has it."""
         return not self.optional or {self.source} <= set(table)
 
@@ -73,7 +73,7 @@ class Printed:
     def text(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows, numbers as text."""
         table = self.prepare(table) if self.prepare else table
-        return pd.DataFrame({column.label: column.values(table) for column in self.columns if column.shown_of(table)})
+        return pd.DataFrame({column.label: column.values(table) for column in self.columns if column.is_shown(table)})
 
     def sections(self, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """What is printed of a table, by its titles."""
