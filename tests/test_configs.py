@@ -129,6 +129,10 @@ def test_experiments_of_params_are_files_and_stand_in_the_report() -> None:
         (["defense=jpeg", "defense.quality=30", "attack.bpda=false"], "jpeg-quality_30-no_bpda"),
         (["data.ids=[a/b,c]"], "ids__a_b_c_"),
         (["bpda=true"], "bpda"),
+        *((["defense=jpeg", f"bpda={off}"], "jpeg-no_bpda") for off in ("off", "no", "0", "False")),
+        *((["defense=jpeg", f"bpda={on}"], "jpeg") for on in ("on", "yes", "1", "True")),
+        (["sampling.path=off"], "no_path"),
+        (["sampling.ascent=0"], "ascent_0"),  # a number, not a boolean
     ],
 )
 def test_a_cell_is_named_by_what_its_sweep_varies(overrides: list[str], name: str) -> None:
@@ -152,6 +156,16 @@ def test_cells_are_those_that_hydras_own_sweeper_makes(swept: dict[str, str], na
     theirs = BasicSweeper.split_arguments(parsed, None)[0]
     # Hydra writes True where a person writes true
     assert [[word.lower() for word in cell.overrides] for cell in found] == [[w.lower() for w in job] for job in theirs]
+
+
+def test_a_boolean_is_the_same_value_however_it_is_written() -> None:
+    with started("experiment=defenses", swept={"bpda": "true,off"}):
+        assert [cell.swept for cell in cells()] == [{"bpda": True}, {"bpda": False}]
+    with (
+        started("experiment=defenses", swept={"defense": "jpeg", "bpda": "false,off"}),
+        pytest.raises(clever.InputError, match="two cells called jpeg-no_bpda"),
+    ):
+        cells()
 
 
 def test_two_cells_of_one_name_are_refused() -> None:

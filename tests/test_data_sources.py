@@ -205,7 +205,7 @@ def test_broken_files_are_named_in_the_manifest_and_skipped(root: Path, tmp_path
     assert set(manifest.index[manifest.skipped.notna()]) <= {"a/a1", "b/gone"}
     project.stage("prepare", *folder(root, "data.ids=[a1,b0]"), tiny="", code=2)
     told = project.stage("model", *folder(root, "data.n_images=5"), tiny="", code=2).stderr  # it did not end
-    assert "about.json is not there: run `dvc repro prepare` or `python -m pipeline.prepare`" in told
+    assert "about.json does not exist: run `dvc repro prepare` or `python -m pipeline.prepare`" in told
 
 
 def cifar10_as_torchvision_has_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

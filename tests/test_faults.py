@@ -97,7 +97,7 @@ def test_a_disk_that_fills_up_loses_nothing(project: Project) -> None:
     with mounted("tmpfs", "size=60k", "tmpfs", disk):
         shown = project.stage("score", "results_dir=out", "store_dir=disk", code=3)
         assert "error: No space left on device" in shown.stderr
-        assert "the same command goes on from there" in shown.stderr
+        assert "run the same command again to resume" in shown.stderr
         assert "Traceback" not in shown.stderr
         finished = stored_points(disk, 8)
         assert finished

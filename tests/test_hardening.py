@@ -79,10 +79,10 @@ def test_the_same_seed_gives_the_same_weights_also_after_a_kill() -> None:
         def __init__(self, state: dict | None = None) -> None:
             self.state = state
 
-        def read(self) -> dict | None:
+        def load(self) -> dict | None:
             return self.state
 
-        def keep(self, state: dict) -> None:
+        def save(self, state: dict) -> None:
             states.append(deepcopy(state))
 
     whole, resumed = (Hardened(network(), NoiseTraining(std=0.2)) for _ in range(2))

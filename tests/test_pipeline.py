@@ -168,7 +168,7 @@ def test_an_interrupted_run_says_so_and_records_why_it_ended(
     process.send_signal(sent)
     _, err = process.communicate(timeout=WAIT)
     assert process.returncode == code
-    assert f"{message}; what was finished is kept" in err
+    assert f"{message}; finished work is saved" in err
     assert "Traceback" not in err
     shown = project.stage("state", "sampling.n_batches=5000").stdout
     assert re.search(rf"\| score +\| all +\| +2 \| +0 \| {ended}, .*, process {process.pid}\)", shown)
@@ -246,10 +246,10 @@ BAD = {
     "+sampling.foo=1": "unexpected keyword argument 'foo'",
     "device=cuda:77": "device=cuda:77 is not to be had here",
     "experiment=defences": "Could not find 'experiment/defences'",
-    "experiment=defenses": "is a sweep over bpda, defense, and this run leaves bpda, defense open",
-    "experiment=defenses defense=jpeg": "leaves bpda open: -m runs all of it; one cell of it is, for example, bpda=",
-    "-m experiment=defenses defense=jpeg": r"defense is swept by the experiment itself: 'hydra.sweeper.params.defense=",
-    "-m experiment=defenses seed=1,2": "a sweep over seed beside the experiment's own: put it into the experiment's",
+    "experiment=defenses": "is a sweep over bpda, defense, but bpda, defense is not set",
+    "experiment=defenses defense=jpeg": "but bpda is not set: add -m to run all cells, or choose one, for example bpda=",
+    "-m experiment=defenses defense=jpeg": r"defense is swept by the experiment itself: change its values with 'hydra.sweeper.params.defense=",
+    "-m experiment=defenses seed=1,2": "a sweep over seed in addition to the experiment's own: add it to the experiment's",
 }
 
 
@@ -264,7 +264,7 @@ def test_bad_input_is_refused_before_any_sampling(project: Project, overrides: s
 @pytest.mark.parametrize("stage", ["model", "plan", "aggregate"])
 def test_what_the_sweep_varies_is_not_set_beside_it_in_silence(project: Project, stage: str) -> None:
     shown = project.stage(stage, "experiment=orders", "model=mlp_tanh", code=2)
-    assert "model is swept by the experiment itself: 'hydra.sweeper.params.model=" in shown.stderr
+    assert "model is swept by the experiment itself: change its values with 'hydra.sweeper.params.model=" in shown.stderr
 
 
 def test_a_target_equal_to_the_predicted_class_is_refused(project: Project) -> None:
@@ -382,10 +382,10 @@ def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
     shown = empty.stage("figures", "experiment=defenses", code=2).stderr
     assert "or `python -m pipeline.aggregate experiment=defenses` first" in shown
     for stage in ("aggregate", "figures"):
-        assert "no experiment: choose one" in empty.stage(stage, code=2).stderr
+        assert "no experiment was chosen: add experiment=NAME" in empty.stage(stage, code=2).stderr
     outside = Project(tmp_path / "elsewhere")
     outside.folder.mkdir()
-    assert "run this in the project's folder" in outside.stage("score", code=2).stderr
+    assert "run this in the project folder" in outside.stage("score", code=2).stderr
 
 
 def test_results_name_a_file_of_weights_without_its_folder() -> None:

@@ -36,7 +36,10 @@ def test_what_holds_of_one_network_may_be_open_for_five() -> None:
     five = equivalence(1.0, 100, 1, spread=0.3, networks=5)
     assert (five.verdict, five.units_text) == (Verdict.UNDECIDED, "5 networks and 100 images")
     assert five.needed["networks"] > 5
-    assert f"about {five.needed['networks']} networks and {five.needed['images']} images would decide" in five.undecided_note
+    assert (
+        f"about {five.needed['networks']} networks and {five.needed['images']} images would decide"
+        in five.undecided_note
+    )
     few = equivalence(1.0, 100, 0, networks=3)
     assert few.undecided_note == ", undecided: at least 5 networks and 100 images would decide"
 
@@ -78,7 +81,10 @@ def test_a_mean_is_above_nought_by_its_interval() -> None:
     same = few.value + rng.normal(size=many)
     same += few.value - same.mean()
     assert Mean.positive(pd.Series(same), pd.Series(range(many)).astype(str), 0).verdict is Verdict.HOLDS
-    assert Mean.positive(pd.Series([1.0, 2.0]), images[:2], 0).undecided_note == ", undecided: at least 6 images would decide"
+    assert (
+        Mean.positive(pd.Series([1.0, 2.0]), images[:2], 0).undecided_note
+        == ", undecided: at least 6 images would decide"
+    )
 
 
 def test_a_majority_is_one_by_its_exact_interval() -> None:

@@ -59,7 +59,9 @@ def test_infinite_and_missing_values_are_equal_to_themselves() -> None:
 def test_counts_may_be_two_apart_and_texts_must_be_equal() -> None:
     committed = table(count_above=3, verdict="holds")
     limits = {"count_above": COUNT, "verdict": EQUAL}
-    assert not any(found.exceeds_limit for found in compare(table(count_above=5, verdict="holds"), committed, KEY, limits)[0])
+    assert not any(
+        found.exceeds_limit for found in compare(table(count_above=5, verdict="holds"), committed, KEY, limits)[0]
+    )
     for other in (table(count_above=6, verdict="holds"), table(count_above=3, verdict="does not hold")):
         assert sum(found.exceeds_limit for found in compare(other, committed, KEY, limits)[0]) == 1
 

@@ -15,7 +15,7 @@ BY = ["network", "defense", "norm"]
 def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """One row for each network, defense, norm and cell that was attacked, ``kind`` the kind of its scores.
 
-    ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: as `with_nearest_distances` takes them, which
+    ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: as for `with_nearest_distances`, which
     judges every score. The unit is the image: ``count_above`` counts those with a score above for any target,
     ``share_above`` has its exact binomial interval. ``median_ratio``: of score over distance, over targets and
     images at a positive and finite distance; ``at_zero``: images at distance 0. ``gradients``: of a score, in the mean.

@@ -65,7 +65,9 @@ def run(config: DictConfig) -> None:
         if config.attack.exact:
             exact = job.exact(table)
             artifacts.write_text(artifacts.results_dir(config) / "exact.csv", exact.to_csv(index=False))
-            progress.print(f"{config.cell}: an exact distance for {exact.exact.notna().mean():.0%} of {len(exact)} rows")
+            progress.print(
+                f"{config.cell}: an exact distance for {exact.exact.notna().mean():.0%} of {len(exact)} rows"
+            )
         about = {
             "cell": config.cell,
             "strength": OmegaConf.to_container(config.attack, resolve=True),

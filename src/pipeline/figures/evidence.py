@@ -18,7 +18,7 @@ WIDTH = 0.42
 def draw(folder: Path, rows: pd.DataFrame, evidence: pd.DataFrame, names: Mapping[str, str]) -> None:
     """A panel a norm, the first cell of each kind and defense. Drawn where there are several kinds of scores.
 
-    ``rows``: as `with_nearest_distances` has them; ``evidence``: the table of that name, whose counts and medians are shown;
+    ``rows``: from `with_nearest_distances`; ``evidence``: the table of that name, whose counts and medians are shown;
     ``names``: of each defense.
     """
     if rows.kind.nunique() < 2:

@@ -32,8 +32,8 @@ class Published:
         here, there = ({**settings, "name": ""} for settings in (model, self._about().get("model", {})))
         if found := differences("model", here, there):
             raise InputError(
-                f"{self.path} was published for another network ({summarize_differences(found)}): leave these settings as they are "
-                "there, or choose weights=trained, or weights=file weights.path=... weights.sha256=..."
+                f"{self.path} was published for another network ({summarize_differences(found)}): use the published "
+                "settings, or weights=trained, or weights=file weights.path=... weights.sha256=..."
             )
 
     def state(

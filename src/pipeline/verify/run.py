@@ -58,7 +58,10 @@ def _checked(path: Path, differences: list[Difference], only: list[str]) -> list
     lines = pd.DataFrame(
         {
             "column": [found.column for found in shown],
-            **{name: [f"{getattr(found, name):.1e}" for found in shown] for name in ("median", "quantile_95", "largest")},
+            **{
+                name: [f"{getattr(found, name):.1e}" for found in shown]
+                for name in ("median", "quantile_95", "largest")
+            },
             "limits": [_told(found) for found in shown],
             "largest at": [found.at for found in shown],
         }
@@ -74,4 +77,8 @@ def _told(found: Difference) -> str:
     limit = found.limit
     if limit is None:
         return "not judged"
-    return f"{limit.tolerance:g} apart" if limit.tolerance else f"{limit.median:g}, {limit.quantile_95:g}, {limit.largest:g}"
+    return (
+        f"{limit.tolerance:g} apart"
+        if limit.tolerance
+        else f"{limit.median:g}, {limit.quantile_95:g}, {limit.largest:g}"
+    )

@@ -27,7 +27,9 @@ def about_the_same(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Claim
         undefended = scores[(scores.cell == main.cell.iloc[0]) & (scores.norm == norm)].id
         lost = len(set(undefended) - set(group[group.log_ratio.notna()].id))
         left_out = f", without {lost} of {undefended.nunique()}" * bool(lost)
-        ratio = f"{found.value:.2f} {found.interval_text('.2f')} over {found.units_text}{left_out}{found.undecided_note}"
+        ratio = (
+            f"{found.value:.2f} {found.interval_text('.2f')} over {found.units_text}{left_out}{found.undecided_note}"
+        )
         of = cell_title(f"{main.family.iloc[0]}-{kind}" if several else str(kind))
         evidence.append(f"{of}, {norm}: {ratio if found.units['images'] else 'no ratio is defined'}")
     return Claim(
