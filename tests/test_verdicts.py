@@ -65,7 +65,7 @@ def test_a_number_that_is_beyond_reach_is_not_told() -> None:
     assert flat.verdict is Verdict.HOLDS  # nothing varies
     near = pd.Series(math.log(EQUIVALENCE_RANGE[1]) + np.array([-1, 1, -1, 1, -1, 1.0]))
     found = Mean.equivalent(near, pd.Series(list("abcdef")), pd.Series(["n"] * 6), 0)
-    assert found.undecided_note == ", undecided: more images than can be had would decide"
+    assert found.undecided_note == ", undecided: more images than are available would decide"
     assert Majority(3, 6).undecided_note == found.undecided_note
 
 

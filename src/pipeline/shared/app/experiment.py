@@ -120,8 +120,8 @@ def job_cell_name() -> str:
     if missing := [key for key in swept if key not in overrides]:
         example = " ".join(f"{key}={values[0]}" for key, values in swept.items())
         raise InputError(
-            f"experiment={experiment()} is a sweep over {', '.join(swept)}, but {', '.join(missing)} is not set: add -m "
-            f"to run all cells, or choose one, for example {example}"
+            f"experiment={experiment()} is a sweep over {', '.join(swept)}, and this run does not set "
+            f"{', '.join(missing)}: add -m to run all cells, or choose one, for example {example}"
         )
     return cell_name([overrides[key] for key in swept])
 

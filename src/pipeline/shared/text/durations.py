@@ -1,8 +1,8 @@
-"""Times as one says them."""
+"""Durations as text."""
 
 
 def format_duration(seconds: float) -> str:
-    """In the unit that fits, with one decimal."""
+    """The duration in a suitable unit, with one decimal."""
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds > 2 * length:
             return f"{seconds / length:.1f} {unit}"
