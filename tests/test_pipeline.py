@@ -244,7 +244,7 @@ BAD = {
     "defense=jpeg defense.qualty=30": "unknown setting defense.qualty: defense has _target_, codec, quality",
     "sampling.radius.L2=abc": "radius of the L2 ball is 'abc'",
     "+sampling.foo=1": "unexpected keyword argument 'foo'",
-    "device=cuda:77": "device=cuda:77 is not to be had here",
+    "device=cuda:77": "device=cuda:77 is not available here",
     "experiment=defences": "Could not find 'experiment/defences'",
     "experiment=defenses": "is a sweep over bpda, defense, and this run does not set bpda, defense:",
     "experiment=defenses defense=jpeg": "does not set bpda: add -m to run all cells, or choose one, for example bpda=",
@@ -297,7 +297,7 @@ def test_weights_are_checked(project: Project) -> None:
     found = re.search(r"the sha256 of .* is ([0-9a-f]{64})", model(copy, "f" * 64))
     assert found
     model(copy, found[1], code=0)
-    assert "are not those of DenseNet" in model(copy, found[1], "model.network.block_config=[3,3]")
+    assert "do not fit DenseNet" in model(copy, found[1], "model.network.block_config=[3,3]")
     assert "gone.pt: there is no such file" in model("gone.pt", "f" * 64)
     evil = project.folder / "evil.pt"
     torch.save({"weight": Project}, evil)
@@ -313,7 +313,7 @@ def test_published_weights_are_those_described_beside_them(project: Project) -> 
     )
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
     shown = project.stage("model", "model=densenet121", code=2).stderr
-    assert re.search("no data/weights/densenet121.pt with densenet121.json beside it; published are cnn_", shown)
+    assert re.search("data/weights/densenet121.pt or densenet121.json does not exist; published are cnn_", shown)
     content = bytearray((weights / "small_densenet.pt").read_bytes())
     content[len(content) // 2] ^= 1
     (weights / "small_densenet.pt").write_bytes(content)
@@ -430,13 +430,13 @@ def test_trained_weights_are_kept_for_the_same_images_and_settings_and_can_be_pu
     content[len(content) // 2] ^= 1
     kept.write_bytes(content)
     shown = project.stage("model", *train).stderr
-    assert f"{kept.relative_to(project.folder)} cannot be used and is made anew" in shown
+    assert f"{kept.relative_to(project.folder)} cannot be used and will be computed again" in shown
     after = torch.load(weights, weights_only=True)
     assert all(torch.equal(before[name], after[name]) for name in before)
     project.stage("model", *train, "weights.learning_rate=0.001")
     assert len(list(store.iterdir())) == 2
 
-    assert "publish takes weights that are trained here" in project.stage("publish", "experiment=smooth", code=2).stderr
+    assert "only trained weights can be published" in project.stage("publish", "experiment=smooth", code=2).stderr
     project.stage("publish", *train)
     about = json.loads((project.folder / "data" / "weights" / "mlp_tanh.json").read_text())
     assert about["training"]["epochs"] == 1

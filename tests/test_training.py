@@ -317,7 +317,7 @@ def test_optimisers_that_are_none(setting: dict[str, float], message: str) -> No
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"optimiser": None}, "optimiser is None: it must make a OneCycle or a Nesterov"),
+        ({"optimiser": None}, "optimiser is None: it must create a OneCycle or a Nesterov"),
         ({"temperature": 0}, "temperature is 0: it must be a positive number"),
         ({"held_out": -1}, "held_out is -1"),
         ({"shift": 0.5}, "shift is 0.5"),

@@ -69,7 +69,7 @@ def test_counts_may_be_two_apart_and_texts_must_be_equal() -> None:
 def test_rows_and_columns_of_one_table_alone_are_told() -> None:
     committed = table(score=1.0)
     assert "row a 099 is missing" in compare(committed[:99], committed, KEY, {})[1]
-    assert "row a 099 is in this run alone" in compare(committed, committed[:99], KEY, {})[1]
+    assert "row a 099 exists only in this run" in compare(committed, committed[:99], KEY, {})[1]
     assert compare(committed.drop(columns="score"), committed, KEY, {"score": SCORE})[1] == ["column score is missing"]
 
 

@@ -1,4 +1,4 @@
-"""Stage model: a network's weights, and how often it is right."""
+"""Stage model: weights and accuracy of networks."""
 
 import io
 
@@ -20,27 +20,27 @@ from pipeline.shared.text.recorded import group_to_record, to_record
 
 
 def run(config: DictConfig) -> None:
-    """Writes weights.pt and about.json of each network of the experiment; without one, of the network chosen."""
+    """Write weights.pt and about.json of each network of the experiment, or of the chosen network without one."""
     for cell in networks(config).values():
         _make(cell)
 
 
 def networks(config: DictConfig) -> dict[str, DictConfig]:
-    """A cell's configuration for each network, by the network's name; `InputError` for two that share a name."""
-    found: dict[str, DictConfig] = {}
+    """One cell configuration per network name; `InputError` if two different networks share a name."""
+    by_name: dict[str, DictConfig] = {}
     for cell in each_cell(config):
-        other = found.setdefault(cell.model.name, cell)
-        if _origin(other) != _origin(cell):
+        first = by_name.setdefault(cell.model.name, cell)
+        if _origin(first) != _origin(cell):
             raise InputError(
                 f"two networks of the experiment are called {cell.model.name}: give one of them another model.name"
             )
-    return found
+    return by_name
 
 
 def load_network(config: DictConfig) -> tuple[nn.Module, Normalize]:
-    """The network with the weights that the configuration names, on the CPU, and its normalisation."""
+    """The network on the CPU with the configured weights, and its normalisation."""
     network, normalize = build_network(config)
-    # before a download or a training; the weights change nothing of it
+    # before a download or training; it does not depend on the weights
     check_fits(nn.Sequential(normalize, network), Prepared.read(config))
     weights = instantiate(config.weights)
     if isinstance(weights, Published):
@@ -57,7 +57,7 @@ def load_network(config: DictConfig) -> tuple[nn.Module, Normalize]:
 
 
 def network_accuracy(config: DictConfig, network: nn.Module, normalize: Normalize) -> tuple[float, int]:
-    """The share of the prepared images that it is right on, and how many these are."""
+    """Accuracy on all prepared images, and their number."""
     prepared = Prepared.read(config)
     complete = nn.Sequential(normalize, network).to(device(config))
     with frozen(complete):
@@ -65,7 +65,7 @@ def network_accuracy(config: DictConfig, network: nn.Module, normalize: Normaliz
 
 
 def serialize(network: nn.Module) -> bytes:
-    """The network's state_dict as a file's content; torch would make an error of its own of a full disk."""
+    """The state_dict as bytes, so that a full disk raises `OSError` and not an error of torch."""
     content = io.BytesIO()
     torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, content)
     return content.getvalue()
@@ -83,9 +83,11 @@ def _make(config: DictConfig) -> None:
         "accuracy": share,
     }
     artifacts.write_json(folder / "about.json", about)
-    print(f"{config.model.name}: right on {share:.1%} of {images} images")
+    print(f"{config.model.name}: accuracy {share:.1%} on {images} images")
     if not share:
-        print("right on no image: are the labels the network's class numbers, and data.size and normalisation its own?")
+        print(
+            "accuracy 0: check that the labels are the network's class numbers, and check data.size and model.normalize"
+        )
 
 
 def _origin(config: DictConfig) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What a run will cost, before it: cells, gradients, time from a short measurement, disk. Computes no score."""
+"""Cost estimate of a run: cells, gradients, disk, and time from a short measurement; no score is computed."""
 
 import math
 import statistics
@@ -28,38 +28,38 @@ from pipeline.shared.models.classifier import build_backward, build_defense, bui
 from pipeline.shared.text.durations import format_duration
 
 SECONDS = 2.0
-"""Of each measurement, half of which only warms up."""
+"""Duration of each measurement, half of which is warm-up."""
 COLUMNS = len(NORMS)
-"""Of what is kept of a batch: the three norms of the first order; the second has a few more."""
-MOST_TARGETS = 10
-"""Target classes that are measured together; of more, the forward pass is a small part."""
-FILE = 3000
-"""Bytes of a file of the store beside its numbers."""
+"""Columns stored per batch: the three norms of the first order; the second order has a few more."""
+MAX_TARGETS = 10
+"""Target classes measured together; with more, the forward pass is negligible."""
+FILE_OVERHEAD = 3000
+"""Bytes of a store file in addition to its numbers."""
 
 
 def run(config: DictConfig) -> None:
-    """Prints a line a cell and the totals. Neither data nor weights are needed: speed does not depend on them."""
+    """Print a row per cell and the totals. Speed does not depend on data or weights, so neither is needed."""
     rows, measured = [], {}
     for cell in tqdm(list(each_cell(config)), desc="measuring", unit="cell"):
-        same_speed = repr([cell[group] for group in ("model", "defense", "order", "compute", "device", "targets")])
-        if same_speed not in measured:
-            measured[same_speed] = _speed(cell)
-        rows.append(_row(cell, *measured[same_speed]))
+        speed_key = repr([cell[group] for group in ("model", "defense", "order", "compute", "device", "targets")])
+        if speed_key not in measured:
+            measured[speed_key] = _speed(cell)
+        rows.append(_row(cell, *measured[speed_key]))
     table = pd.DataFrame(rows)
-    shown = table.drop(columns=["attacked", "attack seconds", "attack bytes"])
+    printed = table.drop(columns=["attacked", "attack seconds", "attack bytes"])
     print(
-        shown.assign(seconds=shown.seconds.map(format_duration))
+        printed.assign(seconds=printed.seconds.map(format_duration))
         .rename(columns={"seconds": "time"})
         .to_markdown(index=False, floatfmt=",.4g", intfmt=",")
     )
-    # Two cells with the same network and defense share their attacks.
+    # Cells with the same network and defense share their attacks.
     attacks = table.drop_duplicates("attacked")[["attack seconds", "attack bytes"]].sum()
     images = attacks["attack bytes"] / 1e6
-    print(f"device: {device(config)}; as much as there can be: misclassified images will be left out")
+    print(f"device: {device(config)}; an upper limit, since misclassified images will be excluded")
     print(f"gradients: {table.gradients.sum():,}")
     scores, searches = format_duration(table.seconds.sum()), format_duration(attacks["attack seconds"])
     print(f"time: {scores} for scores, {searches} for attacks")
-    print(f"disk: {table['store MB'].sum() + images:,.0f} MB of store, {images:,.0f} MB of them adversarial images")
+    print(f"disk: {table['store MB'].sum() + images:,.0f} MB of store, of which {images:,.0f} MB adversarial images")
 
 
 def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: float) -> dict[str, object]:
@@ -72,7 +72,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
     defense = build_defense(cell)
     attacked = asked(cell)
     attacks = n_images * _targets(attacked, classes) if cell.attack.taken_from is None else 0
-    of_norms = parse_norms(attacked.norms, "attack.norms")
+    attack_norms = parse_norms(attacked.norms, "attack.norms")
     return {
         "cell": cell.cell,
         "network": cell.model.name,
@@ -84,41 +84,41 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "gradients": gradients,
         "gradients/s": per_second,
         "seconds": gradients / per_second,
-        "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE) / 1e6,
+        "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE_OVERHEAD) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attacks
-        * sum(passes(norm, strength, defense, criterion=chance_of(cell)) for norm in of_norms)
+        * sum(passes(norm, strength, defense, criterion=chance_of(cell)) for norm in attack_norms)
         / passes_per_second,
-        "attack bytes": attacks * len(of_norms) * math.prod(_shape(cell)) * 4,
+        "attack bytes": attacks * len(attack_norms) * math.prod(_shape(cell)) * 4,
     }
 
 
 def _speed(cell: DictConfig) -> tuple[int, float, float]:
-    """The number of classes, what is measured a second by the cell's order, and gradients a second for one target."""
+    """Number of classes, measurements per second of the cell's order, and gradients per second for one target."""
     network, normalize = build_network(cell)
     complete = nn.Sequential(normalize, network).to(device(cell))
     defense, compute = build_defense(cell), Compute(**cell.compute)
     order: Order = instantiate(cell.order)
     settings = sampling_settings(cell)
-    example = torch.rand(_shape(cell), device=device(cell)).mul_(255).round_().div_(255)  # of 8 bits, as images are
+    example = torch.rand(_shape(cell), device=device(cell)).mul_(255).round_().div_(255)  # 8-bit values, as in images
     with frozen(complete), compute.arithmetic():
         backward = build_backward(cell.backward, defense) if cell.bpda else None
         sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda, backward=backward)
         attacked = Defended(complete, defense, backward=build_backward(cell.attack.backward, defense))
         logits = logits_of(attacked, example.unsqueeze(0))[0]
         others = logits.argsort(descending=True).tolist()[1:]
-        targets = others[: min(_targets(cell, len(logits)), MOST_TARGETS)]
+        targets = others[: min(_targets(cell, len(logits)), MAX_TARGETS)]
         order.check(sampled, example.unsqueeze(0), settings)
         context = image_context(attacked, example, 0, targets, settings)
-        assert context is not None  # it has no label to differ from
-        of_order = _rate(_measure(order, sampled, example, context, targets, settings), example) * len(targets)
-        return len(logits), of_order, _rate(FirstOrder().measure(attacked, example, context, targets[:1]), example)
+        assert context is not None  # without a label it cannot be misclassified
+        order_rate = _rate(_measure(order, sampled, example, context, targets, settings), example) * len(targets)
+        return len(logits), order_rate, _rate(FirstOrder().measure(attacked, example, context, targets[:1]), example)
 
 
 def _measure(
     order: Order, sampled: Defended, example: Tensor, context: ImageContext, targets: list[int], settings: Settings
 ) -> Measure:
-    """Of an image; on segments, its transformation included."""
+    """The order's measure for an image; on segments, including the transformation."""
     if not (settings.segments or order.segments):
         return order.measure(sampled, example, context, targets)
     network, transform = on_segments(sampled)
@@ -127,23 +127,25 @@ def _measure(
 
 
 def _shape(cell: DictConfig) -> tuple[int, int, int]:
-    """Of an image, as the network sees it."""
+    """Shape of the images that the network takes."""
     return cell.data.get("channels", 3), cell.data.size, cell.data.size
 
 
 def _targets(cell: DictConfig, classes: int) -> int:
-    """How many target classes an image has, at most."""
+    """Maximal number of target classes of an image."""
     targets = parse_list(cell.targets, "targets")
     return classes - 1 if "untargeted" in targets else min(len(targets), classes - 1)
 
 
 def _rate(measure: Measure, example: Tensor) -> float:
-    """Points a second."""
+    """Points per second."""
     capacity = Capacity.of(measure, example)
     points = example.expand(capacity.size, -1, -1, -1).contiguous()
-    turns: list[float] = []
-    while sum(turns) < SECONDS or len(turns) < 4:
+    durations: list[float] = []
+    while sum(durations) < SECONDS or len(durations) < 4:
         started = time.perf_counter()
         float(capacity.run(measure, points).sum())  # waits for the device
-        turns.append(time.perf_counter() - started)
-    return len(points) / statistics.median(turns[len(turns) // 2 :])  # the first half warms up, and compiles
+        durations.append(time.perf_counter() - started)
+    return len(points) / statistics.median(
+        durations[len(durations) // 2 :]
+    )  # the first half is warm-up and compilation

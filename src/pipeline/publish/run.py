@@ -1,4 +1,4 @@
-"""Weights for everyone: the networks of an experiment, trained here and put where git keeps them."""
+"""Publishing of trained weights in data/weights/."""
 
 import sys
 
@@ -13,10 +13,10 @@ from pipeline.shared.text.recorded import to_record
 
 
 def run(config: DictConfig) -> None:
-    """Writes data/weights/NAME.pt and NAME.json for each network; `InputError` unless ``weights=trained``."""
+    """Write data/weights/NAME.pt and NAME.json for each network; `InputError` unless ``weights=trained``."""
     cells = networks(config)
     if not all(cell.weights._target_.endswith(".Trained") for cell in cells.values()):
-        raise InputError("publish takes weights that are trained here: weights=trained")
+        raise InputError("only trained weights can be published: add weights=trained")
     for name, cell in cells.items():
         network, normalize = load_network(cell)
         share, images = network_accuracy(cell, network, normalize)
@@ -32,7 +32,7 @@ def run(config: DictConfig) -> None:
             "accuracy": share,
             "images": images,
             "versions": versions(),
-            "device": device(cell).type,  # that it was trained on
+            "device": device(cell).type,  # device of the training
         }
         artifacts.write_json(path.with_suffix(".json"), about)
-        print(f"{path}: {path.stat().st_size:,} bytes, right on {share:.1%} of {images} images")
+        print(f"{path}: {path.stat().st_size:,} bytes, accuracy {share:.1%} on {images} images")

@@ -1,4 +1,4 @@
-"""DenseNet with any activation, as torchvision's has ReLU alone."""
+"""Torchvision's DenseNet with any activation function."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from pipeline.shared.models.networks.activations import get_activation
 
 
 class DenseNet(torchvision.models.DenseNet):  # type: ignore[misc]
-    """Torchvision's DenseNet, with its weights' names, and ``activation`` in the place of every ReLU.
+    """Torchvision's DenseNet with ``activation`` instead of ReLU; parameter names are unchanged.
 
-    With ``relu`` it is torchvision's network, to the last bit. Any other activation is meant for a network with two
-    derivatives, and so the one max pooling becomes an average pooling of the same window.
+    With ``relu``, outputs are bitwise identical to torchvision's. Other activations make the network twice
+    differentiable, so the max pooling is replaced by an average pooling of the same window.
     """
 
     def __init__(self, activation: str = "relu", **architecture: Any) -> None:
