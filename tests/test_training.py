@@ -225,14 +225,14 @@ def test_distillation_has_three_parts_of_which_two_begin_alike(tmp_path: Path, m
     images, labels = lesson()
     np.savez(tmp_path / "training.npz", images=(images * 255).byte().numpy(), labels=labels.numpy())
     taken: list[tuple[Recipe, nn.Module, nn.Module, bool]] = []
-    original = CachedTraining.take
+    original = CachedTraining.fit
 
     def take(self: CachedTraining, net: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None = None) -> None:
         before = deepcopy(net)
         original(self, net, recipe, told, teacher)
         taken.append((recipe, before, deepcopy(net), teacher is not None))
 
-    monkeypatch.setattr(CachedTraining, "take", take)
+    monkeypatch.setattr(CachedTraining, "fit", take)
     settings = vars(SGD) | {"temperature": 1.0, "initial": "glorot", "compute": {}}
     result = network()
     distilled = Trained(distillation={"temperature": 100.0, "start_epochs": 1}, **settings)
