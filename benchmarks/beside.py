@@ -12,7 +12,7 @@ import clever
 from clever.norms import Norm
 from pipeline.aggregate.calibration import ABOVE
 from pipeline.aggregate.cost import PRODUCT
-from pipeline.shared.stats.statistics import rank_correlation, share_interval
+from pipeline.shared.stats.statistics import binomial_interval, rank_correlation
 from pipeline.shared.text.formats import share
 
 ROUNDING = 1e-4
@@ -45,7 +45,7 @@ class Values:
         usable = self._usable(distances)
         ratios = self.ratios(distances)
         above = int((ratios > 1 + ROUNDING).sum())
-        low, high = share_interval(above, len(ratios))
+        low, high = binomial_interval(above, len(ratios))
         quantiles = np.quantile(ratios, [0.5, 0, 0.25, 0.75, 1]) if len(ratios) else [np.nan] * 5
         names = "value / distance, median", "least", "first quartile", "third quartile", "largest"
         return {

@@ -36,7 +36,7 @@ from clever.extreme_value.estimators import Estimator
 from clever.norms import Norm
 from pipeline.attack.exact import Exact, check_order, exact_distances
 from pipeline.model.optimisers import OneCycle
-from pipeline.model.training import Recipe, share_right, train
+from pipeline.model.training import Recipe, train, training_accuracy
 from pipeline.prepare.idx_files import unpacked
 from pipeline.shared.models.networks.small import mlp
 from pipeline.shared.models.networks.two_layer import TwoLayer
@@ -67,7 +67,7 @@ def main() -> None:
     rows = []
     for penalty in options.penalties:
         network = _trained(*(part[: options.train_images] for part in learnt), penalty, options)
-        about = {"penalty": penalty, "accuracy": f"{share_right(network, *held_out):.2%}"}
+        about = {"penalty": penalty, "accuracy": f"{training_accuracy(network, *held_out):.2%}"}
         images, known = _known(network, *held_out, options.images)
         about |= {"not exact": options.images - len(known)}
         rows += [about | row for row in tqdm(_rows(network, images, known, options), unit="row")]

@@ -133,7 +133,7 @@ PLACES = [
     *("cell=x", "prepared_dir=data/prepared/digits", "models_dir=models/ad_hoc", "experiment_dir=results/ad_hoc"),
     "results_dir=.",
 ]
-"""What a stage fills in by itself (`pipeline.shared.app.artifacts.place`)."""
+"""What a stage fills in by itself (`pipeline.shared.app.artifacts.fill_in_paths`)."""
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -86,7 +86,7 @@ def test_a_damaged_file_is_named_and_attacked_anew(project: Project) -> None:
     victim = next(iter(finished(project)))
     victim.write_bytes(victim.read_bytes()[:-30])
     shown = project.stage("attack", *WEAK, "results_dir=run").stderr
-    assert f"{victim.relative_to(project.folder)} cannot be used and is made anew" in shown
+    assert f"{victim.relative_to(project.folder)} cannot be used and will be computed again" in shown
     assert pd.read_csv(project.folder / "run" / "distances.csv").equals(first)
 
 

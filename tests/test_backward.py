@@ -10,7 +10,7 @@ import clever
 from clever.classifier.smoothness import require_twice_differentiable
 from clever.defenses.jpeg import linearized as jpeg_linear
 from conftest import composed
-from pipeline.shared.models.classifier import backward_of
+from pipeline.shared.models.classifier import build_backward
 from pipeline.shared.store.fingerprint import classifier_key
 
 STAIRCASES = [
@@ -163,21 +163,21 @@ def test_second_order_is_refused_behind_any_substitute() -> None:
 
 def test_the_configuration_chooses_it() -> None:
     png = clever.PNG()
-    assert backward_of("identity", png) is None
-    assert backward_of("smooth", png) == clever.Smooth(png)
-    assert backward_of("smooth", clever.Identity()) is None
+    assert build_backward("identity", png) is None
+    assert build_backward("smooth", png) == clever.Smooth(png)
+    assert build_backward("smooth", clever.Identity()) is None
     own = "{_target_: clever.Smooth, transformation: {_target_: clever.JPEG}, sharpness: 1}"
     chosen = composed(f"attack.backward={own}")
-    assert backward_of(chosen.attack.backward, png) == clever.Smooth(clever.JPEG(), 1)
+    assert build_backward(chosen.attack.backward, png) == clever.Smooth(clever.JPEG(), 1)
     assert (composed().backward, composed().attack.backward) == ("identity", "smooth_jpeg")
     both = clever.Chain([png, clever.JPEG()])
-    assert backward_of("smooth_jpeg", png) is None
-    assert backward_of("smooth_jpeg", both) == clever.Smooth(both, jpeg_only=True)
+    assert build_backward("smooth_jpeg", png) is None
+    assert build_backward("smooth_jpeg", both) == clever.Smooth(both, jpeg_only=True)
     noisy = clever.Chain([clever.Noise(), clever.JPEG()])
-    assert backward_of("smooth_jpeg", clever.Expectation(noisy)) == clever.Smooth(noisy, jpeg_only=True)
-    assert backward_of("smooth_jpeg", clever.Expectation(clever.Noise())) is None
+    assert build_backward("smooth_jpeg", clever.Expectation(noisy)) == clever.Smooth(noisy, jpeg_only=True)
+    assert build_backward("smooth_jpeg", clever.Expectation(clever.Noise())) is None
     with pytest.raises(clever.InputError, match="backward is 'sharp': it must be one of identity, smooth, smooth_jpeg"):
-        backward_of("sharp", png)
+        build_backward("sharp", png)
 
 
 def test_stored_numbers_are_told_apart_by_it() -> None:

@@ -13,7 +13,7 @@ from pipeline.aggregate.networks import AGREEMENT, agreement, beside_each_other
 from pipeline.aggregate.upper_bounds import beside, summarise_bounds
 from pipeline.figures import draws as draws_figure
 from pipeline.figures import networks as networks_figure
-from pipeline.shared.stats.statistics import share_interval
+from pipeline.shared.stats.statistics import binomial_interval
 
 SAME = {"norm": "L2", "target": "top2", "predicted": 0, "target_class": 1}
 
@@ -45,7 +45,7 @@ def test_order_and_rank_agreement_of_networks_by_hand() -> None:
     # image by image: all pairs agree; one of three is the other way round; all agree, in the other order
     assert row.tau == pytest.approx((1 + 1 / 3 + 1) / 3)
     assert (row.same, row.images, row.kind) == (pytest.approx(2 / 3), 3, "first_order")
-    assert (row.same_low, row.same_high) == share_interval(2, 3)
+    assert (row.same_low, row.same_high) == binomial_interval(2, 3)
     assert row.by_score == "a < c < b"  # 4, 6, 12 are the products
     assert row.by_attack == "a < b < c"  # 36, 48, 64
     assert row.tau_within == pytest.approx(np.mean([1.0, _tau([2, 3, 2], [4, 4, 3]), _tau([3, 2, 1], [8, 8, 1])]))
@@ -57,7 +57,7 @@ def test_an_order_that_is_the_same_for_all_images_has_the_interval_of_their_shar
     (row,) = agreement(*networks(a=agree, b=[(2, 4)] * 8), 0).itertuples()
     assert (row.tau, row.same) == (1, 1)
     assert np.isnan([row.tau_low, row.tau_high]).all()
-    assert (row.same_low, row.same_high) == share_interval(8, 8)
+    assert (row.same_low, row.same_high) == binomial_interval(8, 8)
     shown = AGREEMENT.printed.text(agreement(*networks(a=agree, b=[(2, 4)] * 8), 0)).iloc[0]
     assert (shown["Kendall's tau"], shown["same order"]) == ("1", "100% [63%, 100%]")
     (other,) = agreement(*networks(a=differ, b=[(2, 4)] * 8), 0).itertuples()

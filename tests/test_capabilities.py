@@ -20,7 +20,7 @@ from clever.defenses.jpeg.linearized import Linear
 from clever.defenses.staircase import CoefficientSteps
 from clever.norms import Norm
 from clever.scoring.path import path_maxima
-from pipeline.shared.models.classifier import backward_of
+from pipeline.shared.models.classifier import build_backward
 from pipeline.shared.store.fingerprint import classifier_key
 
 JPEG = clever.JPEG(50)
@@ -94,7 +94,7 @@ def on_path(network: nn.Module, image: Tensor, defense) -> dict[tuple[Norm, int]
 
 
 def distances(network: nn.Module, images: Tensor, defense) -> list[float]:
-    defended = clever.Defended(network, defense, backward=backward_of("smooth_jpeg", defense)).eval()
+    defended = clever.Defended(network, defense, backward=build_backward("smooth_jpeg", defense)).eval()
     predicted = defended(images).argmax(1).tolist()
     targets = [(label + 1) % 4 for label in predicted]
     return smallest_distances(defended, images, predicted, targets, Norm.L2, HARD, seed=0).distance.tolist()
@@ -121,7 +121,7 @@ def test_of_a_defense_that_says_nothing_nothing_is_assumed(network, images: Tens
     assert distances(network, images, Bare()) != distances(network, images, JPEG)
     assert on_path(network, images[0], Bare()) != on_path(network, images[0], JPEG)
     assert pixelwise(Bare()) == clever.Identity()
-    assert backward_of("smooth_jpeg", Bare()) is None
+    assert build_backward("smooth_jpeg", Bare()) is None
     assert not needs_surrogate(Bare())
     assert not has_useful_gradient(Bare())
     with pytest.raises(clever.InputError, match=r"Bare\(\) is no pixelwise staircase"):

@@ -27,7 +27,7 @@ def test_each_cell_of_every_experiment_has_the_settings_of_its_job(name: str) ->
         ours, found = [settings(cell) for cell in each_cell(config)], cells()
     for cell, of_cell in zip(found, ours, strict=True):
         with started(f"experiment={name}", *root, *cell.overrides) as config:
-            artifacts.place(config, "score")
+            artifacts.fill_in_paths(config, "score")
             assert of_cell == settings(config), cell.name
 
 

@@ -12,9 +12,9 @@ from torch import nn
 
 import clever
 from conftest import ROOT, composed, started
-from pipeline.shared.app.experiment import cells, name_of
-from pipeline.shared.data.selection import settings_of
-from pipeline.shared.models.classifier import bare
+from pipeline.shared.app.experiment import cell_name, cells
+from pipeline.shared.data.selection import sampling_settings
+from pipeline.shared.models.classifier import build_network
 from test_zoo import ZOO
 
 
@@ -39,7 +39,7 @@ def test_every_model_is_made(name: str) -> None:
         "cnn": ["model.network.activation=silu"],
         **{f"mnist_{kind}": ["model.recipe.seed=0"] for kind in ("mlp", "cnn", "distilled")},
     }
-    network, normalize = bare(composed(f"model={name}", *needs.get(name, [])))
+    network, normalize = build_network(composed(f"model={name}", *needs.get(name, [])))
     assert isinstance(network, nn.Module)
     assert len(normalize.mean) == (1 if name.startswith("mnist") else 3)
 
@@ -53,7 +53,7 @@ def test_every_order_is_made(name: str) -> None:
 
 @pytest.mark.parametrize("name", choices("model/normalize"))
 def test_every_normalisation_is_made(name: str) -> None:
-    assert float(bare(composed(f"model/normalize={name}"))[1].std.min()) > 0
+    assert float(build_network(composed(f"model/normalize={name}"))[1].std.min()) > 0
 
 
 @pytest.mark.parametrize("name", choices("weights"))
@@ -69,23 +69,25 @@ def test_every_kind_of_weights_is_made(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "preset"), [("paper", clever.paper), ("reference_code", clever.reference_code)])
 def test_presets_are_those_of_the_library(name: str, preset) -> None:
-    assert settings_of(composed(f"preset={name}")) == preset()
+    assert sampling_settings(composed(f"preset={name}")) == preset()
 
 
 def test_our_own_preset_has_the_estimator_of_the_library_and_the_published_ones_keep_theirs() -> None:
-    assert settings_of(composed()).estimator == "mle_reg"  # of experiments, the authors'
+    assert sampling_settings(composed()).estimator == "mle_reg"  # of experiments, the authors'
     own = clever.Settings(n_batches=5, n_samples=8, radius={"L2": 1.0})
-    assert settings_of(composed("preset=library")).estimator == own.estimator == "r_largest"
+    assert sampling_settings(composed("preset=library")).estimator == own.estimator == "r_largest"
     assert (clever.paper().estimator, clever.reference_code().estimator) == ("mle", "mle_reg")
 
 
 def test_the_papers_experiment_says_what_it_is(tmp_path: Path) -> None:
     config = composed("experiment=imagenet_densenet121", f"data.root={tmp_path}")
     assert config.model.name == "densenet121"
-    assert settings_of(config) == clever.reference_code()
+    assert sampling_settings(config) == clever.reference_code()
     assert config.data.preprocessing == "reference_code"
     assert config.weights.version == "IMAGENET1K_V1"
-    assert settings_of(composed("experiment=imagenet_densenet121", "preset=paper", "data.root=x")) == clever.paper()
+    assert (
+        sampling_settings(composed("experiment=imagenet_densenet121", "preset=paper", "data.root=x")) == clever.paper()
+    )
 
 
 def test_the_command_line_has_the_last_word() -> None:
@@ -103,7 +105,7 @@ def test_every_cell_of_every_experiment_composes(name: str, tmp_path: Path) -> N
     for cell in found:
         config = composed(f"experiment={name}", *cell.overrides, f"prepared_dir={tmp_path}")
         with started(f"experiment={name}", *cell.overrides):  # some settings depend on what is chosen
-            assert settings_of(config).seed == config.seed
+            assert sampling_settings(config).seed == config.seed
         assert " at 0x" not in repr(instantiate(config.defense))
         if config.weights._target_.endswith("Published"):
             assert (ROOT / config.weights.path).is_file()
@@ -127,10 +129,14 @@ def test_experiments_of_params_are_files_and_stand_in_the_report() -> None:
         (["defense=jpeg", "defense.quality=30", "attack.bpda=false"], "jpeg-quality_30-no_bpda"),
         (["data.ids=[a/b,c]"], "ids__a_b_c_"),
         (["bpda=true"], "bpda"),
+        *((["defense=jpeg", f"bpda={off}"], "jpeg-no_bpda") for off in ("off", "no", "0", "False")),
+        *((["defense=jpeg", f"bpda={on}"], "jpeg") for on in ("on", "yes", "1", "True")),
+        (["sampling.path=off"], "no_path"),
+        (["sampling.ascent=0"], "ascent_0"),  # a number, not a boolean
     ],
 )
 def test_a_cell_is_named_by_what_its_sweep_varies(overrides: list[str], name: str) -> None:
-    assert name_of(overrides) == name
+    assert cell_name(overrides) == name
 
 
 @pytest.mark.parametrize(
@@ -150,6 +156,16 @@ def test_cells_are_those_that_hydras_own_sweeper_makes(swept: dict[str, str], na
     theirs = BasicSweeper.split_arguments(parsed, None)[0]
     # Hydra writes True where a person writes true
     assert [[word.lower() for word in cell.overrides] for cell in found] == [[w.lower() for w in job] for job in theirs]
+
+
+def test_a_boolean_is_the_same_value_however_it_is_written() -> None:
+    with started("experiment=defenses", swept={"bpda": "true,off"}):
+        assert [cell.swept for cell in cells()] == [{"bpda": True}, {"bpda": False}]
+    with (
+        started("experiment=defenses", swept={"defense": "jpeg", "bpda": "false,off"}),
+        pytest.raises(clever.InputError, match="two cells called jpeg-no_bpda"),
+    ):
+        cells()
 
 
 def test_two_cells_of_one_name_are_refused() -> None:

@@ -205,7 +205,7 @@ def test_broken_files_are_named_in_the_manifest_and_skipped(root: Path, tmp_path
     assert set(manifest.index[manifest.skipped.notna()]) <= {"a/a1", "b/gone"}
     project.stage("prepare", *folder(root, "data.ids=[a1,b0]"), tiny="", code=2)
     told = project.stage("model", *folder(root, "data.n_images=5"), tiny="", code=2).stderr  # it did not end
-    assert "about.json is not there: run `dvc repro prepare` or `python -m pipeline.prepare`" in told
+    assert "about.json does not exist: run `dvc repro prepare` or `python -m pipeline.prepare`" in told
 
 
 def cifar10_as_torchvision_has_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ def test_the_real_network_is_right_on_93_of_100(tmp_path: Path) -> None:
     project = Project.copy(tmp_path)
     settings = f"{real_network()} data=folder data.root={IMAGES} data.n_images=100"
     project.stage("prepare", tiny=settings)
-    assert "right on 93.0% of 100 images" in project.stage("model", tiny=settings).stdout
+    assert "accuracy 93.0% on 100 images" in project.stage("model", tiny=settings).stdout
 
 
 @needs_cifar10
@@ -367,7 +367,7 @@ def test_mnist_itself() -> None:
     [
         (["model.network.classes=2"], "image c/c. has the label 2, but the network has 2 outputs, for 0 to 1 .2 of 6"),
         (["model.network.classes=1"], "the network has a single output"),
-        (["model.network.size=9"], "the network cannot take the images in .*, 3 x 8 x 8: "),
+        (["model.network.size=9"], "the network rejects the images in .*, 3 x 8 x 8: "),
         (["model.normalize.mean=[0.5]", "model.normalize.std=[1.0]"], "3 x 8 x 8, but model.normalize is for 1 chan"),
     ],
 )
@@ -400,8 +400,8 @@ def test_training_labels_beyond_the_outputs_stop_it_first(tmp_path: Path) -> Non
     tiny = " ".join(["data=torchvision", "data.name=MNIST", *mnist, *grey, "model=mlp_tanh", "weights=trained"])
     project.stage("prepare", tiny=tiny)
     told = project.stage("model", "weights.batch=2", "model.network.classes=9", tiny=tiny, code=2).stderr
-    assert "images to train on have labels up to 9, but the network 9 outputs" in told
-    assert "right on" in project.stage("model", "weights.batch=2", tiny=tiny).stdout
+    assert "training images have labels up to 9, but the network has 9 outputs" in told
+    assert "accuracy" in project.stage("model", "weights.batch=2", tiny=tiny).stdout
 
 
 @pytest.mark.parametrize("stage", ["model", "score"])
@@ -410,7 +410,7 @@ def test_images_prepared_with_other_settings_are_refused(project: Project, stage
     assert "data.n_images is 50 here and 60 there" in told
     told = project.stage(stage, "seed=3", code=2).stderr
     assert "(seed is 3 here and 1215 there)" in told
-    assert "sampling.seed is that of the points alone" in told
+    assert "sampling.seed changes only the points" in told
     assert not (project.folder / "store" / "maxima").exists()
     project.stage("prepare", "data.n_images=50", "seed=3")
     project.stage(stage, "data.n_images=50", "seed=3", "score.n_images=1", "norms=[L2]", "targets=[top2]")

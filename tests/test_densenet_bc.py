@@ -10,7 +10,7 @@ import clever
 from cifar10_sample import CHECKPOINT, CLASSES, IMAGES, needs_cifar10
 from conftest import composed
 from pipeline.shared.models.checkpoint import load_state
-from pipeline.shared.models.classifier import bare, fill
+from pipeline.shared.models.classifier import build_network, load_weights
 from pipeline.shared.models.networks.densenet_bc import DenseNetBC
 
 
@@ -20,7 +20,7 @@ def parameters(network: nn.Module) -> int:
 
 def test_sizes_are_those_of_the_paper() -> None:
     """Table 2 of Huang et al. 2017: 0.8 M for 100 layers and growth 12, 15.3 M for 250 and 24."""
-    assert parameters(bare(composed("model=densenet_bc"))[0]) == 769_162
+    assert parameters(build_network(composed("model=densenet_bc"))[0]) == 769_162
     assert round(parameters(DenseNetBC(depth=250, growth=24)) / 1e6, 1) == 15.3
 
 
@@ -51,7 +51,7 @@ def test_no_reduction_keeps_all_channels() -> None:
 )
 def test_no_such_network(override: str, message: str) -> None:
     with pytest.raises(Exception, match=message) as raised:
-        bare(composed("model=densenet_bc", f"model.network.{override}"))
+        build_network(composed("model=densenet_bc", f"model.network.{override}"))
     assert isinstance(raised.value.__cause__, clever.InputError)
 
 
@@ -66,8 +66,8 @@ def test_smooth_activations_take_the_place_of_every_relu() -> None:
 
 @needs_cifar10
 def test_the_real_network_is_right_on_93_of_100() -> None:
-    network, normalize = bare(composed("model=densenet_bc"))
-    fill(network, load_state(CHECKPOINT, "state_dict"), CHECKPOINT.name)
+    network, normalize = build_network(composed("model=densenet_bc"))
+    load_weights(network, load_state(CHECKPOINT, "state_dict"), CHECKPOINT.name)
     files = sorted(IMAGES.rglob("*.png"))
     images = np.stack([np.asarray(Image.open(file)) for file in files]).transpose(0, 3, 1, 2)
     labels = torch.tensor([CLASSES.index(file.parent.name) for file in files])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.shared.text.described import described
+from pipeline.shared.text.described import describe_defense
 
 IDENTITY = {"class": "Identity"}
 PNG = {"class": "PNG", "levels": 256}
@@ -21,4 +21,4 @@ CHAIN = {"class": "Chain", "transforms": [PNG, IDENTITY]}
     ],
 )
 def test_a_defense_is_its_name_and_settings(defense: dict[str, object], text: str) -> None:
-    assert described(defense) == text
+    assert describe_defense(defense) == text

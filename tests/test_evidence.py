@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.aggregate.describe import score_kind
 from pipeline.aggregate.evidence import TABLE, evidence
-from pipeline.shared.stats.statistics import share_interval
+from pipeline.shared.stats.statistics import binomial_interval
 
 CELLS = pd.DataFrame(
     {
@@ -51,7 +51,7 @@ def test_the_strongest_attack_of_all_cells_judges_every_score() -> None:
     assert (gauge.images, gauge.count_above, gauge.at_zero) == (3, 1, 1)
     assert plain.median_ratio == pytest.approx(0.5)  # of 2, 1, 1/2, 1/4, 1/2
     assert gauge.median_ratio == pytest.approx(0.5)  # of 1, 1/2, 1/4, 1/4, 1/2
-    assert (plain.share_above_low, plain.share_above_high) == share_interval(2, 3)
+    assert (plain.share_above_low, plain.share_above_high) == binomial_interval(2, 3)
     assert plain.gradients == 30
 
 

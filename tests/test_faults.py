@@ -97,7 +97,7 @@ def test_a_disk_that_fills_up_loses_nothing(project: Project) -> None:
     with mounted("tmpfs", "size=60k", "tmpfs", disk):
         shown = project.stage("score", "results_dir=out", "store_dir=disk", code=3)
         assert "error: No space left on device" in shown.stderr
-        assert "the same command goes on from there" in shown.stderr
+        assert "run the same command again to resume" in shown.stderr
         assert "Traceback" not in shown.stderr
         finished = stored_points(disk, 8)
         assert finished
@@ -129,7 +129,7 @@ def test_input_that_was_changed_between_stages_is_found_by_its_hash(project: Pro
         changed[at] ^= 1
         images.write_bytes(changed)
         shown = project.stage(stage, code=2)
-        assert "is not the one that the manifest beside it describes by its sha256" in shown.stderr
+        assert "does not match its sha256 in the manifest" in shown.stderr
     images.write_bytes(whole)
     weights = project.folder / "models" / "ad_hoc" / "small_densenet" / "weights.pt"
     content = bytearray(weights.read_bytes())
@@ -137,7 +137,7 @@ def test_input_that_was_changed_between_stages_is_found_by_its_hash(project: Pro
     weights.write_bytes(content)
     for stage in ("score", "attack"):
         shown = project.stage(stage, code=2)
-        assert "is not the file that models/ad_hoc/small_densenet/about.json describes by its sha256" in shown.stderr
+        assert "does not match its sha256 in models/ad_hoc/small_densenet/about.json" in shown.stderr
     assert not chunks(project)
 
 
@@ -215,14 +215,14 @@ def test_nan_at_some_points_stops_or_leaves_the_image_out_and_never_enters_a_num
     stopped = project.stage("score", *hole, "results_dir=stopped", code=2, tiny=tiny).stderr
     reason = r"NaN or infinite at \d of 8 points, the first of them point \d of batch \d in the L1 ball"
     assert re.search(reason, stopped)
-    assert "score.nan=leave_out goes on without this image" in stopped
+    assert "score.nan=leave_out continues without this image" in stopped
     assert not (project.folder / "stopped" / "scores.csv").exists()
 
     project.experiment("holes", defense="identity")
     project.stage("model", "experiment=holes", *hole, tiny=tiny)
     for stage in ("score", "attack"):
         shown = project.stage(stage, "-m", "experiment=holes", *hole, "score.nan=leave_out", tiny=tiny)
-        assert (f"{name} is left out: the network or its derivative is NaN" in shown.stderr) == (stage == "score")
+        assert (f"{name} is excluded: the network or its derivative is NaN" in shown.stderr) == (stage == "score")
     run = of_run(project, "results/holes/score/identity")
     plain = of_run(project, "plain")
     assert (run["left_out_not_finite"], list(run["not_finite"])) == (1, [name])
@@ -245,11 +245,11 @@ def test_nan_at_an_image_itself_leaves_it_out_too(project: Project) -> None:
     name, hole = with_a_hole(project)
     hole = [re.sub(r"(low|high)=(.*)", lambda found: f"{found[1]}={float(found[2]) - 0.0005}", word) for word in hole]
     shown = project.stage("model", *hole, tiny=tiny).stdout
-    assert float(re.search(r"right on ([\d.]+)%", shown)[1]) > 0
+    assert float(re.search(r"accuracy ([\d.]+)%", shown)[1]) > 0
     for stage in ("score", "attack"):
         assert "NaN or infinite logits for image(s)" in project.stage(stage, *hole, code=2, tiny=tiny).stderr
         shown = project.stage(stage, *hole, "score.nan=leave_out", "results_dir=out", tiny=tiny)
-        assert f"{name} is left out: the network returns NaN or infinite logits" in shown.stderr
+        assert f"{name} is excluded: the network returns NaN or infinite logits" in shown.stderr
     for table in ("scores.csv", "distances.csv"):
         assert name not in set(pd.read_csv(project.folder / "out" / table).id)
 

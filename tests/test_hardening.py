@@ -14,10 +14,10 @@ from clever.attacks.search import Strength, smallest_distances
 from clever.classifier.wrappers import Normalize
 from clever.norms import Norm
 from conftest import ROOT, composed
-from pipeline.model.trained import Course
+from pipeline.model.trained import CachedTraining
 from pipeline.model.training import train
 from pipeline.shared.models.checkpoint import load_state
-from pipeline.shared.models.classifier import bare, fill
+from pipeline.shared.models.classifier import build_network, load_weights
 from pipeline.shared.models.hardening import AdversarialTraining, Hardened, NoiseTraining
 from test_training import SGD, lesson, network, same
 
@@ -79,10 +79,10 @@ def test_the_same_seed_gives_the_same_weights_also_after_a_kill() -> None:
         def __init__(self, state: dict | None = None) -> None:
             self.state = state
 
-        def read(self) -> dict | None:
+        def load(self) -> dict | None:
             return self.state
 
-        def keep(self, state: dict) -> None:
+        def save(self, state: dict) -> None:
             states.append(deepcopy(state))
 
     whole, resumed = (Hardened(network(), NoiseTraining(std=0.2)) for _ in range(2))
@@ -101,11 +101,11 @@ def test_a_course_keeps_hardened_weights_apart_and_under_the_networks_own_names(
     made = {}
     for hardening in (None, NoiseTraining(std=0.2), NoiseTraining(std=0.4)):
         where = tmp_path / "training.npz", tmp_path / "store"
-        course = Course(Normalize([0.5], [0.5]), *where, clever.Compute(), torch.device("cpu"), hardening)
+        course = CachedTraining(Normalize([0.5], [0.5]), *where, clever.Compute(), torch.device("cpu"), hardening)
         made[hardening] = network()
-        course.take(made[hardening], SGD, "train")
+        course.fit(made[hardening], SGD, "train")
         again = network()
-        course.take(again, SGD, "train")  # from the store
+        course.fit(again, SGD, "train")  # from the store
         assert same(again, made[hardening])
     first, *others = made.values()
     assert not any(same(first, other) for other in others)
@@ -138,8 +138,8 @@ def test_the_published_networks_resist_more_the_harder_they_were_trained() -> No
     images = torch.from_numpy(_digits()).float() / 255
     means = []
     for name in ("small_densenet", "small_densenet_noise", "small_densenet_adversarial"):
-        network, normalize = bare(composed(f"model={name}"))
-        fill(network, load_state(ROOT / "data" / "weights" / f"{name}.pt"), name)
+        network, normalize = build_network(composed(f"model={name}"))
+        load_weights(network, load_state(ROOT / "data" / "weights" / f"{name}.pt"), name)
         complete = nn.Sequential(normalize, network).eval()
         with torch.no_grad():
             ranked = complete(images).argsort(1, descending=True)

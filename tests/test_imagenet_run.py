@@ -25,7 +25,7 @@ def test_photographs_to_table(sample: Path, tmp_path: Path) -> None:
     assert len(manifest) == 30
     assert manifest.class_name.nunique() > 20
     shown = project.stage("model", tiny=about).stdout
-    assert float(shown.split("squeezenet1_1: right on ")[1].split("%")[0]) > 30
+    assert float(shown.split("squeezenet1_1: accuracy ")[1].split("%")[0]) > 30
     for stage in ("score", "attack"):
         project.stage(stage, "-m", tiny=about)
     project.stage("aggregate", tiny=about)

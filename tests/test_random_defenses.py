@@ -17,7 +17,7 @@ from clever.defenses.expectation import TOGETHER
 from clever.defenses.random import Random
 from clever.norms import Norm
 from conftest import Project, composed
-from pipeline.shared.models.classifier import defense_of
+from pipeline.shared.models.classifier import build_defense
 from pipeline.shared.store.fingerprint import classifier_key
 
 BANK = clever.PatchBank.of(torch.rand(3, 3, 12, 12, generator=torch.Generator().manual_seed(9)), 4, 60, seed=0)
@@ -230,7 +230,7 @@ class Transposed:
 
 
 def of_ones_own(name: str, *overrides: str) -> clever.Expectation:
-    return defense_of(composed(f"defense._target_=test_random_defenses.{name}", *overrides))
+    return build_defense(composed(f"defense._target_=test_random_defenses.{name}", *overrides))
 
 
 def test_ones_own_differentiable_defense_has_its_gradient_or_the_identitys(
@@ -255,7 +255,7 @@ def test_ones_own_random_defense_is_averaged_like_any_other(images: torch.Tensor
     own = ["_target_=test_random_defenses.Shifted", "seed=3"]
     overrides = ["defense.draws=4", "~defense.transformation.std", "+defense.transformation.most=5"]
     overrides += [f"defense.transformation.{setting}" for setting in own]
-    defense = defense_of(composed("defense=noise", *overrides))
+    defense = build_defense(composed("defense=noise", *overrides))
     expected = sum(network(Shifted(most=5, seed=3, draw=draw)(images)) for draw in range(4)) / 4
     assert torch.allclose(clever.Defended(network, defense)(images), expected, atol=1e-6)
 
@@ -282,7 +282,7 @@ def test_a_transformation_that_changes_the_shape_is_refused(images: torch.Tensor
         (lambda: clever.Noise(std=0), "the std of noise is 0: it must be positive"),
         (lambda: clever.Noise(seed=-1), "the seed of a random defense is -1"),
         (lambda: clever.Noise(draw=1.5), "the draw of a random defense is 1.5"),
-        (lambda: defense_of(composed("defense=noise", "defense.draws=0")), "the number of draws is 0"),
+        (lambda: build_defense(composed("defense=noise", "defense.draws=0")), "the number of draws is 0"),
     ],
 )
 def test_wrong_parameters_are_named(make: object, message: str) -> None:
@@ -296,17 +296,17 @@ def test_the_configurations_bank_is_of_the_training_images(tmp_path: Path) -> No
     np.savez(tmp_path / "training.npz", images=pixels, labels=np.zeros(2))
     settings = ["defense=quilting", f"defense.training={tmp_path}/training.npz", "defense.size=4"]
     own = torch.from_numpy(pixels).float() / 255
-    assert torch.equal(defense_of(composed(*settings))(own), own)
-    assert repr(defense_of(composed(*settings, "defense.count=50"))) == repr(
-        defense_of(composed(*settings, "defense.count=50"))
+    assert torch.equal(build_defense(composed(*settings))(own), own)
+    assert repr(build_defense(composed(*settings, "defense.count=50"))) == repr(
+        build_defense(composed(*settings, "defense.count=50"))
     )
-    averaged = defense_of(composed(*settings, "defense.neighbours=3", "defense.draws=4"))
+    averaged = build_defense(composed(*settings, "defense.neighbours=3", "defense.draws=4"))
     assert len({repr(view) for view in averaged.views}) == 4
-    with pytest.raises(Exception, match="no patch bank without training images"):
-        defense_of(composed(*settings, f"defense.training={tmp_path}/none.npz"))
+    with pytest.raises(Exception, match="quilting needs training images"):
+        build_defense(composed(*settings, f"defense.training={tmp_path}/none.npz"))
     np.savez(tmp_path / "other.npz", a=1)
-    with pytest.raises(Exception, match="there must be 8-bit images in it"):
-        defense_of(composed(*settings, f"defense.training={tmp_path}/other.npz"))
+    with pytest.raises(Exception, match="it must contain 8-bit images"):
+        build_defense(composed(*settings, f"defense.training={tmp_path}/other.npz"))
 
 
 def test_stages_score_and_attack_what_is_behind_an_expectation(project: Project) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from pipeline.shared.models.classifier import WHENCE
-from pipeline.shared.text.recorded import recorded, recorded_group
+from pipeline.shared.models.classifier import ORIGIN_SETTINGS
+from pipeline.shared.text.recorded import group_to_record, to_record
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,15 +18,17 @@ def test_own_classes_are_named_and_others_keep_their_path() -> None:
     other = {"_target_": "torchvision.models.get_model", "name": "densenet121"}
     settings = OmegaConf.create({"_target_": "clever.Chain", "transformations": [own, other], "seed": None})
     named = [{"class": "BitDepth", "bits": 3}, {"class": "torchvision.models.get_model", "name": "densenet121"}]
-    assert recorded(settings) == {"class": "Chain", "transformations": named, "seed": None}
-    assert recorded({"_target_": "clever_things.transforms.BitDepth"}) == {"class": "clever_things.transforms.BitDepth"}
+    assert to_record(settings) == {"class": "Chain", "transformations": named, "seed": None}
+    assert to_record({"_target_": "clever_things.transforms.BitDepth"}) == {
+        "class": "clever_things.transforms.BitDepth"
+    }
 
 
 def test_settings_may_be_missing_and_left_out() -> None:
     group = OmegaConf.create({"_target_": "pipeline.model.given.File", "path": "${nowhere}", "sha256": "???"})
-    assert recorded_group(group, WHENCE) == {"sha256": "???"}
+    assert group_to_record(group, ORIGIN_SETTINGS) == {"sha256": "???"}
     group.path = "w.pth"
-    assert recorded_group(group) == {"class": "File", "path": "w.pth", "sha256": "???"}
+    assert group_to_record(group) == {"class": "File", "path": "w.pth", "sha256": "???"}
 
 
 @pytest.mark.parametrize("folder", ["results", "data"])

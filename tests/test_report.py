@@ -373,7 +373,7 @@ def test_the_order_of_targets_is_judged_image_by_image() -> None:
     table["score"] = generator.random(len(table))
     found, evidence = order_of_targets(table)
     assert found is Verdict.UNDECIDED
-    assert re.search(r"undecided: (about \d+ images|more images than can be had) would decide", evidence)
+    assert re.search(r"undecided: (about \d+ images|more images than are available) would decide", evidence)
 
 
 def test_the_table_of_costs_says_in_which_arithmetic_and_on_what_machines() -> None:

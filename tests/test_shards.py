@@ -162,7 +162,7 @@ def test_the_state_knows_what_was_only_read_and_survives_a_foreign_record(projec
         path.write_text("{}" if report["work"] else path.read_text())
     shown = project.stage("state", tiny="")
     assert "4 of 4 done" in shown.stdout
-    assert shown.stderr.count("is no record of progress") == 2
+    assert shown.stderr.count("is not a valid progress record") == 2
 
 
 def slurm_is_up() -> bool:

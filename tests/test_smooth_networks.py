@@ -13,7 +13,7 @@ from clever.classifier.smoothness import require_twice_differentiable
 from clever.classifier.wrappers import frozen
 from clever.errors import InputError
 from conftest import Project, composed
-from pipeline.shared.models.classifier import bare
+from pipeline.shared.models.classifier import build_network
 from pipeline.shared.models.networks.activations import ACTIVATIONS
 from pipeline.shared.models.networks.densenet import DenseNet
 
@@ -24,7 +24,7 @@ SECOND = ("order=second_order", "targets=[top2]", "norms=[L2]")
 
 @pytest.mark.parametrize("name", [*SMOOTH, "densenet_softplus"])
 def test_the_smooth_networks_are_twice_differentiable(name: str) -> None:
-    network, _ = bare(composed(f"model={name}"))
+    network, _ = build_network(composed(f"model={name}"))
     with frozen(network):
         require_twice_differentiable(network, IMAGE)
         assert network(IMAGE.expand(2, -1, -1, -1)).shape == (2, 10)
@@ -32,7 +32,7 @@ def test_the_smooth_networks_are_twice_differentiable(name: str) -> None:
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_densenet121_takes_any_activation(activation: str) -> None:
-    network, _ = bare(composed("model=densenet121", f"model.network.activation={activation}"))
+    network, _ = build_network(composed("model=densenet121", f"model.network.activation={activation}"))
     with frozen(network):
         if activation == "relu":
             with pytest.raises(InputError, match=r"features\.relu0 \(ReLU\) calls aten\.relu"):
@@ -53,7 +53,7 @@ def test_unknown_activations_are_refused() -> None:
     with pytest.raises(InputError, match="activation is 'rely': it must be one of relu, tanh"):
         DenseNet(activation="rely")
     with pytest.raises(InstantiationException, match="activation is 'swish'"):
-        bare(composed("model=mlp", "model.network.activation=swish"))
+        build_network(composed("model=mlp", "model.network.activation=swish"))
 
 
 def test_both_orders_on_one_network_through_all_stages(project: Project) -> None:

@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 from conftest import composed
 from pipeline.aggregate.claims.judge import claims
 from pipeline.aggregate.spread import TABLE, spread
-from pipeline.shared.models.classifier import bare
-from pipeline.shared.stats.pairing import families, with_ratios
+from pipeline.shared.models.classifier import build_network
+from pipeline.shared.stats.pairing import add_log_ratios, network_families
 from pipeline.shared.stats.verdicts import Verdict
 
 
@@ -27,18 +27,18 @@ def model(name: str) -> dict[str, object]:
     ],
 )
 def test_trainings_of_one_network_differ_in_their_seed_alone(networks: list[str], expected: list[str]) -> None:
-    assert families({name: model(name) for name in networks}) == dict(zip(networks, expected, strict=True))
+    assert network_families({name: model(name) for name in networks}) == dict(zip(networks, expected, strict=True))
 
 
 def test_networks_that_differ_in_more_are_no_family_whatever_their_names() -> None:
     other = model("small_densenet_1") | {"network": {"depth": 9}}
-    found = families({"small_densenet": model("small_densenet"), "small_densenet_1": other})
+    found = network_families({"small_densenet": model("small_densenet"), "small_densenet_1": other})
     assert found == {"small_densenet": "small_densenet", "small_densenet_1": "small_densenet_1"}
 
 
 def test_each_training_has_initial_weights_of_its_own() -> None:
     first, second, same = (
-        next(bare(composed("weights=trained", f"model={name}"))[0].parameters())
+        next(build_network(composed("weights=trained", f"model={name}"))[0].parameters())
         for name in ("small_densenet", "small_densenet_1", "small_densenet")
     )
     assert first.equal(same)
@@ -136,7 +136,7 @@ def test_an_image_that_one_training_errs_on_counts_for_the_others() -> None:
 def test_a_ratio_is_of_the_same_image_class_and_target() -> None:
     scores, _ = trainings(1, 3, ratio=2.0)
     scores.loc[(scores.cell == "net_0-jpeg") & (scores.id == "i1"), "target_class"] = 2
-    found = with_ratios(scores, {"net_0-jpeg": "net_0-plain"})
+    found = add_log_ratios(scores, {"net_0-jpeg": "net_0-plain"})
     assert list(found[found.cell == "net_0-jpeg"].log_ratio) == pytest.approx(
         [np.log(2), np.nan, np.log(2)], nan_ok=True
     )

@@ -256,7 +256,7 @@ def test_a_damaged_file_is_named_and_computed_anew(tmp_path: Path, network: Defe
     stored = Counted(tmp_path, network)
     assert same(stored.maxima(13, [1]), first)
     assert stored.found == 4 * N_SAMPLES
-    assert f"{victim} cannot be used and is made anew" in capsys.readouterr().err
+    assert f"{victim} cannot be used and will be computed again" in capsys.readouterr().err
 
 
 def test_a_flipped_bit_anywhere_is_found_out_or_harmless(tmp_path: Path, network: Defended, capsys) -> None:
@@ -269,13 +269,13 @@ def test_a_flipped_bit_anywhere_is_found_out_or_harmless(tmp_path: Path, network
         flipped[at] ^= 1 << int(at) % 8
         victim.write_bytes(flipped)
         assert same(Counted(tmp_path, network).maxima(4, [1]), first)
-        told += "made anew" in capsys.readouterr().err
+        told += "computed again" in capsys.readouterr().err
     assert told > 50
     inside = bytearray(content)
     inside[content.index(first.value.tobytes()[:8])] ^= 1
     victim.write_bytes(inside)
     assert same(Counted(tmp_path, network).maxima(4, [1]), first)
-    assert "made anew" in capsys.readouterr().err
+    assert "computed again" in capsys.readouterr().err
 
 
 def test_a_file_of_another_version_is_named_and_computed_anew(tmp_path, network, monkeypatch, capsys) -> None:
@@ -285,7 +285,7 @@ def test_a_file_of_another_version_is_named_and_computed_anew(tmp_path, network,
     stored = Counted(tmp_path, network)
     stored.maxima(4, [1])
     assert (stored.computed, stored.found) == (4 * N_SAMPLES, 0)
-    assert f"it is of format {kept.FORMAT + 1}, not {kept.FORMAT}" in capsys.readouterr().err
+    assert f"its format is {kept.FORMAT + 1}, not {kept.FORMAT}" in capsys.readouterr().err
 
 
 def test_what_a_killed_process_was_writing_is_swept_away_when_it_is_old(tmp_path: Path, network: Defended) -> None:
@@ -308,7 +308,7 @@ def test_a_file_of_another_folder_is_not_used(tmp_path: Path, network: Defended,
     foreign = next(path for path in tmp_path.rglob("*.npz") if path.parent != mine.parent)
     mine.write_bytes(foreign.read_bytes())
     assert same(Counted(tmp_path, network).maxima(4, [1]), first)
-    assert "another place" in capsys.readouterr().err
+    assert "another key" in capsys.readouterr().err
 
 
 def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, network: Defended, monkeypatch) -> None:

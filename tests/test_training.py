@@ -16,9 +16,9 @@ from clever.classifier.compute import Compute
 from clever.classifier.wrappers import Normalize
 from conftest import composed
 from pipeline.model.optimisers import Nesterov, OneCycle
-from pipeline.model.trained import Course, LastEpoch, Trained, glorot
+from pipeline.model.trained import CachedTraining, EpochFile, Trained, glorot
 from pipeline.model.training import Recipe, Training, probabilities, train
-from pipeline.shared.models.classifier import bare
+from pipeline.shared.models.classifier import build_network
 from pipeline.shared.models.networks.mnist import cnn
 
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 
 def test_the_learning_rate_of_each_step_is_that_of_the_formula() -> None:
-    optimiser, schedule = SGD.optimiser.over(network().parameters(), 0.1, 1000)
+    optimiser, schedule = SGD.optimiser.build(network().parameters(), 0.1, 1000)
     rates = []
     for _ in range(1000):
         rates.append(optimiser.param_groups[0]["lr"])
@@ -110,10 +110,10 @@ class Losses:
     def __init__(self, losses: list[float]) -> None:
         self.losses, self.done = losses, list[int]()
 
-    def read(self) -> None:
+    def load(self) -> None:
         return None
 
-    def keep(self, state: dict[str, Any]) -> None:
+    def save(self, state: dict[str, Any]) -> None:
         self.done.append(state["done"])
 
 
@@ -175,13 +175,13 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(optimiser, device
     np.savez(tmp_path / "training.npz", images=(images * 255).byte().numpy(), labels=labels.numpy())
     recipe = replace(SGD, optimiser=optimiser, shift=1)
 
-    def course(folder: str) -> Course:
-        return Course(
+    def course(folder: str) -> CachedTraining:
+        return CachedTraining(
             Normalize([0.5], [1.0]), tmp_path / "training.npz", tmp_path / folder, Compute(), torch.device(device)
         )
 
     whole = network()
-    course("whole").take(whole, recipe, "train")
+    course("whole").fit(whole, recipe, "train")
     epochs: list[int] = []
     original = Training.epoch
 
@@ -197,26 +197,26 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(optimiser, device
     for _ in range(2):
         torch.manual_seed(77)  # whatever the process drew before
         with pytest.raises(Killed):
-            course("killed").take(network(), recipe, "train")
-    course("killed").take(resumed, recipe, "train")
+            course("killed").fit(network(), recipe, "train")
+    course("killed").fit(resumed, recipe, "train")
     assert sum(epochs) == recipe.epochs
     assert same(whole, resumed)
     assert len(list((tmp_path / "killed").iterdir())) == 1
     again = network()
-    course("killed").take(again, recipe, "train")
+    course("killed").fit(again, recipe, "train")
     assert sum(epochs) == recipe.epochs  # from the store
     assert same(whole, again)
 
 
 def test_a_last_epoch_that_is_damaged_is_not_believed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    last = LastEpoch(tmp_path / "a.npz", "a")
-    assert last.read() is None
-    last.keep({"done": 2})
-    assert last.read() == {"done": 2}
+    last = EpochFile(tmp_path / "a.npz", "a")
+    assert last.load() is None
+    last.save({"done": 2})
+    assert last.load() == {"done": 2}
     content = bytearray(last.path.read_bytes())
     content[len(content) // 2] ^= 1
     last.path.write_bytes(content)
-    assert last.read() is None
+    assert last.load() is None
     assert "cannot be used" in capsys.readouterr().err
 
 
@@ -225,14 +225,14 @@ def test_distillation_has_three_parts_of_which_two_begin_alike(tmp_path: Path, m
     images, labels = lesson()
     np.savez(tmp_path / "training.npz", images=(images * 255).byte().numpy(), labels=labels.numpy())
     taken: list[tuple[Recipe, nn.Module, nn.Module, bool]] = []
-    original = Course.take
+    original = CachedTraining.fit
 
-    def take(self: Course, net: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None = None) -> None:
+    def take(self: CachedTraining, net: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None = None) -> None:
         before = deepcopy(net)
         original(self, net, recipe, told, teacher)
         taken.append((recipe, before, deepcopy(net), teacher is not None))
 
-    monkeypatch.setattr(Course, "take", take)
+    monkeypatch.setattr(CachedTraining, "fit", take)
     settings = vars(SGD) | {"temperature": 1.0, "initial": "glorot", "compute": {}}
     result = network()
     distilled = Trained(distillation={"temperature": 100.0, "start_epochs": 1}, **settings)
@@ -256,10 +256,10 @@ def test_lower_precision_trains_a_copy_whose_weights_come_back(tmp_path: Path) -
 
     def trained(**compute: str) -> nn.Module:
         net = network()
-        course = Course(
+        course = CachedTraining(
             Normalize([0.5], [1.0]), tmp_path / "training.npz", tmp_path / str(compute), Compute(**compute), CPU
         )
-        course.take(net, SGD, "train")
+        course.fit(net, SGD, "train")
         return net
 
     exact, rough = trained(), trained(precision="bfloat16")
@@ -275,8 +275,10 @@ def test_a_gpu_trains_to_the_weights_of_the_processor_but_for_rounding(tmp_path:
     trained = {}
     for device in (CPU, torch.device("cuda")):
         trained[device.type] = network(dropout=0.0)
-        course = Course(Normalize([0.5], [1.0]), tmp_path / "training.npz", tmp_path / device.type, Compute(), device)
-        course.take(trained[device.type], SGD, "train")
+        course = CachedTraining(
+            Normalize([0.5], [1.0]), tmp_path / "training.npz", tmp_path / device.type, Compute(), device
+        )
+        course.fit(trained[device.type], SGD, "train")
         assert next(course.normalize.buffers()).device == CPU
     for one, other in zip(*(net.parameters() for net in trained.values()), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
@@ -294,7 +296,7 @@ def test_the_published_networks_are_trained_as_their_authors_did(name: str) -> N
     rates = {"mnist_mlp_3": (0.1, 1e-3), "mnist_cnn_1": (0.01, 1e-6), "mnist_distilled_0": (0.01, 1e-6)}
     assert (recipe.learning_rate, recipe.optimiser) == (rates[name][0], Nesterov(0.9, rates[name][1]))
     assert (weights.distillation is not None) == ("distilled" in name)
-    net, normalize = bare(config)
+    net, normalize = build_network(config)
     count = sum(parameter.numel() for parameter in net.parameters())
     assert count == (814_090 if "mlp" in name else 312_202)
     assert normalize(torch.tensor([[[[0.0, 1.0]]]])).flatten().tolist() == [-0.5, 0.5]
@@ -315,7 +317,7 @@ def test_optimisers_that_are_none(setting: dict[str, float], message: str) -> No
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"optimiser": None}, "optimiser is None: it must make a OneCycle or a Nesterov"),
+        ({"optimiser": None}, "optimiser is None: it must create a OneCycle or a Nesterov"),
         ({"temperature": 0}, "temperature is 0: it must be a positive number"),
         ({"held_out": -1}, "held_out is -1"),
         ({"shift": 0.5}, "shift is 0.5"),

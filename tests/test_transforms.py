@@ -19,7 +19,7 @@ from clever.defenses.quantization import PNG, BitDepth, Quantize
 from clever.errors import InputError
 from clever.norms import Norm
 from conftest import composed
-from pipeline.shared.models.classifier import defense_of
+from pipeline.shared.models.classifier import build_defense
 
 DEFENSES: list[Transformation] = [
     Identity(),
@@ -175,5 +175,5 @@ def test_wrong_parameters_are_named(make: object, message: str) -> None:
 @pytest.mark.parametrize("defense", ["bit_depth", "jpeg", "chain"])
 def test_one_setting_says_how_all_defenses_of_the_configuration_round(defense: str) -> None:
     for chosen, preset in (("round", "paper"), ("truncate", "reference_code")):
-        text = repr(defense_of(composed(f"defense={defense}", f"preset={preset}")))
+        text = repr(build_defense(composed(f"defense={defense}", f"preset={preset}")))
         assert set(re.findall(r"(?:rounding|to_uint8)=\W*(?:<Rounding.\w+: ')?(\w+)", text)) == {chosen}, text

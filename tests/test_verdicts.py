@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.shared.stats.verdicts import NEAR, Majority, Mean, Verdict
+from pipeline.shared.stats.verdicts import EQUIVALENCE_RANGE, Majority, Mean, Verdict
 
 
 def equivalence(mean: float, images: int, seed: int, *, spread: float = 0.3, networks: int = 1) -> Mean:
@@ -25,8 +25,8 @@ def test_about_the_same_is_an_equivalence() -> None:
     assert equivalence(1.6, 100, 0).verdict is Verdict.FAILS
     few = equivalence(1.0, 6, 3)
     assert few.verdict is Verdict.UNDECIDED
-    assert re.fullmatch(r", undecided: about \d+ images would decide", few.open)
-    assert equivalence(1.0, 100, 0).open == ""
+    assert re.fullmatch(r", undecided: about \d+ images would decide", few.undecided_note)
+    assert equivalence(1.0, 100, 0).undecided_note == ""
     nothing = Mean.equivalent(pd.Series([np.nan]), pd.Series(["a"]), pd.Series(["n"]), 0)
     assert (nothing.verdict, nothing.units) == (Verdict.UNTESTED, {"images": 0})
 
@@ -34,15 +34,18 @@ def test_about_the_same_is_an_equivalence() -> None:
 def test_what_holds_of_one_network_may_be_open_for_five() -> None:
     assert equivalence(1.0, 100, 1, spread=0.3).verdict is Verdict.HOLDS
     five = equivalence(1.0, 100, 1, spread=0.3, networks=5)
-    assert (five.verdict, five.over) == (Verdict.UNDECIDED, "5 networks and 100 images")
+    assert (five.verdict, five.units_text) == (Verdict.UNDECIDED, "5 networks and 100 images")
     assert five.needed["networks"] > 5
-    assert f"about {five.needed['networks']} networks and {five.needed['images']} images would decide" in five.open
+    assert (
+        f"about {five.needed['networks']} networks and {five.needed['images']} images would decide"
+        in five.undecided_note
+    )
     few = equivalence(1.0, 100, 0, networks=3)
-    assert few.open == ", undecided: at least 5 networks and 100 images would decide"
+    assert few.undecided_note == ", undecided: at least 5 networks and 100 images would decide"
 
 
 def test_a_ratio_at_the_bound_passes_as_rarely_as_the_level_says() -> None:
-    verdicts = [equivalence(NEAR[1], 40, seed, spread=0.1).verdict for seed in range(300)]
+    verdicts = [equivalence(EQUIVALENCE_RANGE[1], 40, seed, spread=0.1).verdict for seed in range(300)]
     assert verdicts.count(Verdict.HOLDS) / 300 < 0.08
     assert verdicts.count(Verdict.FAILS) / 300 < 0.08
 
@@ -56,12 +59,14 @@ def test_the_number_that_would_decide_does() -> None:
 
 
 def test_a_number_that_is_beyond_reach_is_not_told() -> None:
-    flat = Mean.equivalent(*(pd.Series(of) for of in ([math.log(NEAR[1])] * 6, list("abcdef"), ["n"] * 6)), 0)
+    flat = Mean.equivalent(
+        *(pd.Series(of) for of in ([math.log(EQUIVALENCE_RANGE[1])] * 6, list("abcdef"), ["n"] * 6)), 0
+    )
     assert flat.verdict is Verdict.HOLDS  # nothing varies
-    near = pd.Series(math.log(NEAR[1]) + np.array([-1, 1, -1, 1, -1, 1.0]))
+    near = pd.Series(math.log(EQUIVALENCE_RANGE[1]) + np.array([-1, 1, -1, 1, -1, 1.0]))
     found = Mean.equivalent(near, pd.Series(list("abcdef")), pd.Series(["n"] * 6), 0)
-    assert found.open == ", undecided: more images than can be had would decide"
-    assert Majority(3, 6).open == found.open
+    assert found.undecided_note == ", undecided: more images than are available would decide"
+    assert Majority(3, 6).undecided_note == found.undecided_note
 
 
 def test_a_mean_is_above_nought_by_its_interval() -> None:
@@ -76,42 +81,45 @@ def test_a_mean_is_above_nought_by_its_interval() -> None:
     same = few.value + rng.normal(size=many)
     same += few.value - same.mean()
     assert Mean.positive(pd.Series(same), pd.Series(range(many)).astype(str), 0).verdict is Verdict.HOLDS
-    assert Mean.positive(pd.Series([1.0, 2.0]), images[:2], 0).open == ", undecided: at least 6 images would decide"
+    assert (
+        Mean.positive(pd.Series([1.0, 2.0]), images[:2], 0).undecided_note
+        == ", undecided: at least 6 images would decide"
+    )
 
 
 def test_a_majority_is_one_by_its_exact_interval() -> None:
-    assert (Majority(6, 6).most, Majority(6, 6).few) == (Verdict.HOLDS, Verdict.FAILS)
-    assert (Majority(0, 6).most, Majority(0, 6).few) == (Verdict.FAILS, Verdict.HOLDS)
+    assert (Majority(6, 6).majority, Majority(6, 6).minority) == (Verdict.HOLDS, Verdict.FAILS)
+    assert (Majority(0, 6).majority, Majority(0, 6).minority) == (Verdict.FAILS, Verdict.HOLDS)
     open_ = Majority(5, 5)
-    assert (open_.most, open_.few) == (Verdict.UNDECIDED, Verdict.UNDECIDED)
+    assert (open_.majority, open_.minority) == (Verdict.UNDECIDED, Verdict.UNDECIDED)
     assert str(open_) == "5 of 5 [48%, 100%], undecided: about 6 images would decide"
     assert str(Majority(40, 50)) == "40 of 50 [66%, 90%]"
 
 
 def test_of_no_image_nothing_is_said() -> None:
     nothing = Majority(0, 0)
-    assert (nothing.most, nothing.few) == (Verdict.UNTESTED, Verdict.UNTESTED)
-    assert (str(nothing), nothing.open) == ("no image", "")
+    assert (nothing.majority, nothing.minority) == (Verdict.UNTESTED, Verdict.UNTESTED)
+    assert (str(nothing), nothing.undecided_note) == ("no image", "")
     assert nothing.needed == 6
-    assert Majority(6, 6).most is Verdict.HOLDS
-    assert Majority(5, 5).most is Verdict.UNDECIDED
+    assert Majority(6, 6).majority is Verdict.HOLDS
+    assert Majority(5, 5).majority is Verdict.UNDECIDED
 
 
 def test_an_interval_that_is_not_there_is_told_in_words() -> None:
     few = Mean.positive(pd.Series([1.0, 2.0]), pd.Series(["a", "b"]), 0)
-    assert few.ends(".2f") == "(too few images for an interval)"
+    assert few.interval_text(".2f") == "(too few images for an interval)"
     networks = equivalence(1.0, 20, 0, networks=3)
-    assert networks.ends(".2f") == "(too few networks or images for an interval)"
+    assert networks.interval_text(".2f") == "(too few networks or images for an interval)"
     some = equivalence(1.0, 100, 0)
-    assert some.ends(".2f") == f"[{some.low:.2f}, {some.high:.2f}]"
+    assert some.interval_text(".2f") == f"[{some.low:.2f}, {some.high:.2f}]"
 
 
 @pytest.mark.parametrize(("count", "total"), [(6, 10), (11, 20), (4, 10), (1, 4)])
 def test_as_many_images_as_a_majority_needs_decide_and_fewer_do_not(count: int, total: int) -> None:
     needed = Majority(count, total).needed
     share = count / total
-    assert Majority(round(share * 1.2 * needed), round(1.2 * needed)).most is not Verdict.UNDECIDED
-    assert Majority(round(share * 0.8 * needed), round(0.8 * needed)).most is Verdict.UNDECIDED
+    assert Majority(round(share * 1.2 * needed), round(1.2 * needed)).majority is not Verdict.UNDECIDED
+    assert Majority(round(share * 0.8 * needed), round(0.8 * needed)).majority is Verdict.UNDECIDED
 
 
 def test_a_statement_of_all_is_as_good_as_its_worst_part() -> None:

@@ -22,8 +22,8 @@ def test_differences_are_relative_and_symmetric() -> None:
     ours, committed = table(score=np.full(100, 1.0)), table(score=np.full(100, 0.8))
     for first, second in ((ours, committed), (committed, ours)):
         (found,), only = compare(first, second, KEY, {"score": SCORE})
-        assert (found.median, found.most, found.largest) == pytest.approx((0.2, 0.2, 0.2))
-        assert found.beyond
+        assert (found.median, found.quantile_95, found.largest) == pytest.approx((0.2, 0.2, 0.2))
+        assert found.exceeds_limit
         assert not only
 
 
@@ -44,7 +44,7 @@ def test_scores_within_and_beyond_their_limits(changes: list[float], beyond: boo
     ours = committed.copy()
     ours.loc[: len(changes) - 1, "score"] *= 1 + np.array(changes)
     (found,), _ = compare(ours, committed, KEY, {"score": SCORE})
-    assert found.beyond is beyond
+    assert found.exceeds_limit is beyond
     if beyond and len(changes) == 1:
         assert found.at == "a 000"
 
@@ -52,22 +52,24 @@ def test_scores_within_and_beyond_their_limits(changes: list[float], beyond: boo
 def test_infinite_and_missing_values_are_equal_to_themselves() -> None:
     both = table(distance=np.where(np.arange(100) % 2, np.inf, np.nan))
     (found,), _ = compare(both, both.copy(), KEY, {"distance": EQUAL})
-    assert not found.beyond
+    assert not found.exceeds_limit
     assert found.largest == 0
 
 
 def test_counts_may_be_two_apart_and_texts_must_be_equal() -> None:
     committed = table(count_above=3, verdict="holds")
     limits = {"count_above": COUNT, "verdict": EQUAL}
-    assert not any(found.beyond for found in compare(table(count_above=5, verdict="holds"), committed, KEY, limits)[0])
+    assert not any(
+        found.exceeds_limit for found in compare(table(count_above=5, verdict="holds"), committed, KEY, limits)[0]
+    )
     for other in (table(count_above=6, verdict="holds"), table(count_above=3, verdict="does not hold")):
-        assert sum(found.beyond for found in compare(other, committed, KEY, limits)[0]) == 1
+        assert sum(found.exceeds_limit for found in compare(other, committed, KEY, limits)[0]) == 1
 
 
 def test_rows_and_columns_of_one_table_alone_are_told() -> None:
     committed = table(score=1.0)
     assert "row a 099 is missing" in compare(committed[:99], committed, KEY, {})[1]
-    assert "row a 099 is in this run alone" in compare(committed, committed[:99], KEY, {})[1]
+    assert "row a 099 exists only in this run" in compare(committed, committed[:99], KEY, {})[1]
     assert compare(committed.drop(columns="score"), committed, KEY, {"score": SCORE})[1] == ["column score is missing"]
 
 

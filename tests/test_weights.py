@@ -21,16 +21,16 @@ import clever
 from a_server import Served, serving
 from conftest import Project, composed
 from pipeline.model import download, weights
-from pipeline.model.download import fetched
+from pipeline.model.download import fetch
 from pipeline.shared.models.checkpoint import load_state
-from pipeline.shared.models.classifier import bare, fill, sha256_of
+from pipeline.shared.models.classifier import build_network, load_weights, sha256_of
 
 State = dict[str, Tensor]
 MODEL = "model=mlp_tanh"
 
 
 def network() -> nn.Module:
-    return bare(composed(MODEL))[0]
+    return build_network(composed(MODEL))[0]
 
 
 def state() -> State:
@@ -74,10 +74,10 @@ def test_safetensors(tmp_path: Path) -> None:
     renamed = tmp_path / "download"  # as from an address without a suffix
     renamed.write_bytes(path.read_bytes())
     assert same(from_file(renamed, "weights.prefix=module."), state())
-    with pytest.raises(clever.InputError, match=r"weights.key=model, but .* hold tensors alone: leave the key out"):
+    with pytest.raises(clever.InputError, match=r"weights.key=model, but .* has no keys: leave weights.key out"):
         from_file(path, "weights.key=model")
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(clever.InputError, match="is no file of safetensors"):
+    with pytest.raises(clever.InputError, match="is not a valid safetensors file"):
         from_file(path)
 
 
@@ -93,7 +93,7 @@ class Runs:
 
 def test_no_code_of_a_file_is_run(tmp_path: Path) -> None:
     path = saved({"state_dict": state(), "x": Runs(tmp_path / "ran")}, tmp_path / "a.pth")
-    with pytest.raises(clever.InputError, match=r"holds no state_dict that can be loaded safely: .*mkdir") as raised:
+    with pytest.raises(clever.InputError, match=r"contains no state_dict that can be loaded safely: .*mkdir") as raised:
         from_file(path, "weights.key=state_dict")
     assert "safe_globals" not in str(raised.value)
     assert not (tmp_path / "ran").exists()
@@ -104,8 +104,12 @@ def test_no_code_of_a_file_is_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "overrides", "message"),
     [
-        ({"epoch": 1, "model": {"w": torch.ones(1)}}, [], "but a dictionary of epoch, model .weights.key=model takes"),
-        ({"epoch": 1, "model": {}}, ["weights.key=state_dict"], "no such key: it holds a dictionary of epoch, model"),
+        ({"epoch": 1, "model": {"w": torch.ones(1)}}, [], "but a dictionary of epoch, model .try weights.key=model"),
+        (
+            {"epoch": 1, "model": {}},
+            ["weights.key=state_dict"],
+            "no such key: it contains a dictionary of epoch, model",
+        ),
         ({"epoch": 1, "model": {}}, ["weights.key=epoch"], "no state_dict of tensors under epoch, but a int"),
         ({"epoch": 1, "model": {}}, ["weights.key=model"], "under model, but a dictionary of nothing"),
         ([1, 2], [], "but a list"),
@@ -127,7 +131,7 @@ def test_files_that_are_not_the_one_meant(tmp_path: Path) -> None:
         with pytest.raises(clever.InputError, match=message):
             from_file(path, settings)
     (tmp_path / "text").write_text("no file of torch's")
-    with pytest.raises(clever.InputError, match="holds no state_dict that can be loaded safely"):
+    with pytest.raises(clever.InputError, match="contains no state_dict that can be loaded safely"):
         from_file(tmp_path / "text")
 
 
@@ -137,18 +141,18 @@ def test_of_another_architecture_nothing_is_loaded() -> None:
     wrong = state()
     wrong["1.weight"] = wrong["1.weight"][:, :-1]
     with pytest.raises(
-        clever.InputError, match=r"of x are not those of Sequential: 1.weight is \(64, 3071\) there and \(64, 3072\) in"
+        clever.InputError, match=r"of x do not fit Sequential: 1.weight is \(64, 3071\) in the file and \(64, 3072\) in"
     ):
-        fill(target, wrong, "x")
+        load_weights(target, wrong, "x")
     assert same(before, target.state_dict())  # torch alone would have loaded all others by now
     less = state()
     less["more"] = less.pop("3.bias")
-    with pytest.raises(clever.InputError, match=r"network's 3.bias not there; more not in the network \(2 differ"):
-        fill(target, less, "x")
-    with pytest.raises(clever.InputError, match=r"nothing was loaded\); with weights.prefix=module. they would be"):
-        fill(target, {f"module.{name}": value for name, value in state().items()}, "x")
+    with pytest.raises(clever.InputError, match=r"3.bias missing in the file; more not in the network \(2 differ"):
+        load_weights(target, less, "x")
+    with pytest.raises(clever.InputError, match=r"nothing was loaded\); they fit with weights.prefix=module."):
+        load_weights(target, {f"module.{name}": value for name, value in state().items()}, "x")
     assert same(before, target.state_dict())
-    fill(target, state(), "x")
+    load_weights(target, state(), "x")
     assert same(state(), target.state_dict())
 
 
@@ -169,12 +173,12 @@ def whole(path: Path, folder: Path) -> bool:
 
 
 def test_the_right_file_is_downloaded_once(served: Served, tmp_path: Path) -> None:
-    path = fetched(served.url, SHA256, tmp_path / "a.pth")
+    path = fetch(served.url, SHA256, tmp_path / "a.pth")
     assert whole(path, tmp_path)
-    assert fetched(served.url, SHA256, tmp_path / "a.pth") == path
+    assert fetch(served.url, SHA256, tmp_path / "a.pth") == path
     assert len(served.asked) == 1
     path.write_bytes(CONTENT[:-1] + b"x")  # damaged since
-    assert whole(fetched(served.url, SHA256, tmp_path / "a.pth"), tmp_path)
+    assert whole(fetch(served.url, SHA256, tmp_path / "a.pth"), tmp_path)
     assert len(served.asked) == 2
 
 
@@ -182,7 +186,7 @@ def test_another_file_is_refused_and_gone(served: Served, tmp_path: Path) -> Non
     with pytest.raises(
         clever.InputError, match=f"weights.sha256=0+, but the sha256 of .* is {SHA256}; the download was"
     ):
-        fetched(served.url, "0" * 64, tmp_path / "a.pth")
+        fetch(served.url, "0" * 64, tmp_path / "a.pth")
     assert not list(tmp_path.iterdir())
 
 
@@ -223,7 +227,7 @@ def test_torchvisions_weights_are_downloaded_once_and_believed_for_their_hash(
 
 def test_torchvisions_file_runs_no_code(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(clever.InputError, match="holds no state_dict that can be loaded safely"):
+    with pytest.raises(clever.InputError, match="contains no state_dict that can be loaded safely"):
         of_torchvision(served, saved(Runs(tmp_path / "ran"), tmp_path / "evil").read_bytes(), monkeypatch)
     assert not (tmp_path / "ran").exists()
 
@@ -233,16 +237,16 @@ def test_a_cut_connection_leaves_no_file(served: Served, tmp_path: Path, length:
     """Told by the length that the server announced, or by the sha256."""
     served.length, served.cut = length, [500_000]
     with pytest.raises(clever.InputError, match=rf"{served.url}.*weights=file weights.path"):
-        fetched(served.url, SHA256, tmp_path / "a.pth")
+        fetch(served.url, SHA256, tmp_path / "a.pth")
     assert not list(tmp_path.iterdir())
-    assert whole(fetched(served.url, SHA256, tmp_path / "a.pth"), tmp_path)
+    assert whole(fetch(served.url, SHA256, tmp_path / "a.pth"), tmp_path)
 
 
 def test_what_servers_answer(served: Served, tmp_path: Path) -> None:
     for status in (503, 404):
         served.status = [status]
-        with pytest.raises(clever.InputError, match=f"{served.url} cannot be downloaded: {status} .*tries again"):
-            fetched(served.url, SHA256, tmp_path / "a.pth")
+        with pytest.raises(clever.InputError, match=f"{served.url} cannot be downloaded: {status} .*to try again"):
+            fetch(served.url, SHA256, tmp_path / "a.pth")
     assert not list(tmp_path.iterdir())
 
 
@@ -252,19 +256,19 @@ def test_a_full_disk_is_no_bad_input(served: Served, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(download.pooch, "retrieve", full)
     with pytest.raises(OSError, match="No space left"):
-        fetched(served.url, SHA256, tmp_path / "a.pth")
+        fetch(served.url, SHA256, tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/a", "weights.pth", "http://"])
 def test_addresses_that_are_none(tmp_path: Path, url: str) -> None:
-    with pytest.raises(clever.InputError, match="must be an address of http:// or https://"):
-        fetched(url, SHA256, tmp_path / "a.pth")
+    with pytest.raises(clever.InputError, match="must be a URL with http:// or https://"):
+        fetch(url, SHA256, tmp_path / "a.pth")
 
 
 def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(clever.InputError, match=r"http://127.0.0.1:1/x cannot be downloaded"):
-        fetched("http://127.0.0.1:1/x", SHA256, tmp_path / "a.pth")
+        fetch("http://127.0.0.1:1/x", SHA256, tmp_path / "a.pth")
 
 
 def test_the_stage_model_takes_a_checkpoint_from_an_address(served: Served, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""The pipeline around the library `clever`: a package for each stage, run as ``python -m pipeline.<stage>``.
+"""The pipeline around the library `clever`: one package per stage, run as ``python -m pipeline.<stage>``.
 
-prepare, model, score, attack, aggregate, figures, report, in this order; beside them plan (what a run will cost),
-state (how far a run is), publish (weights for everyone) and verify (are these the committed numbers?).
+Stages in order: prepare, model, score, attack, aggregate, figures, report. Further commands: plan (cost of a run),
+state (progress of a run), publish (weights that come with the project), verify (comparison with committed numbers).
 """

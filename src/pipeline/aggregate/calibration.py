@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 from pipeline.aggregate import cost
 from pipeline.aggregate.table import Table
 from pipeline.shared.stats.statistics import (
+    binomial_interval,
     log_ratio,
     rank_correlation,
-    resampled_interval,
-    share_interval,
-    spread_interval,
+    statistic_interval,
+    std_interval,
 )
 from pipeline.shared.text import printed
-from pipeline.shared.text.formats import correlation, named, number, of_target, whole, with_interval
+from pipeline.shared.text.formats import cell_title, correlation, integer_or_empty, number, target_title, with_interval
 from pipeline.shared.text.methods import CLEVER, ONE_GRADIENT
 from pipeline.shared.text.printed import Column, Printed
 
@@ -65,7 +65,7 @@ def calibrate(table: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFra
     for key, used in of_key.items():
         logs = used.log.to_numpy()
         middle, count_above = float(np.median(logs)), int((logs > 0).sum())
-        (low, high), (above_low, above_high) = spread_interval(logs), share_interval(count_above, len(logs))
+        (low, high), (above_low, above_high) = std_interval(logs), binomial_interval(count_above, len(logs))
         *place, cell, _ = key
         first = (*place, reference.get(cell, ""), CLEVER)
         gain = _gain(used, of_key[first], seed) if first in of_key and first != key else {"verdict": ""}
@@ -118,7 +118,7 @@ def _gain(rows: pd.DataFrame, reference: pd.DataFrame, seed: int) -> dict[str, o
     def gain(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
         return _log_tightness(ours[drawn]) - _log_tightness(others[drawn])
 
-    value, (low, high) = float(gain(np.arange(len(pairs)))), resampled_interval(gain, len(pairs), seed)
+    value, (low, high) = float(gain(np.arange(len(pairs)))), statistic_interval(gain, len(pairs), seed)
     verdict = BETTER if low > 0 else WORSE if high < 0 else UNDECIDED
     found = dict(zip(("gain", "gain_low", "gain_high"), np.exp([value, low, high]), strict=True))
     return found | {"pairs": len(pairs), "verdict": verdict}
@@ -134,7 +134,7 @@ AT_EQUAL_TIGHTNESS = (
     Column("median at 5 % above", "tightness", number),
     Column("over first order", ("gain", "gain_low", "gain_high", "verdict"), _gain_text),
     Column("rank correlation", "rank_correlation", correlation),
-    Column("gradients", "gradients", whole),
+    Column("gradients", "gradients", integer_or_empty),
     Column("capped", "capped", "{:.0%}".format),
 )
 """What no factor changes of estimates, and what they cost."""
@@ -144,9 +144,9 @@ TABLE = Table(
     printed=Printed(
         "Estimates over the smallest distance found, at equal tightness",
         (
-            Column("cell", "cell", named),
+            Column("cell", "cell", cell_title),
             Column("estimate", "method"),
-            Column("target", "target", of_target),
+            Column("target", "target", target_title),
             Column("median ratio", "ratio", number),
             Column("above", "share_above", "{:.0%}".format),
             *AT_EQUAL_TIGHTNESS,

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.aggregate.table import Table
-from pipeline.shared.stats.pairing import PAIR
-from pipeline.shared.stats.statistics import interval, log_ratio
+from pipeline.shared.stats.pairing import PAIR_KEYS
+from pipeline.shared.stats.statistics import log_ratio, mean_interval
 from pipeline.shared.text import printed
-from pipeline.shared.text.formats import UNITS, named, number, of_target
+from pipeline.shared.text.formats import UNITS, cell_title, number, target_title
 from pipeline.shared.text.printed import Column, Printed
 
 SAME = ["network", "norm", "target"]
@@ -28,8 +28,8 @@ def pairs(scores: pd.DataFrame, cells: pd.DataFrame, sampling: dict[str, dict[st
         of = of[[sampling[name] == sampling[str(cell.cell)] for name in of.cell]]
         if of.empty:
             continue
-        first = scores[scores.cell == of.cell.iloc[0]].set_index(PAIR)
-        second = scores[scores.cell == cell.cell].set_index(PAIR)
+        first = scores[scores.cell == of.cell.iloc[0]].set_index(PAIR_KEYS)
+        second = scores[scores.cell == cell.cell].set_index(PAIR_KEYS)
         found.append(second.rename(columns={"score": "second"}).join(first.score.rename("first"), how="inner"))
     return pd.concat(found).reset_index() if found else scores.head(0).rename(columns={"score": "second"})
 
@@ -45,7 +45,7 @@ def compare(both: pd.DataFrame, seed: int) -> pd.DataFrame:
     for (cell, network, norm, target), group in both.groupby(["cell", *SAME], sort=False) if len(both) else ():
         ratios = log_ratio(group.second, group["first"])
         ratios = ratios[~np.isnan(ratios)]
-        low, high = np.exp(interval(ratios, seed))
+        low, high = np.exp(mean_interval(ratios, seed))
         rows.append(
             {
                 "cell": cell,
@@ -79,9 +79,9 @@ TABLE = Table(
     printed=Printed(
         f"First and second order, {UNITS}",
         (
-            Column("cell", "cell", named),
+            Column("cell", "cell", cell_title),
             Column("norm", "norm"),
-            Column("target", "target", of_target),
+            Column("target", "target", target_title),
             Column("first order", "first", number),
             Column("second order", "second", number),
             printed.interval("gain", "gain"),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.aggregate.table import Table
 from pipeline.shared.text import printed
-from pipeline.shared.text.formats import UNITS, named, number, of_target, percentage
+from pipeline.shared.text.formats import UNITS, cell_title, number, percentage, target_title
 from pipeline.shared.text.printed import Column, Printed
 
 SAME = ["cell", "norm", "target"]
@@ -45,9 +45,9 @@ TABLE = Table(
     printed=Printed(
         f"What each defense gives and costs, {UNITS}",
         (
-            Column("cell", "cell", named),
+            Column("cell", "cell", cell_title),
             Column("norm", "norm"),
-            Column("target", "target", of_target),
+            Column("target", "target", target_title),
             Column("right on", "accuracy", "{:.1%}".format),
             Column("CLEVER", "mean", number),
             printed.interval("ratio", "ratio"),

@@ -8,9 +8,9 @@ import pandas as pd
 
 from clever.norms import Norm
 from pipeline.aggregate.table import Table
-from pipeline.shared.app.experiment import label_of
-from pipeline.shared.stats.pairing import base_network, baselines, families, training_seed
-from pipeline.shared.text.described import defense_name, described, is_undefended
+from pipeline.shared.app.experiment import cell_label
+from pipeline.shared.stats.pairing import base_network, baselines, network_families, training_seed
+from pipeline.shared.text.described import defense_name, describe_defense, is_undefended
 
 FROM_RECORD = (
     *("network", "order", "defense", "bpda", "accuracy", "scored"),
@@ -47,16 +47,16 @@ def describe_cells(
             kept[name] = run
     records = list(kept.values())
     models = {run["network"]: run["weights"]["model"] for run in records}
-    family, settings = families(models), [swept.get(name, {}) for name in kept]
+    family, settings = network_families(models), [swept.get(name, {}) for name in kept]
     table = pd.DataFrame({"cell": list(kept)} | {column: [run[column] for run in records] for column in FROM_RECORD})
     order = [*table.columns]
-    table["transformation"] = table.defense.map(described)
+    table["transformation"] = table.defense.map(describe_defense)
     table["kind"] = [score_kind(run["order"], run["sampling"], run["backward"]) for run in records]
     table["defense_name"] = [
         str(values.get("defense", defense_name(run["defense"]))) for values, run in zip(settings, records, strict=True)
     ]
     table["variant"] = [
-        label_of(values, NETWORK_SETTINGS) or run["order"] for values, run in zip(settings, records, strict=True)
+        cell_label(values, NETWORK_SETTINGS) or run["order"] for values, run in zip(settings, records, strict=True)
     ]
     for column in FROM_SAMPLING:
         table[column] = [run["sampling"][column] for run in records]

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.aggregate.table import Table
-from pipeline.shared.text.described import described
-from pipeline.shared.text.formats import UNITS, named, number, of_target
+from pipeline.shared.text.described import describe_defense
+from pipeline.shared.text.formats import UNITS, cell_title, number, target_title
 from pipeline.shared.text.printed import Column, Printed
 
 SETTINGS = ("draws", "first")
@@ -50,7 +50,7 @@ def _random(cells: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame
         if len(group) > 1:
             defense = json.loads(str(settings))
             yield (
-                (str(network), described(defense.get("transformation", defense))),
+                (str(network), describe_defense(defense.get("transformation", defense))),
                 group.sort_values(["draws", "first"]),
             )
 
@@ -79,10 +79,10 @@ TABLE = Table(
     printed=Printed(
         f"Scores by the number of draws, {UNITS}",
         (
-            Column("network", "network", named),
-            Column("defense", "defense", named),
+            Column("network", "network", cell_title),
+            Column("defense", "defense", cell_title),
             Column("norm", "norm"),
-            Column("target", "target", of_target),
+            Column("target", "target", target_title),
             Column("score", "way", {"expectation": "of the mean over", "worst": "worst of single draws"}.__getitem__),
             Column("draws", "draws"),
             Column("mean", "mean", number),

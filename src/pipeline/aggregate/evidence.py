@@ -5,8 +5,8 @@ import pandas as pd
 from pipeline.aggregate import cost
 from pipeline.aggregate.refuted import refuted
 from pipeline.aggregate.table import Table
-from pipeline.shared.stats.pairing import by_the_nearest
-from pipeline.shared.text.formats import named, number, shares
+from pipeline.shared.stats.pairing import with_nearest_distances
+from pipeline.shared.text.formats import cell_title, number, shares
 from pipeline.shared.text.printed import Column, Printed
 
 BY = ["network", "defense", "norm"]
@@ -15,12 +15,12 @@ BY = ["network", "defense", "norm"]
 def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """One row for each network, defense, norm and cell that was attacked, ``kind`` the kind of its scores.
 
-    ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: as `by_the_nearest` takes them, which
+    ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: as for `with_nearest_distances`, which
     judges every score. The unit is the image: ``count_above`` counts those with a score above for any target,
     ``share_above`` has its exact binomial interval. ``median_ratio``: of score over distance, over targets and
     images at a positive and finite distance; ``at_zero``: images at distance 0. ``gradients``: of a score, in the mean.
     """
-    known = by_the_nearest(rows, cells)
+    known = with_nearest_distances(rows, cells)
     known = known.assign(gradients=cost.gradients(known))
     found = []
     for (network, _, norm, cell), group in known.groupby([*BY, "cell"], sort=False):
@@ -44,10 +44,10 @@ TABLE = Table(
     printed=Printed(
         "What each kind of score is worth: how often the strongest attack refutes it, how tight it is, what it costs",
         (
-            Column("network", "network", named),
+            Column("network", "network", cell_title),
             Column("defense", "defense"),
             Column("norm", "norm"),
-            Column("score", "score", named),
+            Column("score", "score", cell_title),
             Column(
                 "images above",
                 ("count_above", "images", "share_above", "share_above_low", "share_above_high"),

@@ -7,9 +7,9 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from pipeline.aggregate.table import Table
-from pipeline.shared.stats.statistics import all_positive, interval, share_interval
+from pipeline.shared.stats.statistics import all_positive, binomial_interval, mean_interval
 from pipeline.shared.text import printed
-from pipeline.shared.text.formats import UNITS, named, number, of_target, share
+from pipeline.shared.text.formats import UNITS, cell_title, number, share, target_title
 from pipeline.shared.text.printed import Column, Printed
 
 KEY = ["id", "norm", "target"]
@@ -34,7 +34,7 @@ def beside_each_other(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.
             of_network["accuracy"] = accuracy.loc[(network, kind)]
             for name, table in (("score", scores), ("distance", distances)):
                 logs = np.log(table.loc[usable, network].to_numpy())
-                low, high = np.exp(interval(logs, seed))
+                low, high = np.exp(mean_interval(logs, seed))
                 of_network |= {name: np.exp(logs.mean()), f"{name}_low": low, f"{name}_high": high}
             summary.append(of_network)
     return pd.DataFrame(summary)
@@ -57,9 +57,9 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
             continue
         taus = np.array([_tau(scores.loc[image], distances.loc[image]) for image in scores.index])
         taus = taus[~np.isnan(taus)]
-        low, high = interval(taus, seed) if len(taus) and np.ptp(taus) > SAME else (np.nan, np.nan)
+        low, high = mean_interval(taus, seed) if len(taus) and np.ptp(taus) > SAME else (np.nan, np.nan)
         same = int((taus > 1 - SAME).sum())
-        same_low, same_high = share_interval(same, len(taus))
+        same_low, same_high = binomial_interval(same, len(taus))
         found.append(
             {
                 "kind": kind,
@@ -115,11 +115,11 @@ TABLE = Table(
     printed=Printed(
         f"Networks beside each other, geometric means, {UNITS}",
         (
-            Column("network", "network", named),
+            Column("network", "network", cell_title),
             Column("right on", "accuracy", "{:.1%}".format),
-            Column("score", "kind", named),
+            Column("score", "kind", cell_title),
             Column("norm", "norm"),
-            Column("target", "target", of_target),
+            Column("target", "target", target_title),
             printed.interval("CLEVER", "score"),
             printed.interval("smallest distance", "distance"),
             Column("images", "images"),
@@ -134,11 +134,11 @@ AGREEMENT = Table(
         "Order of the networks: by CLEVER, and by attacks, image by image; no interval of a tau that is the same for "
         "all images",
         (
-            Column("score", "kind", named),
+            Column("score", "kind", cell_title),
             Column("norm", "norm"),
-            Column("target", "target", of_target),
-            Column("by CLEVER", "by_score", named),
-            Column("by attacks", "by_attack", named),
+            Column("target", "target", target_title),
+            Column("by CLEVER", "by_score", cell_title),
+            Column("by attacks", "by_attack", cell_title),
             printed.interval("Kendall's tau", "tau"),
             Column("same order", ("same", "same_low", "same_high"), share),
             Column("images", "images"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.stats.statistics import log_ratio, share_interval
+from pipeline.shared.stats.statistics import binomial_interval, log_ratio
 
 
 def refuted(rows: pd.DataFrame) -> dict[str, float]:
@@ -15,7 +15,7 @@ def refuted(rows: pd.DataFrame) -> dict[str, float]:
     """
     rows = rows[np.isfinite(rows.distance)]
     above = (rows.score > rows.distance).groupby(rows.id).any()
-    low, high = share_interval(int(above.sum()), len(above))
+    low, high = binomial_interval(int(above.sum()), len(above))
     return {
         "images": len(above),
         "count_above": int(above.sum()),

@@ -13,14 +13,14 @@ from pipeline.aggregate.describe import describe_cells
 from pipeline.aggregate.experiment_data import ExperimentData
 from pipeline.aggregate.tables import TABLES
 from pipeline.shared.app import artifacts
-from pipeline.shared.app.experiment import cells, chosen
-from pipeline.shared.app.listed import norms_of
+from pipeline.shared.app.experiment import cells, require_experiment
+from pipeline.shared.app.listed import parse_norms
 from pipeline.shared.text import printed
 
 
 def run(config: DictConfig) -> None:
     """Writes the tables of the registry (`pipeline.aggregate.tables`), all of them printed, and metrics.json."""
-    data, folder = _read(config), artifacts.tables(config)
+    data, folder = _read(config), artifacts.tables_dir(config)
     sections: dict[str, pd.DataFrame] = {}
     for table in TABLES:
         if not table.applies(data):
@@ -33,23 +33,25 @@ def run(config: DictConfig) -> None:
     for name, text in printed.documents(sections).items():
         artifacts.write_text(folder / name, text)
     artifacts.write_json(artifacts.metrics(config), _metrics(data.cells, data.tables["summary"]))
-    print(f"{chosen()}: {len(data.scores)} scores of {len(data.cells)} cells; {folder}/tables.md")
+    print(f"{require_experiment()}: {len(data.scores)} scores of {len(data.cells)} cells; {folder}/tables.md")
 
 
 def _read(config: DictConfig) -> ExperimentData:
     """From the folders of the experiment's cells; `InputError` where a stage has not run."""
     if config.peers is not None and not config.attack.exact:
         raise InputError(f"peers={config.peers} is compared with exact distances: attack.exact=true, or peers=null")
-    options, sweep = f" -m experiment={chosen()}", cells()
+    options, sweep = f" -m experiment={require_experiment()}", cells()
     names = [cell.name for cell in sweep]
-    runs = {name: artifacts.read_run_record(artifacts.scores_of(config, name), "score", options) for name in names}
-    attacks = {name: artifacts.read_run_record(artifacts.attacks_of(config, name), "attack", options) for name in names}
+    runs = {name: artifacts.read_run_record(artifacts.scores_dir(config, name), "score", options) for name in names}
+    attacks = {
+        name: artifacts.read_run_record(artifacts.attacks_dir(config, name), "attack", options) for name in names
+    }
     strengths = {name: attack["strength"] for name, attack in attacks.items()}
     swept = {cell.name: cell.swept for cell in sweep}
-    described = describe_cells(runs, strengths, swept, norms_of(config.norms, "norms"))
+    described = describe_cells(runs, strengths, swept, parse_norms(config.norms, "norms"))
 
     def rows(folder: Callable[[DictConfig, str], Path], file: str, stage: str) -> pd.DataFrame:
-        paths = [artifacts.needed(folder(config, name) / file, stage, options) for name in described.cell]
+        paths = [artifacts.require_output(folder(config, name) / file, stage, options) for name in described.cell]
         return pd.concat([pd.read_csv(path, dtype={"id": str, "target": str}) for path in paths])
 
     return ExperimentData(
@@ -57,9 +59,9 @@ def _read(config: DictConfig) -> ExperimentData:
         runs,
         attacks,
         described,
-        rows(artifacts.scores_of, "scores.csv", "score"),
-        rows(artifacts.attacks_of, "distances.csv", "attack"),
-        rows(artifacts.attacks_of, "exact.csv", "attack") if config.attack.exact else None,
+        rows(artifacts.scores_dir, "scores.csv", "score"),
+        rows(artifacts.attacks_dir, "distances.csv", "attack"),
+        rows(artifacts.attacks_dir, "exact.csv", "attack") if config.attack.exact else None,
         None if config.published is None else str(config.published),
         None if config.peers is None else str(config.peers),
     )

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.aggregate.table import Table
-from pipeline.shared.stats.pairing import with_ratios
-from pipeline.shared.stats.statistics import all_positive, interval
+from pipeline.shared.stats.pairing import add_log_ratios
+from pipeline.shared.stats.statistics import all_positive, mean_interval
 from pipeline.shared.stats.verdicts import EQUIVALENCE_LEVEL
-from pipeline.shared.text.formats import given, named, number, number_range, of_target, percentage
+from pipeline.shared.text.formats import cell_title, number, number_or_empty, number_range, percentage, target_title
 from pipeline.shared.text.printed import Column, Printed
 
 DRAWN = {"images": ["images"], "networks": ["networks"], "both": ["networks", "images"]}
@@ -28,7 +28,7 @@ def spread(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame
     """
     found = []
     others = cells[cells.baseline.notna() & (cells.baseline != cells.cell)]
-    paired = with_ratios(scores, dict(zip(others.cell, others.baseline, strict=True)))
+    paired = add_log_ratios(scores, dict(zip(others.cell, others.baseline, strict=True)))
     for (family, kind), of_kind in cells.groupby(["family", "variant"], sort=False):
         rows = paired[paired.cell.isin(of_kind.cell)]
         for (norm, target), group in rows.groupby(["norm", "target"], sort=False) if len(of_kind) > 1 else ():
@@ -56,7 +56,7 @@ def _ratio(rows: pd.DataFrame, seed: int) -> dict[str, float]:
     units = {"images": known.id, "networks": known.network}
     columns = {"ratio": np.exp(known.log_ratio.mean()), "pairs": len(known)}
     for name, drawn in DRAWN.items():
-        ends = interval(known.log_ratio, seed, level=EQUIVALENCE_LEVEL, **{unit: units[unit] for unit in drawn})
+        ends = mean_interval(known.log_ratio, seed, level=EQUIVALENCE_LEVEL, **{unit: units[unit] for unit in drawn})
         columns |= dict(zip((f"{name}_low", f"{name}_high"), np.exp(ends), strict=True))
     return columns
 
@@ -73,17 +73,17 @@ TABLE = Table(
         "Trainings of one network that differ in their seed, beside images: standard deviations of log scores, and "
         "the ratio to the baseline with 90 % intervals that draw images alone, trainings alone, and both",
         (
-            Column("network", "family", named),
+            Column("network", "family", cell_title),
             Column("trainings", "networks"),
-            Column("cell", "kind", named),
+            Column("cell", "kind", cell_title),
             Column("norm", "norm"),
-            Column("target", "target", of_target),
+            Column("target", "target", target_title),
             Column("CLEVER", "score", number),
             Column("spread between trainings", "between_networks", number),
             Column("between images", "between_images", number),
             Column("capped", "capped", percentage),
             Column("images", "images"),
-            Column("ratio", "ratio", given),
+            Column("ratio", "ratio", number_or_empty),
             _ends("images alone", "images"),
             _ends("trainings alone", "networks"),
             _ends("both", "both"),

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from pipeline.aggregate.table import Table
 from pipeline.shared.stats.pairing import baselines
-from pipeline.shared.stats.statistics import interval, log_ratio
+from pipeline.shared.stats.statistics import log_ratio, mean_interval
 from pipeline.shared.text import printed
-from pipeline.shared.text.formats import named, number, of_target
+from pipeline.shared.text.formats import cell_title, number, target_title
 from pipeline.shared.text.printed import Column, Printed
 
 GROUP = ["network", "cell", "norm", "target"]
@@ -38,7 +38,7 @@ def summarise(
         both = group.merge(reference, on="id", suffixes=("", "_reference"))
         ratios = log_ratio(both.score, both.score_reference)
         same = (both.predicted == both.predicted_reference) & (both.target_class == both.target_class_reference)
-        low, high = interval(group.score, seed)
+        low, high = mean_interval(group.score, seed)
         rows.append(
             {
                 "network": network,
@@ -70,7 +70,7 @@ def summarise(
 
 def _geometric(name: str, ratios: NDArray[np.float64], seed: int) -> dict[str, float]:
     """The geometric mean of ratios given by their logarithms, one an image, with its interval."""
-    low, high = np.exp(interval(ratios, seed))
+    low, high = np.exp(mean_interval(ratios, seed))
     return {name: np.exp(ratios.mean()) if len(ratios) else np.nan, f"{name}_low": low, f"{name}_high": high}
 
 
@@ -85,8 +85,8 @@ TABLE = Table(
     printed=Printed(
         "",
         (
-            Column("cell", "cell", named),
-            Column("target", "target", of_target),
+            Column("cell", "cell", cell_title),
+            Column("target", "target", target_title),
             printed.interval("mean", "mean"),
             Column("median", "median", number),
             Column("minimum", "minimum", number),

@@ -7,7 +7,7 @@ from pipeline.aggregate.calibration import AT_EQUAL_TIGHTNESS, COLUMNS, calibrat
 from pipeline.aggregate.experiment_data import ExperimentData
 from pipeline.aggregate.table import Table
 from pipeline.aggregate.upper_bounds import KEY
-from pipeline.shared.text.formats import UNITS, named, number, of_target
+from pipeline.shared.text.formats import UNITS, cell_title, number, target_title
 from pipeline.shared.text.methods import ATTACK, CERTIFICATE, CLEVER
 from pipeline.shared.text.printed import Column, Printed
 
@@ -58,7 +58,7 @@ def _has_exact(data: ExperimentData) -> bool:
 
 
 def _estimate(cell: str, method: str) -> str:
-    return named(cell) if method == CLEVER else method
+    return cell_title(cell) if method == CLEVER else method
 
 
 VALUES = Table("exact", _with_peers, _has_exact, optional=True, digits=None)
@@ -70,8 +70,8 @@ ANSWERS = Table(
     printed=Printed(
         f"Images with an exact L2 distance, {UNITS}",
         (
-            Column("network", "network", named),
-            Column("target", "target", of_target),
+            Column("network", "network", cell_title),
+            Column("target", "target", target_title),
             Column("images", "images"),
             Column("exact", ("exact", "images"), lambda known, images: f"{known}: {known / images:.0%}"),
             Column("median", "median", number),
@@ -89,7 +89,7 @@ TABLE = Table(
         "Estimates over the exact L2 distance, and at equal tightness",
         (
             Column("estimate", ("cell", "method"), _estimate),
-            Column("target", "target", of_target),
+            Column("target", "target", target_title),
             Column("median", "ratio", number),
             Column("5 %", "ratio_5", number),
             Column("95 %", "ratio_95", number),

@@ -7,9 +7,9 @@ from clever.errors import InputError
 from pipeline.aggregate.refuted import refuted
 from pipeline.aggregate.summary import GROUP
 from pipeline.aggregate.table import Table
-from pipeline.shared.stats.statistics import interval, log_ratio, rank_correlation
+from pipeline.shared.stats.statistics import log_ratio, mean_interval, rank_correlation
 from pipeline.shared.text import printed
-from pipeline.shared.text.formats import correlation, named, number, of_target, percentage, shares
+from pipeline.shared.text.formats import cell_title, correlation, number, percentage, shares, target_title
 from pipeline.shared.text.printed import Column, Printed
 
 KEY = ["cell", "id", "predicted", "norm", "target"]
@@ -54,7 +54,7 @@ def summarise_bounds(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
         found = group[np.isfinite(group.distance)]
         ratios = log_ratio(found.score, found.distance)
         ratios = ratios[~np.isnan(ratios)]
-        low, high = np.exp(interval(ratios, seed))
+        low, high = np.exp(mean_interval(ratios, seed))
         told = refuted(group)
         summary.append(
             {
@@ -98,8 +98,8 @@ TABLE = Table(
     printed=Printed(
         "CLEVER and the smallest adversarial distance found",
         (
-            Column("cell", "cell", named),
-            Column("target", "target", of_target),
+            Column("cell", "cell", cell_title),
+            Column("target", "target", target_title),
             Column("CLEVER", "score", number),
             Column("smallest distance", "distance", number),
             printed.interval("CLEVER / distance", "ratio"),

@@ -26,14 +26,14 @@ from pipeline.attack.exact import check_order, exact_distances
 from pipeline.attack.store import load_or_attack
 from pipeline.attack.taken import taken
 from pipeline.shared.app import artifacts
-from pipeline.shared.app.listed import listed, norms_of
-from pipeline.shared.data.selection import Selection, classifier_settings, settings_of
+from pipeline.shared.app.listed import parse_list, parse_norms
+from pipeline.shared.data.selection import Selection, classifier_settings, sampling_settings
 from pipeline.shared.data.shard import Shard
-from pipeline.shared.models.classifier import backward_of, device
+from pipeline.shared.models.classifier import build_backward, device
 from pipeline.shared.models.networks.two_layer import TwoLayer
 from pipeline.shared.store.fingerprint import classifier_key, versions
 from pipeline.shared.store.number_versions import ATTACK_VERSION
-from pipeline.shared.store.progress import Progress, about_cell
+from pipeline.shared.store.progress import Progress, progress_dir
 from pipeline.shared.text.machine import machine
 
 Pair = tuple[ImageContext, int]
@@ -50,7 +50,7 @@ def run(config: DictConfig) -> None:
     ``attack.taken_from`` the first and the last are those of another experiment (`taken.taken`).
     """
     started = time.perf_counter()
-    artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
+    artifacts.check_writable(artifacts.results_dir(config), artifacts.store_dir(config))
     if config.attack.taken_from is not None:
         _take(config)
         return
@@ -58,14 +58,16 @@ def run(config: DictConfig) -> None:
     with frozen(job.network), job.progress() as progress:
         job.attack(progress)
         if not job.smallest:
-            progress.say(f"{config.cell}: this shard has no image to attack")
+            progress.print(f"{config.cell}: this shard has no image to attack")
             return
         table = job.table()
         job.write(table)
         if config.attack.exact:
             exact = job.exact(table)
             artifacts.write_text(artifacts.results_dir(config) / "exact.csv", exact.to_csv(index=False))
-            progress.say(f"{config.cell}: an exact distance for {exact.exact.notna().mean():.0%} of {len(exact)} rows")
+            progress.print(
+                f"{config.cell}: an exact distance for {exact.exact.notna().mean():.0%} of {len(exact)} rows"
+            )
         about = {
             "cell": config.cell,
             "strength": OmegaConf.to_container(config.attack, resolve=True),
@@ -73,7 +75,7 @@ def run(config: DictConfig) -> None:
             "attacks_from_store": progress.from_store,
             "passes": job.passes,
             "seconds": round(time.perf_counter() - started, 1),
-            "of_all_runs": progress.of_all_runs(),
+            "of_all_runs": progress.totals(),
             "machine": machine(job.selection.device),
             "device": str(device(config)),
             "versions": versions(),
@@ -81,17 +83,17 @@ def run(config: DictConfig) -> None:
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
         share = np.isfinite(table.distance).mean()
         where = artifacts.results_dir(config)
-        progress.say(f"{config.cell}: adversarial images for {share:.0%} of {len(table)} rows; {where}/distances.csv")
+        progress.print(f"{config.cell}: adversarial images for {share:.0%} of {len(table)} rows; {where}/distances.csv")
 
 
 def _take(config: DictConfig) -> None:
-    other = artifacts.of_experiment(config, str(config.attack.taken_from))
+    other = artifacts.experiment_dir(config, str(config.attack.taken_from))
     if Shard(config.shard, config.shards).count > 1:
         print(f"{config.cell}: no shard attacks anything, the run without shards takes the distances from {other}")
         return
-    targets = [str(target) for target in listed(config.attack.targets, "attack.targets")]
-    norms = [str(norm) for norm in norms_of(config.attack.norms, "attack.norms")]
-    table, told = taken(other, artifacts.scores_of(config, config.cell), config.cell, targets, norms)
+    targets = [str(target) for target in parse_list(config.attack.targets, "attack.targets")]
+    norms = [str(norm) for norm in parse_norms(config.attack.norms, "attack.norms")]
+    table, told = taken(other, artifacts.scores_dir(config, config.cell), config.cell, targets, norms)
     folder = artifacts.results_dir(config)
     artifacts.write_text(folder / "distances.csv", table.to_csv(index=False))
     artifacts.write_json(folder / "run.json", told)
@@ -123,7 +125,7 @@ class Job:
         """`InputError` says what would be valid."""
         strength, chance, together = checked(config)
         config = asked(config)
-        selection = Selection.of(config, together)
+        selection = Selection.from_config(config, together)
         return cls(config, selection, attacked_of(config, selection.network), strength, chance, together)
 
     def progress(self) -> Progress:
@@ -131,7 +133,7 @@ class Job:
         classes = [len(context.classes) for context in self.selection.contexts]
         return Progress(
             self.config,
-            about_cell(self.config, cell_key(self.config, self.network)),
+            progress_dir(self.config, cell_key(self.config, self.network)),
             rows=self.selection.rows,
             left=sum(classes) * len(self.selection.norms),
             unit="attack",
@@ -145,9 +147,9 @@ class Job:
             for norm in self.selection.norms:
                 found, known = self._found(pairs, images, norm)
                 self._keep(pairs, norm, found)
-                (progress.find if known else progress.compute)(len(pairs))
+                (progress.add_from_store if known else progress.add_computed)(len(pairs))
             left -= len(pairs) * len(self.selection.norms)
-            progress.reached(pairs[-1][0].index, left)
+            progress.mark_finished(pairs[-1][0].index, left)
 
     def _found(self, pairs: list[Pair], images: Tensor, norm: Norm) -> tuple[Found, bool]:
         named = [[context.name, context.predicted, target] for context, target in pairs]
@@ -165,7 +167,7 @@ class Job:
                 criterion=self.chance,
             )
 
-        return load_or_attack(artifacts.store(self.config), key, attack)
+        return load_or_attack(artifacts.store_dir(self.config), key, attack)
 
     def _keep(self, pairs: list[Pair], norm: Norm, found: Found) -> None:
         self.passes += found.forwards + found.backwards
@@ -187,7 +189,7 @@ class Job:
                     row = {"predicted": context.predicted, "target": target, "target_class": label, "norm": str(norm)}
                     of_class = (context.index, label, norm)
                     found = {"distance": self.smallest[of_class]} | self.rates[of_class]
-                    rows.append(self.selection.known(self.config, context) | row | found)
+                    rows.append(self.selection.id_columns(self.config, context) | row | found)
         return pd.DataFrame(rows)
 
     def exact(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -200,7 +202,7 @@ class Job:
         rows = table[table.norm == str(Norm.L2)].reset_index(drop=True)
         if rows.empty:
             raise InputError(f"attack.exact with the norms {', '.join(map(str, self.selection.norms))}: it wants L2")
-        index = {self.selection.known(self.config, at)["id"]: at.index for at in self.selection.contexts}
+        index = {self.selection.id_columns(self.config, at)["id"]: at.index for at in self.selection.contexts}
         images = torch.stack([self.selection.image(index[name]) for name in rows.id]).flatten(1)
         net = TwoLayer.of(self.network.network)
         found = exact_distances(net, images, list(rows.predicted), list(rows.target_class))
@@ -229,7 +231,7 @@ def asked(config: DictConfig) -> DictConfig:
 def attacked_of(config: DictConfig, network: Defended) -> Defended:
     """The classifier attacked: the same one whatever the cell's scores go back through."""
     bpda = not has_useful_gradient(network.defense) if config.attack.bpda == AUTO else config.attack.bpda
-    substitute = backward_of(config.attack.backward, network.defense) if bpda else None
+    substitute = build_backward(config.attack.backward, network.defense) if bpda else None
     return Defended(network.network, network.defense, bpda=bpda, backward=substitute)
 
 
@@ -239,7 +241,7 @@ def distances_key(config: DictConfig, network: Defended) -> dict[str, object]:
     return classifier_key(network, classifier_settings(config)) | {
         "strength": repr(strength),
         "chance": repr(chance) if randomness(network) else "",
-        "seed": settings_of(config).seed,
+        "seed": sampling_settings(config).seed,
         "device": device(config).type,
         "attack_version": ATTACK_VERSION,
     }
@@ -247,7 +249,7 @@ def distances_key(config: DictConfig, network: Defended) -> dict[str, object]:
 
 def cell_key(config: DictConfig, network: Defended) -> dict[str, object]:
     """All that decides the distances of a cell, given images, targets and norms."""
-    settings = settings_of(config)
+    settings = sampling_settings(config)
     classes = [settings.reference, settings.random_target, settings.seed]
     return distances_key(config, network) | {"stage": "attack", "settings": repr(classes)}
 
@@ -258,7 +260,7 @@ def checked(config: DictConfig) -> tuple[Strength, SuccessCriterion, int]:
     if config.attack.bpda not in (True, False, AUTO):
         raise InputError(f"attack.bpda is {config.attack.bpda!r}: it must be true, false or {AUTO}")
     hard = strength_of(config)
-    for norm in norms_of(config.attack.norms, "attack.norms"):
+    for norm in parse_norms(config.attack.norms, "attack.norms"):
         check_method(hard, norm)
     return hard, chance_of(config), config.attack.images
 

@@ -12,7 +12,7 @@ from pipeline.shared.store import kept
 
 def load_or_attack(store: Path, key: dict[str, object], attack: Callable[[], Found]) -> tuple[Found, bool]:
     """What the attack finds, and whether the store had it already; the file is named by the hash of the ``key``."""
-    name = kept.name_of(key)
+    name = kept.cache_key(key)
     path = store / "attacks" / name[:2] / f"{name[2:]}.npz"
     arrays = kept.load_verified(path, name) if path.exists() else None
     if arrays is not None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import figure, picture
-from pipeline.shared.text.formats import named
+from pipeline.shared.text.formats import cell_title
 
 Images = dict[str, NDArray[np.float32]]
 
@@ -29,7 +29,7 @@ def draw(folder: Path, examples: dict[str, Images], titles: dict[str, str], targ
         for row, (cell, images) in zip(grid, examples.items(), strict=True):
             original = images["original"]
             _show(row[0], original, "original")
-            row[0].set_ylabel(named(cell), fontsize=8)
+            row[0].set_ylabel(cell_title(cell), fontsize=8)
             row[0].set_xlabel(titles[cell], fontsize=6)
             _show(row[1], images["defended"], "behind the defense")
             for norm, (found, difference) in zip(norms, row[2:].reshape(-1, 2), strict=True):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers
-from pipeline.shared.text.formats import named
+from pipeline.shared.text.formats import cell_title
 
 
 def draw(folder: Path, rows: pd.DataFrame) -> None:
@@ -22,7 +22,7 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
                 axes.scatter(
                     of_cell.distance, of_cell.score, 13, face, marker=marker(index), edgecolors=colour(index), lw=0.6
                 )
-                axes.scatter([], [], 16, color=colour(index), marker=marker(index), label=named(cell))
+                axes.scatter([], [], 16, color=colour(index), marker=marker(index), label=cell_title(cell))
             values = part[["score", "distance"]].to_numpy()
             if len(values):
                 ends = [values.min() * 0.8, values.max() * 1.25]

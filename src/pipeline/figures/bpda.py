@@ -10,9 +10,9 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, marker, note_below, plain_numbers, unbounded
-from pipeline.shared.app.experiment import label_of
-from pipeline.shared.stats.pairing import baselines, with_ratios
-from pipeline.shared.text.formats import named
+from pipeline.shared.app.experiment import cell_label
+from pipeline.shared.stats.pairing import add_log_ratios, baselines
+from pipeline.shared.text.formats import cell_title
 
 WIDTH = 0.55
 """Inches of a cell, whose label has two lines."""
@@ -31,9 +31,9 @@ def draw(folder: Path, scores: pd.DataFrame, cells: pd.DataFrame, baseline: Mapp
         return
     bpda = dict(zip(cells.cell, cells.bpda, strict=True))
     names = dict(zip(cells.cell, cells.without_bpda, strict=True))
-    labels = [f"{named(names[cell])}\n({'with' if bpda[cell] else 'no'} BPDA)" for cell in shown]
-    norms, undefended = list(scores.norm.unique()), named(str(cells.defense_name.iloc[0]))
-    paired = with_ratios(scores, baseline)
+    labels = [f"{cell_title(names[cell])}\n({'with' if bpda[cell] else 'no'} BPDA)" for cell in shown]
+    norms, undefended = list(scores.norm.unique()), cell_title(str(cells.defense_name.iloc[0]))
+    paired = add_log_ratios(scores, baseline)
     rng = np.random.default_rng(0)
     width, height = max(3.2, WIDTH * len(shown)) * len(norms), 3.2 + LETTER * max(map(len, labels))
     with figure(folder, "bpda", width=width, height=height) as drawn:
@@ -65,7 +65,7 @@ def _shown(cells: pd.DataFrame) -> pd.DataFrame:
     """The baseline, which comes first, and the cells of another defense or without BPDA, with labels but for that."""
     chosen: pd.Series[bool] = (cells.defense != cells.defense.iloc[0]) | ~cells.bpda
     chosen.iloc[0] = True
-    labels = [label_of(json.loads(swept), ("model", "bpda")) for swept in cells.swept]
+    labels = [cell_label(json.loads(swept), ("model", "bpda")) for swept in cells.swept]
     names = [label or name for label, name in zip(labels, cells.defense_name, strict=True)]
     return cells.assign(without_bpda=names)[chosen]
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, colour, figure, plain_numbers
-from pipeline.shared.app.experiment import label_of
-from pipeline.shared.text.formats import named
+from pipeline.shared.app.experiment import cell_label
+from pipeline.shared.text.formats import cell_title
 
 DASHES = ("--", "-.", ":", (0, (1, 1)))
 """Of the scores, told apart from the distance and from each other where there is no colour."""
@@ -33,9 +33,9 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
                 labels = _labels(of_defense)
                 for place, cell in enumerate(of_defense.cell):
                     scores = of_norm[of_norm.cell == cell].groupby("id").score.min()
-                    kind = named(labels[place])
+                    kind = cell_title(labels[place])
                     axes.ecdf(scores, complementary=True, color=colour(1 + place * 2), ls=DASHES[place % 4], label=kind)
-                axes.set_title(named(of_defense.defense_name.iloc[0]))
+                axes.set_title(cell_title(of_defense.defense_name.iloc[0]))
                 axes.set_xlabel(f"ε, {norm} norm\n([0,1] pixel units)")
             values = of_norm[["score", "distance"]].to_numpy()
             shown = values[np.isfinite(values) & (values > 0)]
@@ -50,7 +50,7 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
 
 def _labels(cells: pd.DataFrame) -> list[str]:
     """What distinguishes each cell from others of its defense; else what its scores are."""
-    labels = [label_of(json.loads(swept), ("model", "defense", "bpda")) for swept in cells.swept]
+    labels = [cell_label(json.loads(swept), ("model", "defense", "bpda")) for swept in cells.swept]
     return [label or kind for label, kind in zip(labels, cells.kind, strict=True)]
 
 

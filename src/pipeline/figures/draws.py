@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, note_below
-from pipeline.shared.text.formats import named, of_target
+from pipeline.shared.text.formats import cell_title, target_title
 
 WAYS = {"expectation": "of the mean over so many draws", "worst": "worst of so many single draws"}
 
@@ -35,7 +35,7 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
             axes.set_ylim(bottom=0)
             axes.set_xlabel("draws")
             axes.set_ylabel(f"mean CLEVER, {norm} norm ([0,1] pixel units)")
-            axes.set_title(f"{named(network)} behind {named(defense)}, {of_target(target)}", fontsize=8)
+            axes.set_title(f"{cell_title(network)} behind {cell_title(defense)}, {target_title(target)}", fontsize=8)
         drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=8)
         note_below(drawn, "bars: from the smallest to the largest of the sets of draws, which share none")
 

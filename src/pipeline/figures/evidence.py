@@ -8,8 +8,8 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers
-from pipeline.shared.stats.pairing import by_the_nearest
-from pipeline.shared.text.formats import named
+from pipeline.shared.stats.pairing import with_nearest_distances
+from pipeline.shared.text.formats import cell_title
 
 WIDTH = 0.42
 """Inches of a kind of score behind a defense."""
@@ -18,7 +18,7 @@ WIDTH = 0.42
 def draw(folder: Path, rows: pd.DataFrame, evidence: pd.DataFrame, names: Mapping[str, str]) -> None:
     """A panel a norm, the first cell of each kind and defense. Drawn where there are several kinds of scores.
 
-    ``rows``: as `by_the_nearest` has them; ``evidence``: the table of that name, whose counts and medians are shown;
+    ``rows``: from `with_nearest_distances`; ``evidence``: the table of that name, whose counts and medians are shown;
     ``names``: of each defense.
     """
     if rows.kind.nunique() < 2:
@@ -40,13 +40,13 @@ def draw(folder: Path, rows: pd.DataFrame, evidence: pd.DataFrame, names: Mappin
                 note = f"{told.count_above}\nof {told.images}"
                 axes.annotate(note, (x, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7)
             for which, kind in enumerate(kinds):
-                axes.scatter([], [], 20, color=colour(1 + which), marker=marker(which), label=named(kind))
+                axes.scatter([], [], 20, color=colour(1 + which), marker=marker(which), label=cell_title(kind))
             axes.axhline(1, color="black", lw=0.6, ls="--")
             axes.set_yscale("log")
             plain_numbers(axes.yaxis)
             axes.set_ylabel(f"score over distance, {norm} norm")
             middles = [index * stand + (len(kinds) - 1) / 2 for index in range(len(defenses))]
-            axes.set_xticks(middles, [named(names[defense]) for defense in defenses])
+            axes.set_xticks(middles, [cell_title(names[defense]) for defense in defenses])
         legend_above(drawn, axes)
         note_below(
             drawn,
@@ -63,6 +63,9 @@ def _names(cells: pd.DataFrame) -> dict[str, str]:
 FIGURE = Figure(
     {"evidence": "Each kind of score over the nearest distance found, behind each defense: above 1 it is refuted"},
     lambda data, folder: draw(
-        folder, by_the_nearest(data.scores, data.cells[data.cells.bpda]), data.rows("evidence"), _names(data.cells)
+        folder,
+        with_nearest_distances(data.scores, data.cells[data.cells.bpda]),
+        data.rows("evidence"),
+        _names(data.cells),
     ),
 )

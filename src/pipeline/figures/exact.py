@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, marker, note_below, plain_numbers
-from pipeline.shared.app.experiment import label_of
-from pipeline.shared.text.formats import named
+from pipeline.shared.app.experiment import cell_label
+from pipeline.shared.text.formats import cell_title
 from pipeline.shared.text.methods import ATTACK, CERTIFICATE, CLEVER, ONE_GRADIENT, TOOLBOX
 
 METHODS = (ATTACK, CERTIFICATE, ONE_GRADIENT, TOOLBOX)
@@ -41,8 +41,10 @@ def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
                 _line(axes, lines.index(str(line)), group)
             axes.axvline(1, color="black", lw=0.7)
             axes.axhline(len(others) - 0.5, color="#B0B0B0", lw=0.7)
-            axes.set_title(f"scores of {named(of_order)}", fontsize=9)
-        panels[0].set_yticks(range(len(lines)), [line if line in others else named(line) for line in lines], fontsize=8)
+            axes.set_title(f"scores of {cell_title(of_order)}", fontsize=9)
+        panels[0].set_yticks(
+            range(len(lines)), [line if line in others else cell_title(line) for line in lines], fontsize=8
+        )
         panels[0].set(xscale="log", ylim=(len(lines) - 0.4, -0.6))
         plain_numbers(panels[0].xaxis)
         images = rows.groupby("target").id.nunique().sum()
@@ -59,7 +61,7 @@ def _labels(cells: pd.DataFrame) -> dict[str, str]:
     for cell, order, text in zip(cells.cell, cells.order, cells.swept, strict=True):
         swept = {key: value for key, value in json.loads(text).items() if key != "order"}
         estimator = swept.pop("sampling.estimator", None)
-        parts = [label_of(swept), str(estimator or "")]
+        parts = [cell_label(swept), str(estimator or "")]
         found[cell] = "-".join(part for part in parts if part) or order
     return found
 

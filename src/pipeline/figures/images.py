@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import figure, picture
-from pipeline.shared.text.formats import named
+from pipeline.shared.text.formats import cell_title
 
 SHOWN = 5
 
@@ -28,7 +28,7 @@ def draw(folder: Path, examples: dict[str, dict[str, NDArray[np.generic]]]) -> N
                 picture(axes, image)
                 change = float(np.abs(image - original).max())
                 axes.set_xlabel(f"largest change {change * 255:.0f}/255" if change else "unchanged", fontsize=6)
-            grid[0, column].set_title(named(cell), fontsize=8)
+            grid[0, column].set_title(cell_title(cell), fontsize=8)
         for axes, name, label in zip(grid[:, 0], first["class_name"], first["id"], strict=False):
             axes.set_ylabel(f"{str(name)[:18]}\n{label}", fontsize=7)
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, legend_above, logarithmic, note_below, unbounded
-from pipeline.shared.text.formats import named
+from pipeline.shared.text.formats import cell_title
 
 SHOWN = (
     ("score with BPDA", COLOURS[1], "o"),
@@ -42,7 +42,7 @@ def draw(folder: Path, rows: pd.DataFrame, pairs: list[tuple[str, str]]) -> None
             shown = rows[(rows.norm == norm) & rows.cell.isin([cell for pair in pairs for cell in pair])]
             logarithmic(axes, shown[["score", "distance"]].to_numpy())
             axes.set_ylabel(f"{norm} norm ([0,1] pixel units)")
-            axes.set_xticks(range(len(pairs)), [named(cell) for cell, _ in pairs], rotation=30, fontsize=8)
+            axes.set_xticks(range(len(pairs)), [cell_title(cell) for cell, _ in pairs], rotation=30, fontsize=8)
         for label, shade, shape in SHOWN:
             axes.scatter([], [], 20, color=shade, marker=shape, label=label)
         legend_above(drawn, axes)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, MARKERS, figure, legend_above, logarithmic
-from pipeline.shared.text.formats import named, of_target
+from pipeline.shared.text.formats import cell_title, target_title
 
 DISTANCE = "smallest adversarial distance found"
 APART = 0.16
@@ -38,7 +38,7 @@ def draw(folder: Path, networks: pd.DataFrame, agreement: pd.DataFrame) -> None:
             for place, kind in enumerate(kinds):
                 rows = part[part.kind == kind]
                 x = rows.network.map(names.index) + first + place * APART
-                _scores(axes, x, rows, place, named(kind))
+                _scores(axes, x, rows, place, cell_title(kind))
                 if not shared:
                     _distances(axes, x + APART / 3, rows, _shade(place))
             if shared:
@@ -47,13 +47,15 @@ def draw(folder: Path, networks: pd.DataFrame, agreement: pd.DataFrame) -> None:
             note = "" if shared else ", in the colour of the score"
             axes.plot([], [], color=COLOURS[2] if shared else "black", ls="", label=DISTANCE + note, **BAR)
             logarithmic(axes, part[["score", "distance"]].to_numpy())
-            axes.set_xticks(range(len(names)), [named(name) for name in names], rotation=20, ha="right", fontsize=8)
+            axes.set_xticks(
+                range(len(names)), [cell_title(name) for name in names], rotation=20, ha="right", fontsize=8
+            )
             axes.set_ylabel(f"geometric mean over images,\n{norm} norm ([0,1] pixel units)")
             of_panel = agreement[(agreement.norm == norm) & (agreement.target == target)]
             of_panel = of_panel[of_panel.tau.notna()]
-            taus = ", ".join(f"{row.tau:.2f} ({named(str(row.kind))})" for row in of_panel.itertuples())
+            taus = ", ".join(f"{row.tau:.2f} ({cell_title(str(row.kind))})" for row in of_panel.itertuples())
             taus = textwrap.fill(f"tau, image by image: {taus}", 40)
-            axes.set_title(f"{norm}, {of_target(target)}\n{taus}", fontsize=8)
+            axes.set_title(f"{norm}, {target_title(target)}\n{taus}", fontsize=8)
         legend_above(drawn, axes)
 
 

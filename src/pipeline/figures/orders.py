@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers
-from pipeline.shared.text.formats import named
+from pipeline.shared.text.formats import cell_title
 
 
 def draw(folder: Path, both: pd.DataFrame) -> None:
@@ -20,7 +20,7 @@ def draw(folder: Path, both: pd.DataFrame) -> None:
     if not len(both):
         return
     first = both.drop_duplicates("network")
-    both, cells, names = both[both.cell.isin(first.cell)], list(first.cell), list(first.network.map(named))
+    both, cells, names = both[both.cell.isin(first.cell)], list(first.cell), list(first.network.map(cell_title))
     norms = list(both.norm.unique())
     with figure(folder, "orders", width=9.6, height=3.9 * len(norms)) as drawn:
         grid = drawn.subplots(len(norms), 3, squeeze=False, width_ratios=(1.15, 1, 1))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, legend_above, note_below
-from pipeline.shared.text.formats import named, of_target
+from pipeline.shared.text.formats import cell_title, target_title
 
 PANELS = 4
 """Beside each other."""
@@ -54,11 +54,11 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
                     marker="x",
                     label="published" if quantity == part.quantity.iloc[0] else None,
                 )
-            axes.set_xticks(range(len(targets)), [of_target(target) for target in targets])
+            axes.set_xticks(range(len(targets)), [target_title(target) for target in targets])
             axes.set_xlim(-0.6, len(targets) - 0.4)
             axes.set_ylim(bottom=0)
             trainings = f"{part.seeds.max()} trainings" if part.seeds.max() > 1 else "one training"
-            axes.set_title(f"{named(str(network))}, {norm}, {trainings}")
+            axes.set_title(f"{cell_title(str(network))}, {norm}, {trainings}")
             axes.set_ylabel(f"mean over images,\n{norm} norm ([0,1] pixel units)")
         legend_above(drawn, axes)
         note_below(drawn, "band: 95 % interval for the average of another training, over as many images as published")

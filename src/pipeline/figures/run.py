@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 from pipeline.figures.data import ExperimentFiles, NetworkData
 from pipeline.figures.registry import FIGURES
 from pipeline.shared.app import artifacts
-from pipeline.shared.app.experiment import chosen, data_set
-from pipeline.shared.text.formats import named
+from pipeline.shared.app.experiment import data_set, require_experiment
+from pipeline.shared.text.formats import cell_title
 
 
 def run(config: DictConfig) -> None:
@@ -19,18 +19,18 @@ def run(config: DictConfig) -> None:
     The first network's own figures lie in the folder figures/ with those of the whole experiment, those of the others
     in figures/NETWORK/.
     """
-    name, folder = chosen(), artifacts.figures(config)
-    tables = artifacts.needed(artifacts.tables(config), "aggregate", f" experiment={name}")
-    files = ExperimentFiles(tables, partial(artifacts.scores_of, config), partial(artifacts.attacks_of, config))
+    name, folder = require_experiment(), artifacts.figures_dir(config)
+    tables = artifacts.require_output(artifacts.tables_dir(config), "aggregate", f" experiment={name}")
+    files = ExperimentFiles(tables, partial(artifacts.scores_dir, config), partial(artifacts.attacks_dir, config))
     cells = files.table("cells")
     # Pictures of images that `dvc repro` cannot prepare anywhere, and that may be others', are no part of the results.
-    image_folder = folder if data_set() in config.experiments.data else artifacts.image_figures(config)
+    image_folder = folder if data_set() in config.experiments.data else artifacts.image_figures_dir(config)
     networks, captions = networks_with_figures(cells), {}
     for place, network in enumerate(networks):
         data, below = NetworkData.read(files, cells[cells.network == network]), network if place else ""
         draw_network(data, folder / below, image_folder / below, whole_experiment=not place)
         for figure in FIGURES:
-            of = f" ({named(network)})" if len(networks) > 1 and not figure.whole_experiment else ""
+            of = f" ({cell_title(network)})" if len(networks) > 1 and not figure.whole_experiment else ""
             for file, caption in figure.captions.items():
                 if (folder / below / f"{file}.png").is_file():
                     captions[(Path(below) / file).as_posix()] = caption + of

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, logarithmic
-from pipeline.shared.text.formats import named
+from pipeline.shared.text.formats import cell_title
 
 
 def draw(folder: Path, rows: pd.DataFrame) -> None:
@@ -27,7 +27,7 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             axes.scatter([], [], 45, "none", marker="o", edgecolors="black", label="CLEVER above the distance")
             logarithmic(axes, part[["score", "distance"]].to_numpy())
             axes.set_xticks([])
-            axes.set_title(f"{named(cell)}, {norm}: {above.sum()} of {found} above", fontsize=8)
+            axes.set_title(f"{cell_title(cell)}, {norm}: {above.sum()} of {found} above", fontsize=8)
         for norm, axes in zip(norms, grid[-1], strict=True):
             axes.set_xlabel("images and target classes, by distance", fontsize=8)
             grid[len(cells) // 2, norms.index(norm)].set_ylabel(f"{norm} norm ([0,1] pixel units)")

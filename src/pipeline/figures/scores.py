@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure, legend_above, marker, note_below, plain_numbers, unbounded
-from pipeline.shared.text.formats import TARGETS, named
+from pipeline.shared.text.formats import TARGETS, cell_title
 
 
 def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
@@ -36,7 +36,7 @@ def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
                 found = [distances.get((norm, cell, target), np.nan) for target in rows.index]
                 for style in ({"color": "white", "lw": 3.6}, {"color": colour(index), "lw": 2}):  # seen on its marker
                     axes.hlines(found, x - apart * 0.45, x + apart * 0.45, zorder=4, **style)
-                axes.plot([], [], marker(index), color=colour(index), label=named(cell))
+                axes.plot([], [], marker(index), color=colour(index), label=cell_title(cell))
             axes.set_yscale("log")
             axes.set_xticks(range(len(targets)), [TARGETS.get(target, f"class {target}") for target in targets])
             axes.set_xlabel("target class")

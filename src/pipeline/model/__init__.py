@@ -1,5 +1,5 @@
-"""Stage model: the weights of an experiment's networks, verified, and how often each network is right.
+"""Stage model: verified weights and accuracy of an experiment's networks.
 
-Files in: data/prepared/<data>/, data/weights/ or where else the weights come from. Files out, in
+Files in: data/prepared/<data>/, and the weights from data/weights/, a file, a download or a training. Files out, in
 models/<experiment>/<network>/: weights.pt (a state_dict) and about.json (origin, sha256, accuracy).
 """

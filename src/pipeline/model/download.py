@@ -1,4 +1,4 @@
-"""Files from an address whose sha256 is known: whole and right, or not there at all."""
+"""Downloads verified by sha256."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,37 +9,36 @@ from clever.errors import InputError
 from pipeline.shared.models.classifier import sha256_of
 
 TIMEOUT = 30.0
-"""Seconds in which a server must connect, and say something more."""
+"""Seconds until a server must connect or send more data."""
 pooch.get_logger().setLevel("ERROR")
 
 
-def fetched(url: str, sha256: str, path: Path) -> Path:
-    """The file at the path, downloaded if it is not there already; ``sha256``: all of it, or how it begins.
+def fetch(url: str, sha256: str, path: Path) -> Path:
+    """Return the path, downloading the file if it is missing or damaged. ``sha256``: the hash or its beginning.
 
-    It is downloaded under another name and renamed once it is whole; where its sha256 is another one it is deleted.
-    `InputError` for an address that is none, a server that refuses, stays away or breaks off, and for another file than
-    the one asked for.
+    The file is downloaded under a temporary name; a download with another sha256 is deleted. `InputError` for an
+    invalid address, a failed or interrupted connection, and another sha256.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"weights.url={url}: it must be an address of http:// or https://")
+        raise InputError(f"weights.url={url}: it must be a URL with http:// or https://")
     if path.is_file() and not sha256_of(path).startswith(sha256):
         path.unlink()  # damaged since
     download = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
     try:
         pooch.retrieve(url, None, path.name, path.parent, downloader=download)
     except OSError as error:
-        if error.errno is not None:  # of this machine: a full disk
+        if error.errno is not None:  # an error of this machine, such as a full disk
             raise
         raise InputError(
-            f"{url} cannot be downloaded: {error}. The same command tries again. With a copy of the file from "
-            "elsewhere: weights=file weights.path=... weights.sha256=..."
+            f"{url} cannot be downloaded: {error}. Run the same command to try again, or use a copy of the "
+            "file: weights=file weights.path=... weights.sha256=..."
         ) from error
-    found = sha256_of(path)
-    if not found.startswith(sha256):
+    actual = sha256_of(path)
+    if not actual.startswith(sha256):
         path.unlink()
         raise InputError(
-            f"weights.sha256={sha256}, but the sha256 of {url} is {found}; the download was deleted. With a copy of "
-            "the file from elsewhere: weights=file weights.path=... weights.sha256=..."
+            f"weights.sha256={sha256}, but the sha256 of {url} is {actual}; the download was deleted. To use a copy "
+            "of the file: weights=file weights.path=... weights.sha256=..."
         )
     return path

@@ -1,4 +1,4 @@
-"""How the weights move, step by step: an optimiser of torch's and its learning rate."""
+"""Optimisers of torch with their learning rate schedules."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from clever._internal.checks import is_number
 from clever.errors import InputError
 
-Moving = tuple[Optimizer, LRScheduler]
-"""An optimiser, and what sets its learning rate before each step."""
+Schedule = tuple[Optimizer, LRScheduler]
+"""An optimiser and its learning rate schedule."""
 
 
 @dataclass(frozen=True)
 class OneCycle:
-    """AdamW whose learning rate rises to the recipe's and falls again, once in the whole training."""
+    """AdamW with a one-cycle schedule: the learning rate rises to the recipe's and falls again."""
 
-    def over(self, parameters: Iterable[nn.Parameter], learning_rate: float, steps: int) -> Moving:
-        """For a training of so many steps."""
+    def build(self, parameters: Iterable[nn.Parameter], learning_rate: float, steps: int) -> Schedule:
+        """Optimiser and schedule for a training of ``steps`` steps."""
         optimiser = AdamW(parameters, lr=learning_rate, weight_decay=0.01)
         return optimiser, OneCycleLR(optimiser, max_lr=learning_rate, total_steps=steps)
 
 
 @dataclass(frozen=True)
 class Nesterov:
-    """SGD with Nesterov's momentum; the learning rate of step k, from 0, is the recipe's / (1 + ``decay`` k).
+    """SGD with Nesterov momentum and learning rate (the recipe's) / (1 + ``decay`` k) at step k, counted from 0.
 
-    Keras's SGD, but that Keras sums up gradients already multiplied by their own step's learning rate: where the
-    momentum reaches back 1 / (1 - momentum) steps, the two differ by a share of decay / (1 - momentum) at most.
+    As Keras's SGD, except that Keras multiplies each gradient by the learning rate of its own step before accumulating:
+    with a memory of 1 / (1 - momentum) steps, the relative difference is at most decay / (1 - momentum).
     """
 
     momentum: float
@@ -41,7 +41,7 @@ class Nesterov:
         if not is_number(self.decay) or not 0 <= self.decay < float("inf"):
             raise InputError(f"weights.optimiser.decay is {self.decay!r}: it must be a number from 0 up")
 
-    def over(self, parameters: Iterable[nn.Parameter], learning_rate: float, steps: int) -> Moving:
-        """For a training of so many steps."""
+    def build(self, parameters: Iterable[nn.Parameter], learning_rate: float, steps: int) -> Schedule:
+        """Optimiser and schedule for a training of ``steps`` steps."""
         optimiser = SGD(parameters, lr=learning_rate, momentum=self.momentum, nesterov=True)
         return optimiser, LambdaLR(optimiser, lambda step: 1 / (1 + self.decay * step))

@@ -1,4 +1,4 @@
-"""Weights trained here, on the training images that the stage prepare left."""
+"""Weights trained on the prepared training images."""
 
 import io
 from copy import deepcopy
@@ -27,7 +27,7 @@ State = dict[str, Tensor]
 
 
 class Initial(Choice):
-    """The weights to begin with: as the network's ``constructor`` draws them by the training's seed, or ``glorot``."""
+    """Initial weights: those of the network's ``constructor`` for the training seed, or ``glorot``."""
 
     CONSTRUCTOR = "constructor"
     GLOROT = "glorot"
@@ -35,10 +35,10 @@ class Initial(Choice):
 
 @dataclass(frozen=True)
 class Distillation:
-    """Defensive distillation (Papernot et al. 2016) as Carlini and Wagner (2017) train it.
+    """Defensive distillation (Papernot et al. 2016), trained as by Carlini and Wagner (2017).
 
-    ``start_epochs`` with the labels give the weights from which a teacher is trained with the labels and a student, the
-    result, with the teacher's probabilities, both at ``temperature``. The student is used at temperature 1.
+    ``start_epochs`` epochs on the labels give the common initial weights of a teacher, trained on the labels, and a
+    student, trained on the teacher's probabilities, both at ``temperature``. The student is used at temperature 1.
     """
 
     temperature: float
@@ -49,9 +49,9 @@ class Distillation:
 
 
 class Trained:
-    """By a `Recipe`, of which the further settings are; the store keeps the weights, and until then the last epoch.
+    """Weights trained by a `Recipe` of the remaining arguments; weights and the last epoch are cached in the store.
 
-    ``hardening``: the perturbation that the network is trained against; None, and it sees the images as they are.
+    ``hardening``: the perturbation applied to training images, if any.
     """
 
     def __init__(
@@ -70,30 +70,30 @@ class Trained:
     def state(
         self, network: nn.Module, normalize: Normalize, *, training: Path, store: Path, device: torch.device
     ) -> State:
-        """The weights, trained on the device; the same images, settings and kind of device give those of the store."""
+        """The weights, trained on the device or read from the store for the same images, settings and device type."""
         if not training.exists():
             raise InputError(
-                "weights=trained, but the data set offers no training images: choose weights=torchvision or "
+                "weights=trained, but the data set has no training images: choose weights=torchvision or "
                 "weights=file weights.path=... weights.sha256=..."
             )
-        course = Course(normalize, training, store / "weights", self.compute, device, self.hardening)
+        trainer = CachedTraining(normalize, training, store / "weights", self.compute, device, self.hardening)
         if self.initial is Initial.GLOROT:
             glorot(network, self.recipe.seed)
         if self.distillation is None:
-            course.take(network, self.recipe, "train")
+            trainer.fit(network, self.recipe, "train")
         else:
             start = replace(self.recipe, epochs=self.distillation.start_epochs)
             hot = replace(self.recipe, temperature=self.distillation.temperature)
-            course.take(network, start, "train the start")
+            trainer.fit(network, start, "train the start")
             teacher = deepcopy(network)
-            course.take(teacher, hot, "train the teacher")
-            course.take(network, hot, "train the student", teacher)
+            trainer.fit(teacher, hot, "train the teacher")
+            trainer.fit(network, hot, "train the student", teacher)
         return network.state_dict()
 
 
 @dataclass
-class Course:
-    """Training on the images of one file, its results kept in the folder ``store``."""
+class CachedTraining:
+    """Training on the images of a file, with results cached in the folder ``store``."""
 
     normalize: Normalize
     training: Path
@@ -102,8 +102,8 @@ class Course:
     device: torch.device
     hardening: Perturbation | None = None
 
-    def take(self, network: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None = None) -> None:
-        """Fills the network, which stays on the CPU, with what the recipe makes of it by the labels or by a teacher."""
+    def fit(self, network: nn.Module, recipe: Recipe, description: str, teacher: nn.Module | None = None) -> None:
+        """Train the network, which stays on the CPU, on labels or a teacher's probabilities, or load cached weights."""
         key = {
             "recipe": fingerprint(recipe),
             "compute": repr(self.compute),
@@ -116,37 +116,39 @@ class Course:
             "network": fingerprint(network),
             "images": sha256_of(self.training),
         }
-        name = kept.name_of(key)
+        name = kept.cache_key(key)
         path = self.store / f"{name}.npz"
         arrays = kept.load_verified(path, name) if path.exists() else None
         if arrays is None:
-            last = LastEpoch(path.with_name(f"{name}-epoch.npz"), name)
+            last = EpochFile(path.with_name(f"{name}-epoch.npz"), name)
             with self.compute.arithmetic():
-                self._train(network, recipe, told, teacher, last)
-            kept.save_verified(path, name, {of: tensor.numpy() for of, tensor in network.state_dict().items()})
+                self._train(network, recipe, description, teacher, last)
+            kept.save_verified(
+                path, name, {parameter: tensor.numpy() for parameter, tensor in network.state_dict().items()}
+            )
             last.path.unlink(missing_ok=True)
         else:
-            network.load_state_dict({of: torch.from_numpy(array) for of, array in arrays.items()})
+            network.load_state_dict({parameter: torch.from_numpy(array) for parameter, array in arrays.items()})
 
     def _train(
-        self, network: nn.Module, recipe: Recipe, told: str, teacher: nn.Module | None, last: "LastEpoch"
+        self, network: nn.Module, recipe: Recipe, description: str, teacher: nn.Module | None, last: "EpochFile"
     ) -> None:
         images, labels = self._images
         recipe.check(len(images))
-        complete = self._there(network)
+        complete = self._on_device(network)
         classes = any_logits_of(complete, images[:1]).shape[1]
-        if int(labels.max()) >= classes:  # the images prepared may lack a class that these have
-            raise InputError(f"images to train on have labels up to {labels.max()}, but the network {classes} outputs")
+        if int(labels.max()) >= classes:  # training images may have classes that the prepared images lack
+            raise InputError(f"training images have labels up to {labels.max()}, but the network has {classes} outputs")
         if teacher:
-            labels = probabilities(self._there(teacher), images, recipe.temperature)
+            labels = probabilities(self._on_device(teacher), images, recipe.temperature)
         computed = self.compute.applied(complete)
         trained = Hardened(computed, self.hardening) if self.hardening else computed
-        train(trained, images, labels, recipe, last, told)
+        train(trained, images, labels, recipe, last, description)
         result = computed.network if isinstance(computed, Computed) else complete
         network.load_state_dict(result.get_submodule("1").state_dict())
 
-    def _there(self, network: nn.Module) -> nn.Sequential:
-        """A copy on the device, behind the normalisation: what is given, the normalisation too, stays where it is."""
+    def _on_device(self, network: nn.Module) -> nn.Sequential:
+        """A copy of normalisation and network on the device; the originals stay where they are."""
         return deepcopy(nn.Sequential(self.normalize, network)).eval().to(self.device)
 
     @cached_property
@@ -157,26 +159,26 @@ class Course:
 
 
 @dataclass(frozen=True)
-class LastEpoch:
-    """The state of a training after its last epoch, in one file of the store (`pipeline.model.training.Snapshot`)."""
+class EpochFile:
+    """A `pipeline.model.training.Snapshot` in a file of the store."""
 
     path: Path
     name: str
 
-    def read(self) -> dict[str, Any] | None:
-        """As it was kept; None where there is nothing, or nothing that can be trusted."""
+    def load(self) -> dict[str, Any] | None:
+        """The saved state; None if there is none or the file is damaged."""
         arrays = kept.load_verified(self.path, self.name) if self.path.exists() else None
         return None if arrays is None else torch.load(io.BytesIO(arrays["state"].tobytes()), weights_only=True)
 
-    def keep(self, state: dict[str, Any]) -> None:
-        """In the place of the epoch before."""
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the state of the previous epoch."""
         content = io.BytesIO()
         torch.save(state, content)
         kept.save_verified(self.path, self.name, {"state": np.frombuffer(content.getvalue(), np.uint8)})
 
 
 def glorot(network: nn.Module, seed: int) -> None:
-    """Initial weights uniform within sqrt(6 / (inputs + outputs)), no biases (Glorot and Bengio 2010); Keras's."""
+    """Keras's initialisation: weights uniform in ±sqrt(6 / (inputs + outputs)) (Glorot, Bengio 2010), zero biases."""
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

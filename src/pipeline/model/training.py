@@ -1,4 +1,4 @@
-"""Training of a network on labelled images, kept after each epoch."""
+"""Training of a network on labelled images, with a snapshot after each epoch."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,21 +18,21 @@ from pipeline.model.optimisers import Nesterov, OneCycle
 from pipeline.shared.models.networks.two_layer import TwoLayer
 
 Labels = Int64[Tensor, " image"] | Float[Tensor, "image class"]
-"""Classes, or a teacher's probabilities."""
-TOGETHER = 500
-"""Images that are classified at once."""
+"""Class numbers, or a teacher's probabilities."""
+EVALUATION_BATCH = 500
+"""Images per batch in evaluation."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. Checked when made: `InputError`.
+    """Training hyperparameters; `InputError` if invalid.
 
-    ``learning_rate``: the first one, or the largest, as the ``optimiser`` has it. ``batch``: images a step; the last
-    ones of an epoch make a smaller batch with ``short_batch`` and are left out without. ``shift``: pixels by which a
-    batch is moved at random, so that the network does not learn positions. ``held_out``: so many images, the first
-    ones, are not trained on. ``temperature``: T, the loss is the cross entropy of softmax(logits / T). ``curvature``:
-    times the mean, over pairs of classes, of the closed bound of the margin's curvature is added to the loss
-    (`TwoLayer.curvatures`; Singla and Feizi 2020), for the networks that have one.
+    ``learning_rate``: the initial or the largest one, depending on the ``optimiser``. ``batch``: images per step; the
+    remaining images of an epoch form a smaller batch with ``short_batch`` and are skipped without. ``shift``: maximal
+    random translation of a batch in pixels. ``held_out``: number of images, the first ones, excluded from training.
+    ``temperature``: T in the loss, the cross entropy of softmax(logits / T). ``curvature``: weight of a penalty, the
+    mean over pairs of classes of the closed-form bound of the margin's curvature (`TwoLayer.curvatures`; Singla and
+    Feizi 2020), for networks that have this bound.
     """
 
     epochs: int
@@ -57,29 +57,29 @@ class Recipe:
             raise InputError(f"weights.curvature is {self.curvature!r}: it must be a number >= 0")
         require_bool("weights.short_batch", self.short_batch)
         if not isinstance(self.optimiser, OneCycle | Nesterov):
-            raise InputError(f"weights.optimiser is {self.optimiser!r}: it must make a OneCycle or a Nesterov")
+            raise InputError(f"weights.optimiser is {self.optimiser!r}: it must create a OneCycle or a Nesterov")
 
     def check(self, images: int) -> None:
-        """`InputError` where there are too few images for it."""
+        """`InputError` if there are too few images."""
         if self.held_out >= images:
             raise InputError(f"weights.held_out is {self.held_out}, but there are {images} training images")
         if self.batch > images - self.held_out:
             raise InputError(f"weights.batch is {self.batch}, but there are {images - self.held_out} training images")
 
     def steps(self, images: int) -> int:
-        """Of an epoch with so many images to train on."""
+        """Number of steps in an epoch with this number of training images."""
         return -(-images // self.batch) if self.short_batch else images // self.batch
 
 
 class Snapshot(Protocol):
-    """Where the state of a training is kept after each epoch."""
+    """Storage of the training state after each epoch."""
 
-    def read(self) -> dict[str, Any] | None:
-        """The last state kept; None where there is none."""
+    def load(self) -> dict[str, Any] | None:
+        """The last saved state, if any."""
         ...
 
-    def keep(self, state: dict[str, Any]) -> None:
-        """In the place of the one before."""
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the previous state."""
         ...
 
 
@@ -89,45 +89,48 @@ def train(
     labels: Labels,
     recipe: Recipe,
     snapshot: Snapshot | None = None,
-    told: str = "train",
+    description: str = "train",
 ) -> None:
-    """Trains the network, ``images`` in [0,1], and leaves it in evaluation mode.
+    """Train the network on ``images`` in [0,1] and leave it in evaluation mode.
 
-    ``network``, ``images`` and ``labels`` on one device, where it is trained.
-    Guarantee: the result depends on the arguments alone, not on how often it was killed and went on from the snapshot;
-    on a GPU also on its kind.
+    ``network``, ``images`` and ``labels`` must be on the same device. ``description``: label of the progress bar.
+    Guarantee: the result depends only on the arguments (and the GPU model), even if the training was killed and resumed
+    from the snapshot.
     """
     recipe.check(len(images))
     held_out = recipe.held_out
     training = Training(network, recipe, recipe.steps(len(images) - held_out))
     steps = training.steps
-    with torch.random.fork_rng(training.gpus), _same_every_time():
-        torch.manual_seed(recipe.seed)  # dropout draws from the global generator alone
-        done = training.restore(snapshot.read() if snapshot else None)
-        with tqdm(total=recipe.epochs * steps, initial=done * steps, unit="step", desc=told) as bar:
+    with torch.random.fork_rng(training.gpus), _deterministic():
+        torch.manual_seed(recipe.seed)  # dropout draws from the global generator
+        done = training.restore(snapshot.load() if snapshot else None)
+        with tqdm(total=recipe.epochs * steps, initial=done * steps, unit="step", desc=description) as bar:
             for epoch in range(done, recipe.epochs):
                 loss = training.epoch(images[held_out:], labels[held_out:], bar.update)
                 if snapshot:
-                    snapshot.keep(training.state(epoch + 1))
-                told_of = {"loss": f"{loss:.3g}"}
+                    snapshot.save(training.state(epoch + 1))
+                status = {"loss": f"{loss:.3g}"}
                 if held_out and labels.ndim == 1:
-                    told_of["held out"] = f"{share_right(network, images[:held_out], labels[:held_out]):.2%}"
-                bar.set_postfix(told_of, refresh=False)
+                    status["held-out accuracy"] = (
+                        f"{training_accuracy(network, images[:held_out], labels[:held_out]):.2%}"
+                    )
+                bar.set_postfix(status, refresh=False)
     network.eval()
 
 
 class Training:
-    """All that changes while a network is trained."""
+    """The state of a training: network, optimiser, schedule and random generators."""
 
     def __init__(self, network: nn.Module, recipe: Recipe, steps: int) -> None:
         self.network, self.recipe, self.steps = network, recipe, steps
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.gpus = sorted({parameter.get_device() for parameter in network.parameters() if parameter.is_cuda})
-        of = network.parameters(), recipe.learning_rate, recipe.epochs * steps
-        self.optimiser, self.schedule = recipe.optimiser.over(*of)
+        self.optimiser, self.schedule = recipe.optimiser.build(
+            network.parameters(), recipe.learning_rate, recipe.epochs * steps
+        )
 
-    def epoch(self, images: Tensor, labels: Labels, stepped: Callable[[], object]) -> float:
-        """Every image once, in a new order; the loss of the last batch."""
+    def epoch(self, images: Tensor, labels: Labels, on_step: Callable[[], object]) -> float:
+        """Train for one epoch in a new random order; returns the loss of the last batch."""
         self.network.train()
         for rows in self._batches(len(images), images.device):
             logits = self.network(self._shifted(images[rows]))
@@ -138,18 +141,18 @@ class Training:
             loss.backward()
             self.optimiser.step()
             self.schedule.step()
-            stepped()
+            on_step()
         return loss.item()
 
     def state(self, done: int) -> dict[str, Any]:
-        """After so many epochs."""
+        """The state after ``done`` epochs."""
         parts = {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "schedule")}
         generators = {"generator": self.generator.get_state(), "global_generator": torch.get_rng_state()}
         generators |= {f"gpu_generator_{gpu}": torch.cuda.get_rng_state(gpu) for gpu in self.gpus}
         return {"done": done, **parts, **generators}
 
     def restore(self, state: dict[str, Any] | None) -> int:
-        """How many epochs that state has behind it."""
+        """Restore a state; returns the number of completed epochs."""
         if state is None:
             return 0
         for name in ("network", "optimiser", "schedule"):
@@ -165,16 +168,16 @@ class Training:
         yield from order[: self.steps * self.recipe.batch].split(self.recipe.batch)
 
     def _shifted(self, images: Tensor) -> Tensor:
-        most = self.recipe.shift
-        if not most:
+        shift = self.recipe.shift
+        if not shift:
             return images
-        down, right = torch.randint(-most, most + 1, (2,), generator=self.generator).tolist()
+        down, right = torch.randint(-shift, shift + 1, (2,), generator=self.generator).tolist()
         return images.roll((down, right), dims=(2, 3))
 
 
 @contextmanager
-def _same_every_time() -> Iterator[None]:
-    """Within it, a GPU's convolutions add their parts up in one order."""
+def _deterministic() -> Iterator[None]:
+    """Context in which convolutions on a GPU are deterministic."""
     before, torch.backends.cudnn.deterministic = torch.backends.cudnn.deterministic, True
     try:
         yield
@@ -182,17 +185,17 @@ def _same_every_time() -> Iterator[None]:
         torch.backends.cudnn.deterministic = before
 
 
-def share_right(network: nn.Module, images: Tensor, labels: Int64[Tensor, " image"]) -> float:
-    """The share of the images that the network, in evaluation mode, takes for their class."""
+def training_accuracy(network: nn.Module, images: Tensor, labels: Int64[Tensor, " image"]) -> float:
+    """Accuracy of the network in evaluation mode."""
     return float((logits_of_all(network, images).argmax(1) == labels).float().mean())
 
 
 def logits_of_all(network: nn.Module, images: Tensor) -> Float[Tensor, "image class"]:
-    """The logits in evaluation mode, of any number of images."""
+    """Logits in evaluation mode, computed in batches."""
     with frozen(network):
-        return torch.cat([any_logits_of(network, some) for some in images.split(TOGETHER)])
+        return torch.cat([any_logits_of(network, batch) for batch in images.split(EVALUATION_BATCH)])
 
 
 def probabilities(teacher: nn.Module, images: Tensor, temperature: float) -> Float[Tensor, "image class"]:
-    """softmax(logits / T), what a student learns."""
+    """softmax(logits / T), the training labels of a student."""
     return torch.softmax(logits_of_all(teacher, images) / temperature, 1)

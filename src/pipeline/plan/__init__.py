@@ -1,1 +1,1 @@
-"""What an experiment will cost, before it is run. Files in: conf/ alone. Files out: none, it prints."""
+"""Cost estimate of an experiment. Files in: only conf/ and params.yaml. Files out: none; the command prints."""

@@ -1,4 +1,4 @@
-"""What a run will cost, before it: cells, gradients, time from a short measurement, disk. Computes no score."""
+"""Cost estimate of a run: cells, gradients, disk, and time from a short measurement; no score is computed."""
 
 import math
 import statistics
@@ -22,55 +22,55 @@ from clever.sampling.maxima import KEPT
 from clever.settings import Settings
 from pipeline.attack.run import asked, chance_of, strength_of
 from pipeline.shared.app.composed import each_cell
-from pipeline.shared.app.listed import listed, norms_of
-from pipeline.shared.data.selection import settings_of
-from pipeline.shared.models.classifier import backward_of, bare, defense_of, device
+from pipeline.shared.app.listed import parse_list, parse_norms
+from pipeline.shared.data.selection import sampling_settings
+from pipeline.shared.models.classifier import build_backward, build_defense, build_network, device
 
 SECONDS = 2.0
-"""Of each measurement, half of which only warms up."""
+"""Duration of each measurement, half of which is warm-up."""
 COLUMNS = len(NORMS)
-"""Of what is kept of a batch: the three norms of the first order; the second has a few more."""
-MOST_TARGETS = 10
-"""Target classes that are measured together; of more, the forward pass is a small part."""
-FILE = 3000
-"""Bytes of a file of the store beside its numbers."""
+"""Columns stored per batch: the three norms of the first order; the second order has a few more."""
+MAX_TARGETS = 10
+"""Target classes measured together; with more, the forward pass is negligible."""
+FILE_OVERHEAD = 3000
+"""Bytes of a store file in addition to its numbers."""
 
 
 def run(config: DictConfig) -> None:
-    """Prints a line a cell and the totals. Neither data nor weights are needed: speed does not depend on them."""
+    """Print a row per cell and the totals. Speed does not depend on data or weights, so neither is needed."""
     rows, measured = [], {}
     for cell in tqdm(list(each_cell(config)), desc="measuring", unit="cell"):
-        same_speed = repr([cell[group] for group in ("model", "defense", "order", "compute", "device", "targets")])
-        if same_speed not in measured:
-            measured[same_speed] = _speed(cell)
-        rows.append(_row(cell, *measured[same_speed]))
+        speed_key = repr([cell[group] for group in ("model", "defense", "order", "compute", "device", "targets")])
+        if speed_key not in measured:
+            measured[speed_key] = _speed(cell)
+        rows.append(_row(cell, *measured[speed_key]))
     table = pd.DataFrame(rows)
-    shown = table.drop(columns=["attacked", "attack seconds", "attack bytes"])
+    printed = table.drop(columns=["attacked", "attack seconds", "attack bytes"])
     print(
-        shown.assign(seconds=shown.seconds.map(_duration))
+        printed.assign(seconds=printed.seconds.map(_duration))
         .rename(columns={"seconds": "time"})
         .to_markdown(index=False, floatfmt=",.4g", intfmt=",")
     )
-    # Two cells with the same network and defense share their attacks.
+    # Cells with the same network and defense share their attacks.
     attacks = table.drop_duplicates("attacked")[["attack seconds", "attack bytes"]].sum()
     images = attacks["attack bytes"] / 1e6
-    print(f"device: {device(config)}; as much as there can be: misclassified images will be left out")
+    print(f"device: {device(config)}; an upper limit, since misclassified images will be excluded")
     print(f"gradients: {table.gradients.sum():,}")
     print(f"time: {_duration(table.seconds.sum())} for scores, {_duration(attacks['attack seconds'])} for attacks")
-    print(f"disk: {table['store MB'].sum() + images:,.0f} MB of store, {images:,.0f} MB of them adversarial images")
+    print(f"disk: {table['store MB'].sum() + images:,.0f} MB of store, of which {images:,.0f} MB adversarial images")
 
 
 def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: float) -> dict[str, object]:
-    settings, norms = settings_of(cell), norms_of(cell.norms, "norms")
+    settings, norms = sampling_settings(cell), parse_norms(cell.norms, "norms")
     per_image, n_images = _targets(cell, classes), cell.score.n_images
     balls = {settings.ball(norm) for norm in norms}
     batches = n_images * per_image * len(balls) * settings.n_batches
     gradients = batches * settings.n_samples
     strength = strength_of(cell)
-    defense = defense_of(cell)
+    defense = build_defense(cell)
     attacked = asked(cell)
     attacks = n_images * _targets(attacked, classes) if cell.attack.taken_from is None else 0
-    of_norms = norms_of(attacked.norms, "attack.norms")
+    attack_norms = parse_norms(attacked.norms, "attack.norms")
     return {
         "cell": cell.cell,
         "network": cell.model.name,
@@ -82,41 +82,41 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "gradients": gradients,
         "gradients/s": per_second,
         "seconds": gradients / per_second,
-        "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE) / 1e6,
+        "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE_OVERHEAD) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attacks
-        * sum(passes(norm, strength, defense, criterion=chance_of(cell)) for norm in of_norms)
+        * sum(passes(norm, strength, defense, criterion=chance_of(cell)) for norm in attack_norms)
         / passes_per_second,
-        "attack bytes": attacks * len(of_norms) * math.prod(_shape(cell)) * 4,
+        "attack bytes": attacks * len(attack_norms) * math.prod(_shape(cell)) * 4,
     }
 
 
 def _speed(cell: DictConfig) -> tuple[int, float, float]:
-    """The number of classes, what is measured a second by the cell's order, and gradients a second for one target."""
-    network, normalize = bare(cell)
+    """Number of classes, measurements per second of the cell's order, and gradients per second for one target."""
+    network, normalize = build_network(cell)
     complete = nn.Sequential(normalize, network).to(device(cell))
-    defense, compute = defense_of(cell), Compute(**cell.compute)
+    defense, compute = build_defense(cell), Compute(**cell.compute)
     order: Order = instantiate(cell.order)
-    settings = settings_of(cell)
-    example = torch.rand(_shape(cell), device=device(cell)).mul_(255).round_().div_(255)  # of 8 bits, as images are
+    settings = sampling_settings(cell)
+    example = torch.rand(_shape(cell), device=device(cell)).mul_(255).round_().div_(255)  # 8-bit values, as in images
     with frozen(complete), compute.arithmetic():
-        backward = backward_of(cell.backward, defense) if cell.bpda else None
+        backward = build_backward(cell.backward, defense) if cell.bpda else None
         sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda, backward=backward)
-        attacked = Defended(complete, defense, backward=backward_of(cell.attack.backward, defense))
+        attacked = Defended(complete, defense, backward=build_backward(cell.attack.backward, defense))
         logits = logits_of(attacked, example.unsqueeze(0))[0]
         others = logits.argsort(descending=True).tolist()[1:]
-        targets = others[: min(_targets(cell, len(logits)), MOST_TARGETS)]
+        targets = others[: min(_targets(cell, len(logits)), MAX_TARGETS)]
         order.check(sampled, example.unsqueeze(0), settings)
         context = image_context(attacked, example, 0, targets, settings)
-        assert context is not None  # it has no label to differ from
-        of_order = _rate(_measure(order, sampled, example, context, targets, settings), example) * len(targets)
-        return len(logits), of_order, _rate(FirstOrder().measure(attacked, example, context, targets[:1]), example)
+        assert context is not None  # without a label it cannot be misclassified
+        order_rate = _rate(_measure(order, sampled, example, context, targets, settings), example) * len(targets)
+        return len(logits), order_rate, _rate(FirstOrder().measure(attacked, example, context, targets[:1]), example)
 
 
 def _measure(
     order: Order, sampled: Defended, example: Tensor, context: ImageContext, targets: list[int], settings: Settings
 ) -> Measure:
-    """Of an image; on segments, its transformation included."""
+    """The order's measure for an image; on segments, including the transformation."""
     if not (settings.segments or order.segments):
         return order.measure(sampled, example, context, targets)
     network, transform = on_segments(sampled)
@@ -125,26 +125,27 @@ def _measure(
 
 
 def _shape(cell: DictConfig) -> tuple[int, int, int]:
-    """Of an image, as the network sees it."""
+    """Shape of the images that the network takes."""
     return cell.data.get("channels", 3), cell.data.size, cell.data.size
 
 
 def _targets(cell: DictConfig, classes: int) -> int:
-    """How many target classes an image has, at most."""
-    targets = listed(cell.targets, "targets")
+    """Maximal number of target classes of an image."""
+    targets = parse_list(cell.targets, "targets")
     return classes - 1 if "untargeted" in targets else min(len(targets), classes - 1)
 
 
 def _rate(measure: Measure, example: Tensor) -> float:
-    """Points a second."""
+    """Points per second."""
     capacity = Capacity.of(measure, example)
     points = example.expand(capacity.size, -1, -1, -1).contiguous()
-    turns: list[float] = []
-    while sum(turns) < SECONDS or len(turns) < 4:
+    durations: list[float] = []
+    while sum(durations) < SECONDS or len(durations) < 4:
         started = time.perf_counter()
         float(capacity.run(measure, points).sum())  # waits for the device
-        turns.append(time.perf_counter() - started)
-    return len(points) / statistics.median(turns[len(turns) // 2 :])  # the first half warms up, and compiles
+        durations.append(time.perf_counter() - started)
+    warm = durations[len(durations) // 2 :]  # the first half is warm-up and compilation
+    return len(points) / statistics.median(warm)
 
 
 def _duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from clever.errors import InputError
 from pipeline.prepare.preprocess import BrokenImage
 from pipeline.prepare.source import Candidate, Pixels, Source
 from pipeline.shared.app import artifacts
-from pipeline.shared.data.prepared import about, deciding
+from pipeline.shared.data.prepared import data_settings, settings_path
 
 
 def run(config: DictConfig) -> None:
@@ -26,16 +26,16 @@ def run(config: DictConfig) -> None:
     if source.n_images < 1:
         raise InputError(f"data.n_images is {source.n_images}: prepare at least one image")
     rows: list[dict[str, object]] = []
-    about(config).unlink(missing_ok=True)  # what is interrupted is not taken for what these settings prepare
+    settings_path(config).unlink(missing_ok=True)  # what is interrupted is not taken for what these settings prepare
     artifacts.write_atomically(artifacts.images(config), lambda file: _write(file, source, config.seed, rows))
     artifacts.write_text(artifacts.manifest(config), pd.DataFrame(rows).to_csv(index=False))
     training = source.training(config.seed)
     if training is None:
-        artifacts.training(config).unlink(missing_ok=True)
+        artifacts.training_set(config).unlink(missing_ok=True)
     else:
         x, y = training
-        artifacts.write_atomically(artifacts.training(config), lambda file: np.savez(file, images=x, labels=y))
-    artifacts.write_json(about(config), deciding(config))
+        artifacts.write_atomically(artifacts.training_set(config), lambda file: np.savez(file, images=x, labels=y))
+    artifacts.write_json(settings_path(config), data_settings(config))
 
 
 def _write(file: IO[bytes], source: Source, seed: int, rows: list[dict[str, object]]) -> None:

@@ -18,9 +18,9 @@ def run(config: DictConfig) -> None:
     chosen alone, in its own folder.
     """
     own = experiment()
-    folder = artifacts.of_experiment(config, own) if own else artifacts.RESULTS
+    folder = artifacts.experiment_dir(config, own) if own else artifacts.RESULTS
     names = [own] if own else _reported(config)
-    sections = [ExperimentSection.read(name, artifacts.of_experiment(config, name)) for name in names]
+    sections = [ExperimentSection.read(name, artifacts.experiment_dir(config, name)) for name in names]
     templates = Environment(loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined)
     page = templates.get_template("report.html").render(
         sections=sections,

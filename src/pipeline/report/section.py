@@ -17,7 +17,7 @@ from pipeline.report.reported_claim import ReportedClaim
 from pipeline.shared.app import artifacts
 from pipeline.shared.text import printed
 from pipeline.shared.text.described import defense_name
-from pipeline.shared.text.formats import named
+from pipeline.shared.text.formats import cell_title
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ExperimentSection:
     def read(cls, name: str, folder: Path) -> "ExperimentSection":
         """From the experiment's folder; `InputError` where a stage has not run."""
         text = {"id": str, "target": str, "cell": str}
-        tables = artifacts.needed(folder / "tables", "aggregate", f" experiment={name}")
+        tables = artifacts.require_output(folder / "tables", "aggregate", f" experiment={name}")
         read = {table: pd.read_csv(tables / f"{table}.csv", dtype=text) for table in TABLES}
         cells = read["cells"]
         return cls(
@@ -99,7 +99,7 @@ class ExperimentSection:
             {
                 "cell": self.cells.cell,
                 "network": self.cells.network,
-                "order": self.cells.order.map(named),
+                "order": self.cells.order.map(cell_title),
                 "defense": self.cells.transformation,
                 "BPDA": ["yes" if run["bpda"] else "no" for run in runs],
                 "right on": self.cells.accuracy.map("{:.1%}".format),
@@ -150,7 +150,7 @@ def table_html(table: pd.DataFrame) -> Markup:
 
 def _figures(folder: Path) -> Iterator[tuple[str, str, str]]:
     """Name, caption and picture of each that the stage figures listed."""
-    captions = artifacts.needed(folder / "captions.json", "figures", f" experiment={folder.parent.name}")
+    captions = artifacts.require_output(folder / "captions.json", "figures", f" experiment={folder.parent.name}")
     for name, caption in json.loads(captions.read_text()).items():
         yield name, caption, _embedded(folder / f"{name}.png")
 

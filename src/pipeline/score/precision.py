@@ -25,7 +25,7 @@ def changed_by(
     if not len(share):
         return {}
     told = {"median": float(share.median()), "largest": float(share.max())}
-    progress.say(
+    progress.print(
         f"{compute.precision} changes gradient norms by {told['median']:.2%} (median), {told['largest']:.2%} at most, "
         f"at {PROBES} points around the first image: compare that with the columns low and high of the scores"
     )

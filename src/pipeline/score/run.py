@@ -24,14 +24,14 @@ from clever.scoring.engine import check_order, points_per_class, score_images, v
 from pipeline.score.precision import changed_by
 from pipeline.score.store import Store
 from pipeline.shared.app import artifacts
-from pipeline.shared.app.listed import listed
+from pipeline.shared.app.listed import parse_list
 from pipeline.shared.data.accuracy import accuracy
-from pipeline.shared.data.selection import Selection, classifier_settings, settings_of
-from pipeline.shared.models.classifier import about_network, device
+from pipeline.shared.data.selection import Selection, classifier_settings, sampling_settings
+from pipeline.shared.models.classifier import device, read_network_record
 from pipeline.shared.store.fingerprint import classifier_key, order_key, versions
-from pipeline.shared.store.progress import Progress, about_cell
+from pipeline.shared.store.progress import Progress, progress_dir
 from pipeline.shared.text.machine import machine
-from pipeline.shared.text.recorded import recorded
+from pipeline.shared.text.recorded import to_record
 
 EXAMPLES = 5
 """Scored images that are kept as they are and behind the defense, for a figure."""
@@ -43,11 +43,11 @@ def run(config: DictConfig) -> None:
     A row of maxima.npy are the N_b maxima of a score.
     """
     started = time.perf_counter()
-    artifacts.writable(artifacts.results_dir(config), artifacts.store(config))
+    artifacts.check_writable(artifacts.results_dir(config), artifacts.store_dir(config))
     job = Job.of(config)
     with frozen(job.selection.network), job.progress() as progress:
         if not len(job.selection.rows):
-            progress.say(f"{config.cell}: more shards than images, this one has nothing to do")
+            progress.print(f"{config.cell}: more shards than images, this one has nothing to do")
             return
         check_order(job.sampled, job.selection.image(0).unsqueeze(0), job.selection.settings, job.order)
         share = job.accuracy()
@@ -62,19 +62,19 @@ def run(config: DictConfig) -> None:
             "points_computed": progress.computed,
             "points_from_store": progress.from_store,
             "seconds": round(time.perf_counter() - started, 1),
-            "of_all_runs": progress.of_all_runs(),
+            "of_all_runs": progress.totals(),
             "machine": machine(job.selection.device),
         }
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
         if message := vanishing_message([score for _, score in scores]):
-            progress.say(f"{config.cell}: {message}" + ("" if config.bpda else "; bpda=true gives other gradients"))
+            progress.print(f"{config.cell}: {message}" + ("" if config.bpda else "; bpda=true gives other gradients"))
         left_out = {
             "misclassified": job.selection.misclassified,
             "with NaN or infinity": list(job.selection.not_finite),
         }
         note = "".join(f", {len(ids)} {why} ({_few(ids)})" for why, ids in left_out.items() if ids)
         done = f"{len({score.image for _, score in scores})} of {len(job.selection.rows)} images scored"
-        progress.say(f"{config.cell}: {done}{note}; {artifacts.results_dir(config)}/scores.csv")
+        progress.print(f"{config.cell}: {done}{note}; {artifacts.results_dir(config)}/scores.csv")
 
 
 def _few(ids: list[str]) -> str:
@@ -94,7 +94,7 @@ class Job:
     @classmethod
     def of(cls, config: DictConfig) -> "Job":
         """`InputError` says what would be valid."""
-        order, compute, selection = instantiate(config.order), Compute(**config.compute), Selection.of(config)
+        order, compute, selection = instantiate(config.order), Compute(**config.compute), Selection.from_config(config)
         return cls(config, selection, order, compute, sampled_of(config, selection.network))
 
     @property
@@ -108,7 +108,7 @@ class Job:
         per_class = points_per_class(self.selection.settings, self.selection.norms)
         return Progress(
             self.config,
-            about_cell(self.config, cell_key(self.config, self.sampled)),
+            progress_dir(self.config, cell_key(self.config, self.sampled)),
             rows=self.selection.rows,
             left=per_class * sum(classes),
             unit="point",
@@ -125,12 +125,12 @@ class Job:
         """Those of every image, sampled or from the store; an image with NaN or infinity has none (`OnNaN`)."""
         selection = self.selection
         store = Store(
-            artifacts.store(self.config),
+            artifacts.store_dir(self.config),
             maxima_key(self.config, self.sampled),
             self.config.chunk_points,
-            compute=progress.compute,
-            find=progress.find,
-            spend=progress.spend,
+            compute=progress.add_computed,
+            find=progress.add_from_store,
+            spend=progress.add_sampling_time,
         )
         scored = score_images(
             self.sampled,
@@ -141,20 +141,20 @@ class Job:
             order=self.order,
             sampler=store,
             guard=self._guarded,
-            finished=lambda context, left: progress.reached(context.index, left),
+            finished=lambda context, left: progress.mark_finished(context.index, left),
         )
         return [(context, score) for context, scores in scored for score in scores]
 
     @contextmanager
     def _guarded(self, context: ImageContext) -> Iterator[None]:
         """The arithmetic of the job; what becomes of an image with NaN or infinity."""
-        with self.selection.finite(context.index), self.compute.arithmetic():
+        with self.selection.skip_not_finite(context.index), self.compute.arithmetic():
             yield
 
     def write(self, scores: list[tuple[ImageContext, Score]]) -> None:
         """The table, the maxima that it rests on, and the first images before and behind the defense."""
         folder, selection = artifacts.results_dir(self.config), self.selection
-        rows = [selection.known(self.config, context) | score.row() for context, score in scores]
+        rows = [selection.id_columns(self.config, context) | score.row() for context, score in scores]
         artifacts.write_text(folder / "scores.csv", pd.DataFrame(rows).to_csv(index=False))
         maxima = np.array([score.maxima for _, score in scores], np.float32).reshape(-1, selection.settings.n_batches)
         artifacts.write_atomically(folder / "maxima.npy", lambda file: np.save(file, maxima))
@@ -174,13 +174,13 @@ class Job:
 
     def _told_of(self, context: ImageContext) -> dict[str, object]:
         """What the image is called, beside what `clever.results.record` says of its score."""
-        return {"name": self.selection.known(self.config, context)["id"]}
+        return {"name": self.selection.id_columns(self.config, context)["id"]}
 
     def _run(self) -> dict[str, object]:
         """How the scores came about, as `clever.results.record` describes it."""
         selection = self.selection
         images = selection.image(0).expand(len(selection.contexts), -1, -1, -1)
-        targets = listed(self.config.targets, "targets")
+        targets = parse_list(self.config.targets, "targets")
         run = record.run_of(self.sampled, images, selection.settings, targets, selection.norms, self.order)
         network = {**run["network"], "name": self.config.model.name}  # type: ignore[dict-item]
         return run | {"cell": self.config.cell, "network": network, "compute": self.compute_names}
@@ -191,10 +191,10 @@ class Job:
         return {
             "cell": config.cell,
             "network": config.model.name,
-            "weights": named_alone(about_network(config)),
+            "weights": named_alone(read_network_record(config)),
             "order": self.order.name,
             "order_settings": repr(self.order),
-            "defense": recorded(config.defense),
+            "defense": to_record(config.defense),
             "bpda": config.bpda,
             "backward": str(selection.network.backward or "identity"),
             "scored": len({score.image for _, score in scores}),
@@ -229,4 +229,4 @@ def maxima_key(config: DictConfig, sampled: Defended) -> dict[str, object]:
 
 def cell_key(config: DictConfig, sampled: Defended) -> dict[str, object]:
     """All that decides the scores of a cell, given images, targets and norms."""
-    return maxima_key(config, sampled) | {"stage": "score", "settings": repr(settings_of(config))}
+    return maxima_key(config, sampled) | {"stage": "score", "settings": repr(sampling_settings(config))}

@@ -75,7 +75,7 @@ class Store:
             "dtype": str(ball_sampler.centre.dtype),
             "device": ball_sampler.centre.device.type,
         }
-        name = kept.name_of(key)
+        name = kept.cache_key(key)
         folder = self.path / "maxima" / name[:2] / name[2:]
         if self.shelf.folder != folder:
             self.shelf = Shelf(folder)

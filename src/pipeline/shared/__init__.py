@@ -1,5 +1,5 @@
-"""What the stages share: the program around a stage, where everything lies, what an experiment is, the classifier.
+"""Code that the stages share: launching a stage, file paths, experiments, classifiers, data, statistics, the store.
 
-Files in: conf/, params.yaml, what the stages left. Files out: reports on progress, in the store. Stages know this
-package and the library `clever`, and each other only through their files.
+Reads conf/, params.yaml and the outputs of the stages; writes progress records to the store. Stages import this package
+and the library `clever`; they exchange data only through files.
 """

@@ -1,5 +1,5 @@
-"""How far an experiment is.
+"""Progress of an experiment.
 
-Files in: records of progress in the store; tables of distances taken from another experiment. Files out: none, it
-prints.
+Files in: progress records in the store; tables of distances reused from another experiment. Files out: none; the
+command prints.
 """

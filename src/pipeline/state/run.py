@@ -1,4 +1,4 @@
-"""How far an experiment is: images done in every cell, and how the last process that worked on it ended."""
+"""Progress of an experiment: finished images of every cell, and how its last process ended."""
 
 import time
 
@@ -11,36 +11,36 @@ from pipeline.attack.taken import images_taken
 from pipeline.score import run as score
 from pipeline.shared.app import artifacts
 from pipeline.shared.app.composed import each_cell
-from pipeline.shared.models.classifier import defended
-from pipeline.shared.store.progress import Record, about_cell, records
+from pipeline.shared.models.classifier import load_classifier
+from pipeline.shared.store.progress import Record, progress_dir, read_records
 
 
 def run(config: DictConfig) -> None:
-    """Prints a line for each stage and cell, and the sum. Computes nothing."""
+    """Print a row per stage and cell, and the total; nothing is computed."""
     rows = []
     for cell in tqdm(list(each_cell(config)), desc="reading", unit="cell", leave=False):
-        network, images = defended(cell), cell.score.n_images
+        network, images = load_classifier(cell), cell.score.n_images
         key = score.cell_key(cell, score.sampled_of(cell, network))
-        rows.append(("score", cell.cell, images, *_done(records(about_cell(cell, key)), images)))
+        rows.append(("score", cell.cell, images, *_done(read_records(progress_dir(cell, key)), images)))
         if cell.attack.taken_from is not None:
-            folders = artifacts.scores_of(cell, cell.cell), artifacts.attacks_of(cell, cell.cell)
+            folders = artifacts.scores_dir(cell, cell.cell), artifacts.attacks_dir(cell, cell.cell)
             done = min(images, images_taken(str(cell.attack.taken_from), *folders))
             rows.append(("attack", cell.cell, images, done, f"taken from {cell.attack.taken_from}"))
         else:
-            of_attack = attack.asked(cell)
-            key = attack.cell_key(of_attack, attack.attacked_of(of_attack, network))
-            rows.append(("attack", cell.cell, images, *_done(records(about_cell(of_attack, key)), images)))
+            attack_cell = attack.asked(cell)
+            key = attack.cell_key(attack_cell, attack.attacked_of(attack_cell, network))
+            rows.append(("attack", cell.cell, images, *_done(read_records(progress_dir(attack_cell, key)), images)))
     table = pd.DataFrame(rows, columns=["stage", "cell", "images", "done", "last process"])
     print(table.to_markdown(index=False))
     print(f"{table.done.sum()} of {table.images.sum()} done")
 
 
-def _done(found: list[Record], images: int) -> tuple[int, str]:
-    """How many of the images are finished; how and where the process that was seen last ended."""
-    done = {row for record in found for row in record.images if row < images}
-    if not found:
+def _done(records: list[Record], images: int) -> tuple[int, str]:
+    """Number of finished images, and how and where the most recent process ended."""
+    done = {row for record in records for row in record.images if row < images}
+    if not records:
         return 0, ""
-    last = max(found, key=lambda record: record.last_seen)
+    last = max(records, key=lambda record: record.last_seen)
     seen = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(last.last_seen))
     job = f", job {last.job}" if last.job else ""
     return len(done), f"{last.exit_reason or 'running or killed'}, {seen} ({last.host}, process {last.pid}{job})"

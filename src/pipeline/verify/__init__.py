@@ -1,4 +1,4 @@
-"""Whether a run made the committed numbers. Files in: the tables under results/, and git's copies of them.
+"""Comparison of a run with the committed numbers. Files in: the tables under results/ and their committed versions.
 
-Files out: none, it prints the largest difference of each column, and exits with 1 where one is beyond its limit.
+Files out: none; the command prints the largest difference of each column and exits with 1 if one exceeds its limit.
 """

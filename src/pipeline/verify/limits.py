@@ -1,9 +1,9 @@
-"""How much a number may differ from the committed one on another processor, and why.
+"""Limits on how much numbers may differ from the committed ones on another processor.
 
-With equal weights and images another instruction set changes the last digit of a gradient. Where the largest gradient
-of a batch lies next to a kink of ReLU, or a value next to a step of a transformation, that digit decides between two
-points, and a score moves by up to some percent. A search for adversarial images takes thousands of such decisions one
-after the other, so that its result is repeated only nearly.
+With the same weights and images, another instruction set changes the last digit of a gradient. If the largest gradient
+of a batch lies next to a kink of ReLU, or a value next to a quantization step, that digit decides between two points,
+and a score changes by up to a few percent. A search for adversarial images makes thousands of such decisions in
+sequence, so its result is only approximately reproducible.
 """
 
 from dataclasses import dataclass
@@ -11,30 +11,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limit:
-    """Of the relative differences of a column: their ``median``, the 95 % quantile (``most``) and the ``largest``.
+    """Limits on ``median``, 95 % quantile (``quantile_95``) and ``largest`` of a column's relative differences.
 
-    Values that are no further than ``apart`` from each other, in the column's own unit, count as equal.
+    Values within ``tolerance`` of each other, in the column's own unit, count as equal.
     """
 
     median: float
-    most: float
+    quantile_95: float
     largest: float
-    apart: float = 0.0
+    tolerance: float = 0.0
 
 
 EQUAL = Limit(0.0, 0.0, 0.0)
 ROUNDING = Limit(1e-5, 1e-4, 1e-3)
-"""Of one evaluation of a network: margins and gradients at the images themselves."""
+"""A single evaluation of a network: margins and gradients at the images themselves."""
 SCORE = Limit(1e-5, 1e-3, 5e-2)
-"""Measured with other instructions: 1e-7, 1e-6, 1e-2."""
+"""Scores. Measured with other instructions: 1e-7, 1e-6, 1e-2."""
 DISTANCE = Limit(1e-4, 1e-1, 7.5e-1)
-"""Of an adversarial image found by a search. Measured with other instructions: 2e-7, 3e-2, 3e-1 (L1 behind JPEG)."""
+"""Adversarial distances. Measured with other instructions: 2e-7, 3e-2, 3e-1 (L1 behind JPEG)."""
 MEAN_DISTANCE = Limit(1e-2, 5e-2, 1e-1)
-"""Of a mean of such distances, or its ratio to one. Measured: 2e-3, 2e-2, 2e-2."""
+"""Means of adversarial distances and their ratios. Measured: 2e-3, 2e-2, 2e-2."""
 MEAN = Limit(1e-3, 5e-3, 2e-2)
-"""Of a mean, median or ratio over images, of which a few may move by as much as a score or distance may."""
-COUNT = Limit(0.0, 0.0, 0.0, apart=2.0)
-"""Of a number of images, of which one or two may change sides where a score lies next to a distance. Measured: none."""
+"""Means, medians and ratios over images, a few of which may change by the limits of a score or distance."""
+COUNT = Limit(0.0, 0.0, 0.0, tolerance=2.0)
+"""Counts of images, one or two of which may change where a score is close to a distance. Measured: none."""
 
 TABLES: dict[str, tuple[list[str], dict[str, Limit]]] = {
     "scores": (
@@ -66,4 +66,4 @@ TABLES: dict[str, tuple[list[str], dict[str, Limit]]] = {
     ),
     "orders": (["cell", "norm", "target"], dict.fromkeys(("first", "second", "gain"), MEAN)),
 }
-"""The tables of an experiment, what names a row, and the columns that are judged."""
+"""Tables of an experiment: the columns that identify a row, and the limits of the checked columns."""

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.aggregate.claims.claim import Claim
 from pipeline.shared.stats.verdicts import Majority, Verdict
-from pipeline.shared.text.formats import named, of_target
+from pipeline.shared.text.formats import cell_title, target_title
 
 WENG = "Weng et al. 2018, arXiv 1801.10578, where 0 to 22 % lie above (CLEVER L2 against Carlini-Wagner, ImageNet)"
 
@@ -40,8 +40,8 @@ def image_shares(rows: pd.DataFrame, cell: str) -> Shares:
     found = rows[np.isfinite(rows.distance)]  # where no attack found anything, no score can be above it
     for (norm, target), group in found.groupby(["norm", "target"], sort=False):
         share = Majority(int(group.above_distance.sum()), len(group))
-        above.append(share.most)
-        below.append(share.few)
-        texts.append(f"{norm} {of_target(target)} {share}")
-    text = f"{named(cell)}, images above the smallest distance found: {'; '.join(texts)}"
+        above.append(share.majority)
+        below.append(share.minority)
+        texts.append(f"{norm} {target_title(target)} {share}")
+    text = f"{cell_title(cell)}, images above the smallest distance found: {'; '.join(texts)}"
     return Shares(Verdict.of_all(above), Verdict.of_all(below), text)

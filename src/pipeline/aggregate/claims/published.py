@@ -5,7 +5,7 @@ import pandas as pd
 
 from pipeline.aggregate.claims.claim import Claim
 from pipeline.shared.stats.verdicts import Mean, Verdict
-from pipeline.shared.text.formats import named, of_target
+from pipeline.shared.text.formats import cell_title, target_title
 
 QUANTITIES = {"clever": "CLEVER", "cw": "Carlini and Wagner's attack"}
 
@@ -17,15 +17,15 @@ def ordered_targets(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Cla
         of_image = group.pivot(index="id", columns="target", values="score").reset_index()
         if not set(wanted) <= set(of_image):
             continue
-        means = ", ".join(f"{of_target(name)} {of_image[name].mean():.3g}" for name in wanted)
+        means = ", ".join(f"{target_title(name)} {of_image[name].mean():.3g}" for name in wanted)
         steps, over = [], ""
         for nearer, farther in (("top2", "random"), ("random", "least")):
             found = Mean.positive(of_image[farther] - of_image[nearer], of_image.id, seed)
-            names = f"{of_target(farther)} minus {of_target(nearer)}"
-            steps.append(f"{names} {found.ends('.3g')}{found.open}")
+            names = f"{target_title(farther)} minus {target_title(nearer)}"
+            steps.append(f"{names} {found.interval_text('.3g')}{found.undecided_note}")
             verdicts.append(found.verdict)
-            over = found.over
-        evidence.append(f"{named(str(cell))}, {norm}: means {means}; {'; '.join(steps)}; {over}")
+            over = found.units_text
+        evidence.append(f"{cell_title(str(cell))}, {norm}: means {means}; {'; '.join(steps)}; {over}")
     return Claim(
         "The second most likely class is the nearest: mean scores of top-2 < random <= least likely.",
         "Weng et al. 2018, arXiv 1801.10578, table of ImageNet scores",
@@ -40,7 +40,7 @@ def ordered_targets(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Cla
 def reproduced(cells: pd.DataFrame, published: pd.DataFrame | None) -> Claim:
     evidence, verdicts = [], []
     for row in [] if published is None else published[published.network.isin(cells.base_network)].to_dict("records"):
-        of = f"{named(row['network'])}, {row['norm']} {of_target(row['target'])}, {QUANTITIES[row['quantity']]}"
+        of = f"{cell_title(row['network'])}, {row['norm']} {target_title(row['target'])}, {QUANTITIES[row['quantity']]}"
         told = f"{of}: published {row['published']:.3g}, ours {row['mean']:.3g}"
         low, high = row["expected_low"], row["expected_high"]
         if np.isnan(low):

@@ -1,1 +1,1 @@
-"""How a stage starts: settings, experiments, sweeps, the paths of its files."""
+"""Launching a stage: settings, experiments, sweeps, file paths."""

@@ -1,4 +1,4 @@
-"""Where everything lies: the only place that maps a configuration to a path."""
+"""Paths of all files that the stages read and write, derived from the configuration."""
 
 import json
 import os
@@ -10,78 +10,78 @@ from typing import IO, Any
 from omegaconf import DictConfig
 
 from clever.errors import InputError
-from pipeline.shared.app.experiment import cell_of_job, data_set, experiment, output_dir
+from pipeline.shared.app.experiment import data_set, experiment, job_cell_name, output_dir
 
 WEIGHTS = Path("data/weights")
-"""Weights published with the project."""
+"""Weights that come with the project."""
 RESULTS = Path("results")
 CELL_STAGES = ("score", "attack")
-"""Those that are one Hydra multirun, a job a cell."""
+"""Stages that run as a Hydra multirun, one job per cell."""
 
 
-def place(config: DictConfig, stage: str, cell: str | None = None) -> None:
-    """Fills in what the command line left open: the cell's name and the folders that the run reads and writes.
+def fill_in_paths(config: DictConfig, stage: str, cell: str | None = None) -> None:
+    """Fill in the settings that are null by default: the cell's name and the input and output folders.
 
-    ``cell``: a cell of the experiment; by default this job's own, if the stage has one job a cell.
+    ``cell``: the cell's name; by default that of this job if the stage runs one job per cell.
     """
     name = experiment()
-    cell = cell or config.cell or (cell_of_job() if stage in CELL_STAGES else "all")
-    whole = name and config.shards == 1  # a shard fills the store; its part of the table is no result
+    cell = cell or config.cell or (job_cell_name() if stage in CELL_STAGES else "all")
+    complete = name and config.shards == 1  # a shard only fills the store; its partial table is not a result
     folder = f"{RESULTS}/{name or 'ad_hoc'}" if config.experiment_dir is None else config.experiment_dir
-    places = {
+    defaults = {
         "cell": cell,
         "prepared_dir": f"data/prepared/{data_set()}",
         "models_dir": f"models/{name or 'ad_hoc'}",
         "experiment_dir": folder,
-        "results_dir": f"{folder}/{stage}/{cell}" if whole else output_dir(),
+        "results_dir": f"{folder}/{stage}/{cell}" if complete else output_dir(),
     }
-    for key, value in places.items():
+    for key, value in defaults.items():
         if config[key] is None:
             config[key] = value
 
 
-def of_experiment(config: DictConfig, name: str) -> Path:
-    """The folder of an experiment's results: of this run's own the one that it names, of another ``results/<name>``."""
+def experiment_dir(config: DictConfig, name: str) -> Path:
+    """Results folder of an experiment: ``experiment_dir`` for the current one, ``results/<name>`` for any other."""
     return Path(config.experiment_dir) if name == experiment() else RESULTS / name
 
 
 def images(config: DictConfig) -> Path:
-    """The prepared images, an array (image, channel, height, width) of 8-bit numbers."""
+    """The prepared images, an 8-bit array (image, channel, height, width)."""
     return Path(config.prepared_dir) / "images.npy"
 
 
 def manifest(config: DictConfig) -> Path:
-    """A row for each prepared image, and for each that could not be prepared."""
+    """A table with one row per image, including those that could not be prepared."""
     return Path(config.prepared_dir) / "manifest.csv"
 
 
-def training(config: DictConfig) -> Path:
-    """Images and labels to train on, where the data set has some."""
+def training_set(config: DictConfig) -> Path:
+    """Training images and labels, if the data set has any."""
     return Path(config.prepared_dir) / "training.npz"
 
 
-def model_of(config: DictConfig, network: str) -> Path:
-    """The folder of a network's weights."""
+def model_dir(config: DictConfig, network: str) -> Path:
+    """Folder of a network's weights."""
     return Path(config.models_dir) / network
 
 
 def results_dir(config: DictConfig) -> Path:
-    """The folder of this cell's results."""
+    """Folder of this cell's results."""
     return Path(config.results_dir)
 
 
-def scores_of(config: DictConfig, cell: str) -> Path:
-    """The folder of a cell's scores."""
+def scores_dir(config: DictConfig, cell: str) -> Path:
+    """Folder of a cell's scores."""
     return Path(config.experiment_dir) / "score" / cell
 
 
-def attacks_of(config: DictConfig, cell: str) -> Path:
-    """The folder of a cell's adversarial distances."""
+def attacks_dir(config: DictConfig, cell: str) -> Path:
+    """Folder of a cell's adversarial distances."""
     return Path(config.experiment_dir) / "attack" / cell
 
 
-def tables(config: DictConfig) -> Path:
-    """The folder of an experiment's tables."""
+def tables_dir(config: DictConfig) -> Path:
+    """Folder of an experiment's tables."""
     return Path(config.experiment_dir) / "tables"
 
 
@@ -90,37 +90,37 @@ def metrics(config: DictConfig) -> Path:
     return Path(config.experiment_dir) / "metrics.json"
 
 
-def figures(config: DictConfig) -> Path:
-    """The folder of an experiment's figures."""
+def figures_dir(config: DictConfig) -> Path:
+    """Folder of an experiment's figures."""
     return Path(config.experiment_dir) / "figures"
 
 
-def image_figures(config: DictConfig) -> Path:
-    """The folder of pictures that are not published with an experiment, since its images are others'."""
+def image_figures_dir(config: DictConfig) -> Path:
+    """Folder of figures that show images which may not be published with the results."""
     return Path(config.experiment_dir) / "sheets"
 
 
-def store(config: DictConfig) -> Path:
-    """The store of what is expensive: batch maxima, adversarial distances, trained weights; and reports on progress."""
+def store_dir(config: DictConfig) -> Path:
+    """Root of the store: batch maxima, adversarial distances, trained weights, progress records."""
     return Path(config.store_dir)
 
 
-def needed(path: Path, stage: str, options: str = "", how: str = "") -> Path:
-    """The path, if it is there; `InputError` with the stage that makes it, and its options, if not."""
+def require_output(path: Path, stage: str, options: str = "", how: str = "") -> Path:
+    """Return the path; `InputError` naming the stage and options that create it if it does not exist."""
     if not path.exists():
         command = f"python -m pipeline.{stage}{options}"
-        raise InputError(f"{path} is not there: run `dvc repro {stage}` or `{command}`{how} first")
+        raise InputError(f"{path} does not exist: run `dvc repro {stage}` or `{command}`{how} first")
     return path
 
 
 def read_run_record(folder: Path, stage: str, options: str = "") -> dict[str, Any]:
-    """What a cell's run of the stage left in run.json; `InputError` as `needed` has it."""
-    content: dict[str, Any] = json.loads(needed(folder / "run.json", stage, options).read_text())
+    """The run record (run.json) of a cell; `InputError` if it does not exist."""
+    content: dict[str, Any] = json.loads(require_output(folder / "run.json", stage, options).read_text())
     return content
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """The file appears at once and whole, or not at all: written beside its place, flushed to disk, renamed."""
+    """Write a file atomically: to a temporary file in the same folder, flushed to disk and renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -134,21 +134,21 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
-def writable(*folders: Path) -> None:
-    """`OSError` now, and not after long work, for a folder that cannot be written to; `InputError` for a file."""
+def check_writable(*folders: Path) -> None:
+    """Fail early: `OSError` for a folder that cannot be written to, `InputError` for a path that is a file."""
     for folder in folders:
         if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file: results and store need folders (results_dir, store_dir)")
+            raise InputError(f"{folder} is a file: results_dir and store_dir must be folders")
         probe = folder / f".writable.{uuid.uuid4().hex}"
         write_atomically(probe, lambda file: file.write(b"x"))
         probe.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8."""
+    """Write text as UTF-8."""
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Indented JSON, as a diff likes it."""
+    """Write indented JSON."""
     write_text(path, json.dumps(content, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The configurations of an experiment's cells, for the programs that look at all of them."""
+"""The configurations of all cells of an experiment."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,43 +14,43 @@ from pipeline.shared.app.schema import check_values
 
 
 def each_cell(config: DictConfig) -> Iterator[DictConfig]:
-    """The configuration of each cell, as a job of the stage score gets it; without an experiment that of this run.
+    """Yield the configuration of each cell as a job of the stage score gets it; without an experiment, this run's own.
 
-    What depends on Hydra's choices (``${hydra:runtime.choices.defense}``, the data set's folder) is that of the cell.
+    Interpolations of Hydra's choices (``${hydra:runtime.choices.defense}``, the data folder) are resolved per cell.
     """
     if experiment() is None:
         yield config
         return
-    given = list(HydraConfig.get().overrides.task)
+    task_overrides = list(HydraConfig.get().overrides.task)
     for cell in cells():
-        of_cell = compose("config", overrides=[*given, *cell.overrides], return_hydra_config=True)
-        with _hydra_of(of_cell):
-            with open_dict(of_cell):
-                del of_cell["hydra"]
-            artifacts.place(of_cell, "score", cell.name)
-            _settle(of_cell)
-            check_values(of_cell)
-        yield of_cell
+        cell_config = compose("config", overrides=[*task_overrides, *cell.overrides], return_hydra_config=True)
+        with _hydra_config(cell_config):
+            with open_dict(cell_config):
+                del cell_config["hydra"]
+            artifacts.fill_in_paths(cell_config, "score", cell.name)
+            _resolve_hydra(cell_config)
+            check_values(cell_config)
+        yield cell_config
 
 
 @contextmanager
-def _hydra_of(config: DictConfig) -> Iterator[None]:
-    """Hydra's own part of the configuration in the place of this run's, but for the folder of its output."""
+def _hydra_config(config: DictConfig) -> Iterator[None]:
+    """Temporarily replace Hydra's global configuration by that of the cell, keeping the output folder."""
     hydra = HydraConfig.instance()
-    of_run = hydra.cfg
+    previous = hydra.cfg
     with open_dict(config):
         config.hydra.runtime.output_dir = HydraConfig.get().runtime.output_dir
     hydra.set_config(config)
     try:
         yield
     finally:
-        hydra.cfg = of_run
+        hydra.cfg = previous
 
 
-def _settle(node: DictConfig | ListConfig) -> None:
-    """Puts its value in the place of every setting that names Hydra's own part, which is another one later.
+def _resolve_hydra(node: DictConfig | ListConfig) -> None:
+    """Resolve interpolations of Hydra's own configuration now, since it changes when the context ends.
 
-    Other interpolations stay: they may be of settings that this run need not have, such as the folder of the data.
+    Other interpolations stay: they may refer to settings that this run does not need, such as the data folder.
     """
     raw: Any = OmegaConf.to_container(node, resolve=False)
     keys: list[Any] = list(raw) if isinstance(raw, dict) else list(range(len(raw)))
@@ -59,4 +59,4 @@ def _settle(node: DictConfig | ListConfig) -> None:
             if "hydra:" in raw[key]:
                 node[key] = node[key]
         elif not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig | ListConfig):
-            _settle(node[key])
+            _resolve_hydra(node[key])

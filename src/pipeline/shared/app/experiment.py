@@ -1,4 +1,4 @@
-"""An experiment: one file of conf/experiment, whose sweep (``hydra.sweeper.params``) says which cells it has."""
+"""Experiments: a file of conf/experiment each, whose sweep (``hydra.sweeper.params``) defines its cells."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -12,78 +12,81 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from clever.errors import InputError
+from pipeline.shared.app.schema import parse_boolean
 
 SHARDS = ("shard", "shards")
-"""What may be swept beside an experiment: these choose images, they make no other cell."""
+"""Settings that may be swept in addition to the experiment's sweep: they choose images and define no new cell."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination of an experiment's sweep: its name, and the overrides that make it."""
+    """One combination of an experiment's sweep: its name and its overrides."""
 
     name: str
     overrides: tuple[str, ...]
 
     @property
     def swept(self) -> dict[str, Any]:
-        """The settings that the sweep varies, with this cell's typed values."""
+        """The swept settings with this cell's typed values."""
         pairs = (override.partition("=") for override in self.overrides)
-        return {key: yaml.safe_load(value) for key, _, value in pairs}
+        return {key: _typed(key, value) for key, _, value in pairs}
 
 
 def experiment() -> str | None:
-    """The name of the experiment that this run belongs to; None without one."""
+    """Name of the current experiment; None if there is none."""
     return HydraConfig.get().runtime.choices.get("experiment")
 
 
-def chosen() -> str:
-    """The name of the experiment; `InputError` without one."""
+def require_experiment() -> str:
+    """Name of the current experiment; `InputError` if there is none."""
     name = experiment()
     if name is None:
-        raise InputError("no experiment: choose one, experiment=NAME, NAME a file of conf/experiment")
+        raise InputError("no experiment was chosen: add experiment=NAME, where NAME is a file of conf/experiment")
     return name
 
 
 def data_set() -> str:
-    """The name of the data set that this run uses."""
+    """Name of the data set of this run."""
     return str(HydraConfig.get().runtime.choices["data"])
 
 
 def output_dir() -> str:
-    """Hydra's own folder of this run, for what belongs to no experiment."""
+    """Hydra's output folder, for runs without an experiment."""
     return str(HydraConfig.get().runtime.output_dir)
 
 
 def cells() -> list[Cell]:
-    """The cells of the experiment, in the order of its sweep; `InputError` without experiment or for two of one name.
+    """The cells of the experiment, in the order of its sweep.
 
-    Likewise for a setting of this run that the sweep varies, since each cell has its own. The sweep is read as Hydra's
-    own sweeper reads it: every parameter's values, multiplied out, the last one fastest.
+    The sweep is expanded as by Hydra's basic sweeper: the Cartesian product, with the last parameter varying fastest.
+    `InputError` without an experiment, for two cells of the same name, and for a command-line override of a swept
+    setting.
     """
-    name, swept = chosen(), _swept()
-    for given in HydraConfig.get().overrides.task:
-        _check_free(given.partition("=")[0], swept)
+    name, swept = require_experiment(), _swept()
+    for override in HydraConfig.get().overrides.task:
+        _check_not_swept(override.partition("=")[0], swept)
     combinations = list(product(*([f"{key}={value}" for value in values] for key, values in swept.items())))
     if combinations == [()]:
         return [Cell("all", ())]
-    found = [Cell(name_of(overrides), overrides) for overrides in combinations]
-    names = [cell.name for cell in found]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise InputError(f"experiment={name} has two cells called {', '.join(sorted(twice))}: change its sweep")
-    return found
+    swept_cells = [Cell(cell_name(overrides), overrides) for overrides in combinations]
+    names = [cell.name for cell in swept_cells]
+    if duplicates := {name for name in names if names.count(name) > 1}:
+        raise InputError(f"experiment={name} has two cells called {', '.join(sorted(duplicates))}: change its sweep")
+    return swept_cells
 
 
-def name_of(overrides: Sequence[str]) -> str:
-    """The name of a cell by what its sweep varies: ``defense=jpeg bpda=false`` is "jpeg-no_bpda".
+def cell_name(overrides: Sequence[str]) -> str:
+    """Name of a cell, built from its swept settings: ``defense=jpeg bpda=false`` gives "jpeg-no_bpda".
 
-    Choices of a group first, by their names alone; a switch is named where it is off, a number after its setting.
+    Group choices come first, by their names alone. A boolean setting is named only where it is false, however that is
+    written (off, no, 0); any other setting is followed by its value.
     """
     choices, rest = [], []
     for override in overrides:
         key, _, value = override.partition("=")
         setting = key.rpartition(".")[2]
-        if value.lower() in ("true", "false"):  # Hydra's sweeper writes True, a person true
-            rest += [f"no_{setting}"] * (value.lower() == "false")
+        if (switch := parse_boolean(key, value)) is not None:
+            rest += [f"no_{setting}"] * (not switch)
         elif re.fullmatch(r"[A-Za-z]\w*", value) and "." not in key:
             choices.append(value)
         else:
@@ -92,60 +95,66 @@ def name_of(overrides: Sequence[str]) -> str:
     return re.sub(r"[^\w.-]+", "_", "-".join(parts))
 
 
-def label_of(swept: Mapping[str, Any], without: Collection[str] = ()) -> str:
-    """A label of a cell by the swept settings (`Cell.swept`), but for those in ``without``; empty where none is left.
+def cell_label(swept: Mapping[str, Any], without: Collection[str] = ()) -> str:
+    """Label of a cell by its swept settings (`Cell.swept`) except those in ``without``; empty if none is left.
 
-    As `name_of`, but where only switches are left and all are on, these are named.
+    As `cell_name`; if only booleans are left and all are true, the label lists them.
     """
-    kept = {key: value for key, value in swept.items() if key not in without}
-    if off := [f"{key}={value}" for key, value in kept.items() if value is not True]:
-        return name_of(off)
-    return "-".join(key.rpartition(".")[2] for key in kept)
+    labelled = {key: value for key, value in swept.items() if key not in without}
+    if overrides := [f"{key}={value}" for key, value in labelled.items() if value is not True]:
+        return cell_name(overrides)
+    return "-".join(key.rpartition(".")[2] for key in labelled)
 
 
-def cell_of_job() -> str:
-    """The name of the cell that this job computes: the experiment's, else the defense's.
+def job_cell_name() -> str:
+    """Name of the cell that this job computes; without an experiment, the name of the defense.
 
-    `InputError` where an experiment is a sweep and this run names none of its cells.
+    `InputError` if the experiment is a sweep and the command line does not choose one of its cells.
     """
     hydra = HydraConfig.get()
-    swept, given = _swept(), {override.partition("=")[0]: override for override in hydra.overrides.task}
+    swept, overrides = _swept(), {override.partition("=")[0]: override for override in hydra.overrides.task}
     if experiment() is None:
         return str(hydra.runtime.choices["defense"])
     if not swept:
         return "all"
-    if missing := [key for key in swept if key not in given]:
+    if missing := [key for key in swept if key not in overrides]:
         example = " ".join(f"{key}={values[0]}" for key, values in swept.items())
         raise InputError(
-            f"experiment={experiment()} is a sweep over {', '.join(swept)}, and this run leaves {', '.join(missing)} "
-            f"open: -m runs all of it; one cell of it is, for example, {example}"
+            f"experiment={experiment()} is a sweep over {', '.join(swept)}, and this run does not set "
+            f"{', '.join(missing)}: add -m to run all cells, or choose one, for example {example}"
         )
-    return name_of([given[key] for key in swept])
+    return cell_name([overrides[key] for key in swept])
 
 
 def check_sweep(config: DictConfig) -> None:
-    """`InputError` for a multirun that would mix up the cells of its experiment.
+    """`InputError` for a multirun whose overrides conflict with the sweep of its experiment.
 
-    ``config``: with Hydra's own part, as a callback sees it.
+    ``config``: with Hydra's own settings, as passed to a callback.
     """
     if config.hydra.runtime.choices.get("experiment") is None:
         return
     overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
     for override in overrides:
-        _check_free(str(override.key_or_group), config.hydra.sweeper.params or ())
-    if others := {str(one.key_or_group) for one in overrides if one.is_sweep_override()} - set(SHARDS):
+        _check_not_swept(str(override.key_or_group), config.hydra.sweeper.params or ())
+    swept = {str(override.key_or_group) for override in overrides if override.is_sweep_override()}
+    if extra := swept - set(SHARDS):
         raise InputError(
-            f"a sweep over {', '.join(sorted(others))} beside the experiment's own: put it into the experiment's "
+            f"a sweep over {', '.join(sorted(extra))} in addition to the experiment's own: add it to the experiment's "
             "file, or sweep without an experiment"
         )
 
 
-def _check_free(key: str, swept: Collection[str]) -> None:
+def _check_not_swept(key: str, swept: Collection[str]) -> None:
     if key in swept:
         raise InputError(
-            f"{key} is swept by the experiment itself: 'hydra.sweeper.params.{key}=\"...\"', quoted like this, changes "
-            "its values"
+            f"{key} is swept by the experiment itself: change its values with 'hydra.sweeper.params.{key}=\"...\"', "
+            "quoted like this"
         )
+
+
+def _typed(key: str, value: str) -> Any:
+    switch = parse_boolean(key, value)
+    return yaml.safe_load(value) if switch is None else switch
 
 
 def _swept() -> dict[str, list[str]]:
@@ -153,7 +162,7 @@ def _swept() -> dict[str, list[str]]:
 
 
 def _expanded(params: DictConfig | None) -> dict[str, list[str]]:
-    """The values of each swept parameter."""
+    """The values of each swept parameter, as strings."""
     parser, values = OverridesParser.create(), {}
     for key, value in (params or {}).items():
         parsed = parser.parse_override(f"{key!s}={value}")

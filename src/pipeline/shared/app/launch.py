@@ -1,4 +1,4 @@
-"""What every stage is as a program: a Hydra app with errors that help, --version and exit codes."""
+"""Entry point of every stage: a Hydra app with readable errors, --version and exit codes."""
 
 import errno
 import importlib
@@ -29,22 +29,21 @@ BAD_INPUT = 2
 NO_DISK = 3
 INTERRUPTED = 130
 TERMINATED = 143
-GOES_ON = "what was finished is kept, and the same command goes on from there"
+RESUMES = "finished work is saved; run the same command again to resume"
 DISK = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE", "ENOTDIR")}
-"""Errors of a disk that are no defect of ours: full, over quota, read-only, forbidden, broken, gone."""
+"""Disk errors that are not bugs: full, over quota, read-only, permission denied, broken, unmounted."""
 SETTINGS_ERRORS = (InputError, HydraException, OmegaConfBaseException)
 
 
 class JobError(Exception):
-    """A defect inside a job; its text is the job's own traceback, which a launcher's process could not hand on."""
+    """A bug in a job. Its text is the job's traceback, which would be lost between a launcher's processes."""
 
 
 def launch(stage: str) -> None:
-    """Runs ``pipeline.<stage>.run.run`` with the configuration of the command line.
+    """Run ``pipeline.<stage>.run.run`` with the configuration given on the command line.
 
-    Exit code 0; 1 for a defect, with its traceback; 2 for bad input, with one message; 3 for a disk that is full,
-    read-only or forbidden; 130 and 143 when interrupted or terminated. After the last three the same command goes on
-    where it was.
+    Exit codes: 0 success; 1 a bug, with its traceback; 2 invalid input, with one message; 3 a disk that is full,
+    read-only or forbidden; 130 interrupted; 143 terminated. After the last three, the same command resumes the work.
     """
     if "--version" in sys.argv[1:]:
         ours, python = version("clever-robustness"), platform.python_version()
@@ -52,9 +51,9 @@ def launch(stage: str) -> None:
         return
     conf = Path.cwd() / "conf"
     if not (conf / "config.yaml").is_file():
-        _stop(BAD_INPUT, f"there is no conf/config.yaml in {Path.cwd()}: run this in the project's folder")
+        _stop(BAD_INPUT, f"there is no conf/config.yaml in {Path.cwd()}: run this in the project folder")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, not to Hydra's shortened traceback
-    os.environ["HYDRA_MAIN_MODULE"] = f"pipeline.{stage}"  # from which Hydra takes the job's name
+    os.environ["HYDRA_MAIN_MODULE"] = f"pipeline.{stage}"  # Hydra derives the job name from it
     signal.signal(signal.SIGTERM, _terminate)
     try:
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(partial(run_job, stage))()
@@ -65,21 +64,21 @@ def launch(stage: str) -> None:
     except SETTINGS_ERRORS as error:
         _stop(BAD_INPUT, explain(error))
     except (TypeError, ValueError) as error:
-        # No job's: Hydra itself stumbles over some values of groups, such as null, while it composes the configuration.
-        _stop(BAD_INPUT, f"the settings {' '.join(sys.argv[1:])} make no configuration: {error}")
+        # Not from a job: Hydra fails on some values of groups, such as null, when it composes the configuration.
+        _stop(BAD_INPUT, f"the settings {' '.join(sys.argv[1:])} are invalid: {error}")
     except OSError as error:
         if error.errno not in DISK:
             raise
-        _stop(NO_DISK, f"error: {error.strerror}: {error.filename or 'the disk'}; {GOES_ON}")
+        _stop(NO_DISK, f"error: {error.strerror}: {error.filename or 'the disk'}; {RESUMES}")
     except KeyboardInterrupt:
-        _stop(INTERRUPTED, f"interrupted; {GOES_ON}")
+        _stop(INTERRUPTED, f"interrupted; {RESUMES}")
 
 
 def run_job(stage: str, config: DictConfig) -> None:
-    """One job of a stage, here or in a launcher's process: it raises `InputError`, `OSError` or `JobError`."""
+    """Run one job of a stage, in this or a launcher's process; raises `InputError`, `OSError` or `JobError`."""
     end_with_launcher()
     try:
-        artifacts.place(config, stage)
+        artifacts.fill_in_paths(config, stage)
         check_values(config)
         if config.threads is not None:
             torch.set_num_threads(config.threads)
@@ -93,7 +92,7 @@ def run_job(stage: str, config: DictConfig) -> None:
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
-    _stop(TERMINATED, f"terminated; {GOES_ON}")
+    _stop(TERMINATED, f"terminated; {RESUMES}")
 
 
 def _stop(code: int, message: str) -> None:

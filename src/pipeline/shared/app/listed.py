@@ -1,4 +1,4 @@
-"""Settings that are lists."""
+"""Parsing of settings that are lists."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from clever.errors import InputError
 from clever.norms import Norm
 
 
-def listed(values: object, name: str) -> list[str | int]:
-    """A list from the configuration, or the one value given in its place."""
-    listed: list[Any] = list(values) if isinstance(values, ListConfig) else [values]
-    if not listed or any(isinstance(value, bool) or not isinstance(value, str | int) for value in listed):
+def parse_list(values: object, name: str) -> list[str | int]:
+    """The items of a list setting; a single value counts as a list of one."""
+    items: list[Any] = list(values) if isinstance(values, ListConfig) else [values]
+    if not items or any(isinstance(item, bool) or not isinstance(item, str | int) for item in items):
         raise InputError(f"{name} is {values!r}: it must be a list of names, as in {name}=[...]")
-    return listed
+    return items
 
 
-def norms_of(values: object, name: str) -> list[Norm]:
-    """The norms of such a list, by their names in upper or lower case."""
-    return [Norm.parse(str(value)) for value in listed(values, name)]
+def parse_norms(values: object, name: str) -> list[Norm]:
+    """The norms of a list setting; names are case-insensitive."""
+    return [Norm.parse(str(value)) for value in parse_list(values, name)]

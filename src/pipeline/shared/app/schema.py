@@ -1,13 +1,15 @@
-"""The types of the settings, for OmegaConf to check: a wrong type or an unknown name is refused as it is composed.
+"""Types of the settings: OmegaConf rejects a wrong type or an unknown name when it composes the configuration.
 
-Values and their comments are in conf/config.yaml and params.yaml, in the same order. `Any` is what its user checks.
+Values and comments are in conf/config.yaml and params.yaml, in the same order. Settings of type `Any` are checked where
+they are used.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf import MISSING, BooleanNode, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import ValidationError
 
 from clever._internal.checks import require_int
 from clever.errors import InputError
@@ -18,7 +20,7 @@ MAX_THREADS = 1024
 
 @dataclass
 class Score:
-    """Which images are scored."""
+    """Settings of the images that are scored."""
 
     n_images: int = MISSING
     nan: str = MISSING
@@ -26,7 +28,7 @@ class Score:
 
 @dataclass
 class Sampling:
-    """As `clever.Settings`."""
+    """Fields of `clever.Settings`."""
 
     law: str = MISSING
     shared_points: bool = MISSING
@@ -48,7 +50,7 @@ class Sampling:
 
 @dataclass
 class Compute:
-    """As `clever.classifier.compute.Compute`."""
+    """Fields of `clever.classifier.compute.Compute`."""
 
     precision: str = MISSING
     layout: str = MISSING
@@ -57,7 +59,7 @@ class Compute:
 
 @dataclass
 class Attack:
-    """How hard, how and for which targets and norms adversarial images are searched."""
+    """Settings of the search for adversarial images: targets, norms, methods and effort."""
 
     targets: Any = MISSING
     norms: Any = MISSING
@@ -76,7 +78,7 @@ class Attack:
 
 @dataclass
 class Config:
-    """All settings. The groups are checked by the classes that they name with ``_target_``."""
+    """All settings. Groups are checked by the classes that their ``_target_`` names."""
 
     rounding: str = MISSING
     bpda: bool = MISSING
@@ -113,8 +115,24 @@ class Config:
 ConfigStore.instance().store(name="schema", node=Config)
 
 
+def parse_boolean(key: str, value: str) -> bool | None:
+    """The value of a boolean setting in any spelling that OmegaConf accepts (on, yes, 1); None for other settings.
+
+    Untyped settings (groups, `Any`) are boolean only where the value is true or false.
+    """
+    kind: Any = Config
+    for name in key.split("."):
+        kind = get_type_hints(kind).get(name) if is_dataclass(kind) else None
+    if kind is not bool:
+        return {"true": True, "false": False}.get(value.lower())
+    try:
+        return BooleanNode(value)._value()  # type: ignore[no-any-return]
+    except ValidationError:
+        return None
+
+
 def check_values(config: DictConfig) -> None:
-    """`InputError` for what no type says, before anything is done."""
+    """`InputError` for invalid values that the types do not exclude."""
     for name in TEXTS:
         value = OmegaConf.select(config, name)
         if not isinstance(value, str) or not value.strip():
@@ -122,11 +140,11 @@ def check_values(config: DictConfig) -> None:
     for name in ("model.network", "model.normalize"):
         value = OmegaConf.select(config, name)
         if not isinstance(value, DictConfig):
-            raise InputError(f"{name} is {value!r}: it must be a group of settings, as conf/model has it")
+            raise InputError(f"{name} is {value!r}: it must be a group of settings, see conf/model")
     for name in ("mean", "std"):
         value = config.model.normalize.get(name)
         if not isinstance(value, ListConfig) or not all(type(number) in (int, float) for number in value):
-            raise InputError(f"model.normalize.{name} is {value!r}: it must be a list of numbers, one a channel")
+            raise InputError(f"model.normalize.{name} is {value!r}: it must be a list of numbers, one per channel")
     require_int("seed", config.seed, 0, 2**63 - 1)
     require_int("chunk_points", config.chunk_points, 1)
     require_int("attack.images", config.attack.images, 1, 2**31)

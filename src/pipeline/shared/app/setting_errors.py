@@ -1,4 +1,4 @@
-"""Errors of Hydra and OmegaConf about a setting, in one line that names the bad value and what is valid."""
+"""Messages for errors of Hydra and OmegaConf: one line with the invalid value and the valid ones."""
 
 from dataclasses import is_dataclass
 from typing import get_args, get_origin, get_type_hints
@@ -9,24 +9,24 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from clever.errors import InputError
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-GROUP = "a group of settings, as conf/config.yaml has it"
+GROUP = "a group of settings, see conf/config.yaml"
 
 
 def explain(error: BaseException) -> str:
-    """Of an `InputError` among the error's causes its message, for a setting what would be valid, else all messages."""
+    """Message for an error: that of an `InputError` among its causes, what is valid for a setting, or all messages."""
     causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None:
         causes.append(cause)
         cause = cause.__cause__
-    for one in causes:
-        if isinstance(one, InputError):
-            return str(one)
-        if isinstance(one, OmegaConfBaseException) and one.parent_node is not None:
-            if isinstance(one, ConfigKeyError | ConfigAttributeError):
-                return _unknown(one)
-            if isinstance(one, ValidationError):
-                return f"{one.full_key} is {one.value!r}: it must be {_kind(one)}"
+    for cause in causes:
+        if isinstance(cause, InputError):
+            return str(cause)
+        if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None:
+            if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+                return _unknown(cause)
+            if isinstance(cause, ValidationError):
+                return f"{cause.full_key} is {cause.value!r}: it must be {_valid_type(cause)}"
     return "\n".join(dict.fromkeys(map(str, causes)))
 
 
@@ -36,11 +36,11 @@ def _unknown(error: OmegaConfBaseException) -> str:
     return f"unknown setting {error.full_key}: {parent or 'the top level'} has {', '.join(valid) or 'no settings'}"
 
 
-def _kind(error: OmegaConfBaseException) -> str:
-    """What the schema asks for."""
+def _valid_type(error: OmegaConfBaseException) -> str:
+    """The type that the schema requires, in words."""
     schema = OmegaConf.get_type(error.parent_node)
     hint = get_type_hints(schema).get(str(error.key)) if is_dataclass(schema) else None
     null = type(None) in get_args(hint)
-    hint = next((one for one in get_args(hint) if one is not type(None)), hint) if null else hint
+    hint = next((kind for kind in get_args(hint) if kind is not type(None)), hint) if null else hint
     group = is_dataclass(hint) or get_origin(hint) is dict
     return (GROUP if group else KINDS.get(hint, "of another type")) + " or null" * null  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A multirun: refused before its first job where it would mix up cells, its processes ended with it."""
+"""Multiruns: conflicting sweeps are rejected before the first job, and worker processes end with their launcher."""
 
 import multiprocessing
 import os
@@ -16,14 +16,14 @@ from pipeline.shared.app.experiment import check_sweep
 
 
 class Refused(BaseException):
-    """The sweep is bad input. No `Exception`, of which Hydra would only warn where a callback raises it."""
+    """The sweep is invalid. A `BaseException`, since Hydra only warns of an `Exception` raised in a callback."""
 
 
 class CheckSweep(Callback):
-    """Hydra's callback (``hydra.callbacks``)."""
+    """Hydra callback (``hydra.callbacks``) that checks the sweep."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """In the sweep's own process, before any job; `Refused`."""
+        """Raise `Refused` in the launching process, before any job starts."""
         try:
             check_sweep(config)
         except InputError as error:
@@ -32,9 +32,9 @@ class CheckSweep(Callback):
 
 @cache
 def end_with_launcher() -> None:
-    """Ends this process soon after the one that launched it, if it is a worker of joblib's.
+    """End this process soon after the process that launched it, if it is a joblib worker.
 
-    Joblib ends its workers on Ctrl-C and SIGTERM, but after a SIGKILL they would finish their jobs and wait for others.
+    Joblib ends its workers on Ctrl-C and SIGTERM, but after a SIGKILL they would finish their jobs and wait for more.
     """
     launcher = os.getppid()
 

@@ -1,1 +1,1 @@
-"""Prepared images, and which of them a run uses."""
+"""Prepared images, and the selection that a run uses."""

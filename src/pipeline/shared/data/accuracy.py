@@ -1,4 +1,4 @@
-"""How often a classifier is right on the prepared images."""
+"""Accuracy of a classifier on the prepared images."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,13 @@ from pipeline.shared.data.prepared import Prepared
 
 
 def accuracy(network: nn.Module, prepared: Prepared, rows: Sequence[int] | NDArray[np.int64]) -> float:
-    """The share of these images that the network takes for their true class; it must be
-    `clever.classifier.wrappers.frozen`.
+    """Accuracy of the network, which must be `clever.classifier.wrappers.frozen`, on the given rows.
 
-    Logits that are not finite take an image for no class.
+    An image with non-finite logits counts as misclassified.
     """
-    where, labels = next(network.parameters()).device, prepared.labels
-    right = 0
-    for some in np.array_split(np.asarray(rows), -(-len(rows) // 64)):
-        logits = any_logits_of(network, prepared.images(some).to(where)).cpu()
-        right += int((logits.isfinite().all(1).numpy() & (logits.argmax(1).numpy() == labels[some])).sum())
-    return right / len(rows)
+    device, labels = next(network.parameters()).device, prepared.labels
+    correct = 0
+    for batch in np.array_split(np.asarray(rows), -(-len(rows) // 64)):
+        logits = any_logits_of(network, prepared.images(batch).to(device)).cpu()
+        correct += int((logits.isfinite().all(1).numpy() & (logits.argmax(1).numpy() == labels[batch])).sum())
+    return correct / len(rows)

@@ -1,4 +1,4 @@
-"""Whether a network and the prepared images belong together, asked before long work."""
+"""Check that a network and the prepared images match, before any long computation."""
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +9,15 @@ from pipeline.shared.data.prepared import Prepared
 
 
 def check_fits(network: nn.Module, prepared: Prepared) -> None:
-    """`InputError` where the network cannot take these images or has no output for one of their labels.
+    """`InputError` if the network rejects these images or has no output for one of their labels.
 
-    ``network``: with its normalisation. One image is tried; what else the outputs must be is checked where they are
+    ``network``: including its normalisation. A single image is evaluated; outputs are checked further where they are
     used (`clever.classifier.wrappers`).
     """
     shape = " x ".join(map(str, prepared.pixels.shape[1:]))
     channels = prepared.pixels.shape[1]
     for module in network.modules():
-        # one channel minus three means would be three channels, and no error
+        # one channel minus three means would broadcast to three channels without an error
         if isinstance(module, Normalize) and len(module.mean) != channels:
             raise InputError(
                 f"the images in {prepared.source} are {shape}, but model.normalize is for {len(module.mean)} channels: "
@@ -33,16 +33,16 @@ def check_fits(network: nn.Module, prepared: Prepared) -> None:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"the network cannot take the images in {prepared.source}, {shape}: {error}; data.size and data.channels "
-            "must be what it was built for"
+            f"the network rejects the images in {prepared.source}, {shape}: {error}; data.size and data.channels "
+            "must match the network"
         ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         return
     classes = logits.shape[1]
     if classes < 2:
         raise InputError(
-            "the network has a single output, and a score compares two: a network for two classes needs two outputs, "
-            "such as the logits 0 and z for a single z"
+            "the network has a single output, but scores need one per class: replace a single logit z by the logits "
+            "0 and z"
         )
     outside = prepared.manifest[(prepared.labels < 0) | (prepared.labels >= classes)]
     if len(outside):
@@ -50,5 +50,5 @@ def check_fits(network: nn.Module, prepared: Prepared) -> None:
         raise InputError(
             f"image {first.id} has the label {first.label}, but the network has {classes} outputs, for 0 to "
             f"{classes - 1} ({len(outside)} of {len(prepared.labels)} images): choose another data set or network, or "
-            "another order of data.classes"
+            "reorder data.classes"
         )

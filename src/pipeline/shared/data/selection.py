@@ -1,4 +1,4 @@
-"""What a cell is about: its classifier, and the images and target classes that scores and attacks share."""
+"""The classifier, images and target classes of a cell, shared by scores and attacks."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,22 +21,22 @@ from clever.defenses.bpda import Defended
 from clever.errors import InputError, NotFinite
 from clever.norms import Norm
 from clever.settings import Settings
-from pipeline.shared.app.listed import listed, norms_of
+from pipeline.shared.app.listed import parse_list, parse_norms
 from pipeline.shared.data.fits import check_fits
 from pipeline.shared.data.prepared import Prepared
 from pipeline.shared.data.shard import Shard
-from pipeline.shared.models.classifier import defended, device
-from pipeline.shared.text.recorded import recorded
+from pipeline.shared.models.classifier import device, load_classifier
+from pipeline.shared.text.recorded import to_record
 
-MANY = 1000
-"""Images from which on the progress of their classification is shown."""
+PROGRESS_BAR_FROM = 1000
+"""Number of images from which classification shows a progress bar."""
 
 
 class OnNaN(Choice):
-    """What becomes of an image for which the network gives NaN or infinity.
+    """How to treat an image for which the network returns NaN or infinity.
 
-    ``stop``: the run ends with an error that names image and batch. ``leave_out``: the image is left out, told, named
-    in run.json with the reason and counted. Never is a number made from what is left of the points.
+    ``stop``: the run ends with an error that names image and batch. ``leave_out``: the image is excluded, reported on
+    stderr, and listed in run.json with the reason. No score is ever computed from the remaining points.
     """
 
     STOP = "stop"
@@ -45,11 +45,10 @@ class OnNaN(Choice):
 
 @dataclass
 class Selection:
-    """The images of one job: of the first ``n_images`` prepared, those of its shard, as far as they can be scored.
+    """The images of one job: its shard of the first ``n_images`` prepared images.
 
-    ``rows``: their places among the prepared ones. ``contexts``: those that the network takes for their true class;
-    ``misclassified``: the ids of those that it does not. ``not_finite``: why others were left out, by id (`OnNaN`).
-    The images themselves stay on disk.
+    ``rows``: their rows among the prepared images. ``contexts``: of the correctly classified images. ``misclassified``:
+    ids of the others. ``not_finite``: the reason for each image excluded by `OnNaN`, by id. Images stay on disk.
     """
 
     network: Defended
@@ -65,20 +64,20 @@ class Selection:
     not_finite: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: DictConfig, together: int = 1) -> "Selection":
-        """Everything checked that can be checked before long work; `InputError` says what would be valid.
+    def from_config(cls, config: DictConfig, together: int = 1) -> "Selection":
+        """Build the selection, with all checks that are possible before long computations (`InputError`).
 
-        ``together``: how many images in a row go to the same shard.
+        ``together``: number of consecutive images that go to the same shard.
         """
         settings, norms, prepared = check_selection(config)
         shard, on_nan = Shard(config.shard, config.shards), OnNaN.parse(str(config.score.nan))
         rows = shard.rows(config.score.n_images, together)
-        selection = cls(defended(config), settings, norms, prepared, shard, on_nan, rows, device(config))
+        selection = cls(load_classifier(config), settings, norms, prepared, shard, on_nan, rows, device(config))
         check_fits(selection.network, prepared)
-        selection._classify(listed(config.targets, "targets"))
+        selection._classify(parse_list(config.targets, "targets"))
         if not selection.contexts and shard.count == 1:
             raise InputError(
-                f"the network is wrong on {len(selection.misclassified)} of {len(rows)} images and gives NaN or "
+                f"the network misclassifies {len(selection.misclassified)} of {len(rows)} images and returns NaN or "
                 f"infinity for {len(selection.not_finite)}: there is nothing to score"
             )
         return selection
@@ -86,10 +85,14 @@ class Selection:
     def _classify(self, targets: Sequence[str | int]) -> None:
         labels = self.prepared.labels
         with frozen(self.network), Compute().arithmetic():
-            for row in tqdm(self.rows.tolist(), desc="classify", unit="image", disable=len(self.rows) < MANY):
-                with self.finite(row):
+            for row in tqdm(
+                self.rows.tolist(), desc="classify", unit="image", disable=len(self.rows) < PROGRESS_BAR_FROM
+            ):
+                with self.skip_not_finite(row):
                     image, label = self.image(row), int(labels[row])
-                    logits_of(self.network, image.unsqueeze(0), row)  # it need not be what names the classes
+                    logits_of(
+                        self.network, image.unsqueeze(0), row
+                    )  # sampling.reference=undefended evaluates only f(x) below
                     context = image_context(self.network, image, row, targets, self.settings, label)
                     if context:
                         self.contexts.append(context)
@@ -97,23 +100,23 @@ class Selection:
                         self.misclassified.append(str(self.prepared.manifest.id[row]))
 
     @contextmanager
-    def finite(self, row: int) -> Iterator[None]:
-        """Within it, NaN or infinity leaves the image out where the policy says so."""
+    def skip_not_finite(self, row: int) -> Iterator[None]:
+        """Context in which NaN or infinity excludes the image, if `OnNaN` says so."""
         try:
             yield
         except NotFinite as error:
             if self.on_nan is OnNaN.STOP:
-                raise NotFinite(f"{error}; score.nan=leave_out goes on without this image") from error
+                raise NotFinite(f"{error}; score.nan=leave_out continues without this image") from error
             name = str(self.prepared.manifest.id[row])
             self.not_finite[name] = str(error)
-            print(f"{name} is left out: {error}", file=sys.stderr)
+            print(f"{name} is excluded: {error}", file=sys.stderr)
 
     def image(self, row: int) -> Float[Tensor, "channel height width"]:
-        """A prepared image, on the device of the run."""
+        """A prepared image, on the device of this run."""
         return self.prepared.images([row])[0].to(self.device)
 
-    def known(self, config: DictConfig, context: ImageContext) -> dict[str, object]:
-        """The columns by which a row of any table says what it is about."""
+    def id_columns(self, config: DictConfig, context: ImageContext) -> dict[str, object]:
+        """The columns that identify a row of any table."""
         manifest = self.prepared.manifest
         return {
             "cell": config.cell,
@@ -124,21 +127,21 @@ class Selection:
 
 
 def check_selection(config: DictConfig) -> tuple[Settings, list[Norm], Prepared]:
-    """What can be checked without the network: settings, norms, targets, shard, how many images; `InputError`."""
-    settings, prepared, n_images = settings_of(config), Prepared.read(config), config.score.n_images
-    norms = norms_of(config.norms, "norms")
+    """Check what needs no network: settings, norms, targets, shard and number of images; `InputError`."""
+    settings, prepared, n_images = sampling_settings(config), Prepared.read(config), config.score.n_images
+    norms = parse_norms(config.norms, "norms")
     for norm in norms:
-        settings.ball(norm)  # refuses a norm without radius
+        settings.ball(norm)  # raises for a norm without a radius
     if isinstance(n_images, bool) or not isinstance(n_images, int) or not 1 <= n_images <= len(prepared.labels):
         raise InputError(f"score.n_images is {n_images!r}: {len(prepared.labels)} images are prepared")
-    listed(config.targets, "targets")
+    parse_list(config.targets, "targets")
     Shard(config.shard, config.shards)
     OnNaN.parse(str(config.score.nan))
     return settings, norms, prepared
 
 
-def settings_of(config: DictConfig) -> Settings:
-    """The library's settings, checked."""
+def sampling_settings(config: DictConfig) -> Settings:
+    """The validated settings of the library."""
     try:
         return Settings(**OmegaConf.to_container(config.sampling, resolve=True))  # type: ignore[arg-type]
     except TypeError as error:
@@ -146,5 +149,5 @@ def settings_of(config: DictConfig) -> Settings:
 
 
 def classifier_settings(config: DictConfig) -> dict[str, object]:
-    """What the network and its defense are made from, whatever they are called."""
-    return {"network": recorded(config.model.network), "defense": recorded(config.defense)}
+    """The settings that define the network and its defense, without their names."""
+    return {"network": to_record(config.model.network), "defense": to_record(config.defense)}

@@ -1,4 +1,4 @@
-"""Which of the images are one job's, where several share them."""
+"""Distribution of the images over jobs."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from clever._internal.checks import require_int
 
 @dataclass(frozen=True)
 class Shard:
-    """Number ``index`` (from 0) of ``count`` parts of the images, dealt out in turn. `InputError` for what is none."""
+    """Shard ``index`` (from 0) of ``count``; images are assigned in turn. `InputError` if out of range."""
 
     index: int
     count: int
@@ -20,7 +20,7 @@ class Shard:
         require_int("shard", self.index, 0, self.count - 1)
 
     def rows(self, n_images: int, together: int = 1) -> NDArray[np.int64]:
-        """The places of its images among ``n_images``; of each ``together`` in a row one shard has all."""
+        """Rows of this shard among ``n_images`` images; blocks of ``together`` consecutive rows stay in one shard."""
         rows = np.arange(n_images)
-        mine: NDArray[np.int64] = rows[rows // together % self.count == self.index]
-        return mine
+        own: NDArray[np.int64] = rows[rows // together % self.count == self.index]
+        return own

@@ -1,4 +1,4 @@
-"""Training a network to resist: what it sees of an image while it is trained, and at no other time."""
+"""Robust training: perturbations applied to the images during training only."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,18 +17,18 @@ from clever.norms import Norm
 
 
 class Perturbation(Protocol):
-    """What becomes of a batch of images in [0,1] before the network is trained on it.
+    """A perturbation of a batch of training images in [0,1].
 
-    What is random in it comes from torch's global generator, which a training seeds and keeps with its state.
+    Randomness must come from torch's global generator, which the training seeds and saves with its state.
     """
 
     def __call__(self, network: nn.Module, images: Images) -> Images:
-        """The images that the network gets in their place."""
+        """The perturbed images."""
         ...
 
 
 class Hardened(nn.Module):
-    """A network that is trained on perturbed images; in evaluation mode it is the network itself."""
+    """A network that perturbs its input in training mode and leaves it unchanged in evaluation mode."""
 
     def __init__(self, network: nn.Module, perturbation: Perturbation) -> None:
         super().__init__()
@@ -36,18 +36,18 @@ class Hardened(nn.Module):
 
     def forward(self, images: Images) -> Float[Tensor, "batch class"]:
         """Logits for images in [0,1]."""
-        seen = self.perturbation(self.network, images) if self.training else images
-        return self.network(seen)  # type: ignore[no-any-return]
+        inputs = self.perturbation(self.network, images) if self.training else images
+        return self.network(inputs)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
 class NoiseTraining:
-    """x + n, n Gaussian of standard deviation ``std`` in [0,1]-pixel units (Cohen et al. 2019); not clipped."""
+    """x + n, not clipped, with Gaussian n of standard deviation ``std`` in [0,1]-pixel units (Cohen et al. 2019)."""
 
     std: float
 
     def __post_init__(self) -> None:
-        _positive("the std of the noise", self.std)
+        _require_positive("the std of the noise", self.std)
 
     def __call__(self, network: nn.Module, images: Images) -> Images:
         return images + self.std * torch.randn_like(images)
@@ -55,11 +55,11 @@ class NoiseTraining:
 
 @dataclass(frozen=True)
 class AdversarialTraining:
-    """The image of [0,1] within ``radius`` of x, in ``norm``, that projected gradient ascent finds (Madry et al. 2018).
+    """Projected gradient ascent within ``radius`` of x in ``norm`` (L2, Linf), clipped to [0,1] (Madry et al. 2018).
 
-    ``steps`` of length 2.5 radius / steps from a random start raise the cross entropy of the class that the network
-    itself names for x, as Kurakin et al. (2017) advise against leaking labels. The network attacked is the one in
-    evaluation mode, so that batch statistics are those of the images trained on. ``norm``: L2, Linf.
+    ``steps`` steps of length 2.5 radius / steps from a random start increase the cross entropy of the class predicted
+    for x, which avoids label leaking (Kurakin et al. 2017). The attack uses the network in evaluation mode, so that
+    batch statistics come only from the training images.
     """
 
     norm: str
@@ -69,27 +69,27 @@ class AdversarialTraining:
     def __post_init__(self) -> None:
         if Norm.parse(self.norm) is Norm.L1:
             raise InputError("the norm of adversarial training is L1: it must be one of L2, Linf")
-        _positive("the radius of adversarial training", self.radius)
+        _require_positive("the radius of adversarial training", self.radius)
         require_int("the steps of adversarial training", self.steps, 1)
 
     def __call__(self, network: nn.Module, images: Images) -> Images:
         with frozen(network), torch.enable_grad():
-            named = network(images).argmax(1)
+            predicted = network(images).argmax(1)
             change = self._within(torch.randn_like(images))
             for _ in range(self.steps):
                 at = (images + change).clamp(0, 1).requires_grad_()
-                (slope,) = torch.autograd.grad(cross_entropy(network(at), named, reduction="sum"), at)
+                (slope,) = torch.autograd.grad(cross_entropy(network(at), predicted, reduction="sum"), at)
                 change = self._within(at.detach() - images + 2.5 / self.steps * self._steepest(slope))
         return (images + change).clamp(0, 1)
 
     def _steepest(self, slope: Images) -> Images:
-        """The change of length ``radius`` that climbs most."""
+        """The steepest ascent direction, of length ``radius``."""
         if Norm.parse(self.norm) is Norm.LINF:
             return self.radius * slope.sign()
         return slope * (self.radius / _lengths(slope).clamp(min=1e-12))
 
     def _within(self, change: Images) -> Images:
-        """The nearest change that is not longer than ``radius``."""
+        """The perturbation projected onto the ball of ``radius``."""
         return projected(change, Norm.parse(self.norm), change.new_full((len(change),), self.radius))
 
 
@@ -97,6 +97,6 @@ def _lengths(change: Images) -> Float[Tensor, "batch 1 1 1"]:
     return Norm.L2.of(change).view(-1, 1, 1, 1)
 
 
-def _positive(name: str, value: object) -> None:
+def _require_positive(name: str, value: object) -> None:
     if not is_number(value) or not 0 < value < float("inf"):  # type: ignore[operator]
         raise InputError(f"{name} is {value!r}: it must be a positive number, in [0,1]-pixel units")

@@ -1,1 +1,1 @@
-"""Intervals, comparisons and verdicts."""
+"""Confidence intervals, paired comparisons and verdicts."""

@@ -1,4 +1,4 @@
-"""Which scores are of the same thing in two cells, and which networks are trainings of the same one."""
+"""Pairs of comparable scores in two cells, and families of networks that differ only in the training seed."""
 
 import json
 from collections.abc import Mapping
@@ -8,82 +8,81 @@ import pandas as pd
 
 from pipeline.shared.stats.statistics import log_ratio
 
-PAIR = ["id", "predicted", "target_class", "norm", "target"]
-"""Two scores are compared only where both are of the same image, predicted class and target class."""
-
-
-SETTINGS = ["order", "sampling"]
-"""What distinguishes cells apart from network and defense, of the columns of a table of cells."""
+PAIR_KEYS = ["id", "predicted", "target_class", "norm", "target"]
+"""Columns that must agree for two scores to be compared."""
+CELL_SETTINGS = ["order", "sampling"]
+"""Columns of the table of cells that distinguish cells of the same network and defense."""
 
 
 def baselines(cells: pd.DataFrame) -> dict[str, str]:
-    """For each cell the one that its scores are compared with; a cell that there is none for is left out.
+    """Map each cell to its baseline; cells without one are omitted.
 
-    The cells of a network that have the transformation and BPDA of its first cell are compared with that cell, so that
-    the ratio is of order or sampling alone. A cell with another transformation, or without BPDA, is compared with the
-    first of those that has its own order and sampling (`SETTINGS`), so that the ratio is of the defense alone; where
-    none has them, any ratio would be of both, and there is none.
+    Cells with the transformation and BPDA setting of the network's first cell are compared with that cell: the ratio
+    isolates order and sampling. Any other cell is compared with the first of those that has the same order and sampling
+    (`CELL_SETTINGS`): the ratio isolates the defense. It has no baseline if there is no such cell.
     """
-    found: dict[str, str] = {}
-    for _, of_network in cells.groupby("network", sort=False):
-        first = of_network.iloc[0]
-        bare = (of_network.transformation == first.transformation) & (of_network.bpda == first.bpda)
-        references = of_network[bare].drop_duplicates(SETTINGS)
-        defended = of_network[~bare].merge(references[["cell", *SETTINGS]], on=SETTINGS, suffixes=("", "_reference"))
-        found |= dict.fromkeys(of_network.cell[bare], str(first.cell))
-        found |= dict(zip(defended.cell, defended.cell_reference, strict=True))
-    return {cell: found[cell] for cell in cells.cell if cell in found}
+    baseline: dict[str, str] = {}
+    for _, network_cells in cells.groupby("network", sort=False):
+        first = network_cells.iloc[0]
+        undefended = (network_cells.transformation == first.transformation) & (network_cells.bpda == first.bpda)
+        references = network_cells[undefended].drop_duplicates(CELL_SETTINGS)
+        defended = network_cells[~undefended].merge(
+            references[["cell", *CELL_SETTINGS]], on=CELL_SETTINGS, suffixes=("", "_reference")
+        )
+        baseline |= dict.fromkeys(network_cells.cell[undefended], str(first.cell))
+        baseline |= dict(zip(defended.cell, defended.cell_reference, strict=True))
+    return {cell: baseline[cell] for cell in cells.cell if cell in baseline}
 
 
-def with_ratios(scores: pd.DataFrame, baseline: Mapping[str, str]) -> pd.DataFrame:
-    """The scores with ``log_ratio``: of each to its pair in the cell that ``baseline`` names for its own.
+def add_log_ratios(scores: pd.DataFrame, baseline: Mapping[str, str]) -> pd.DataFrame:
+    """Add the column ``log_ratio``: log of each score divided by the matching score in its cell's baseline.
 
-    NaN where no cell is named, there is no such pair, or the ratio is not defined.
+    NaN where the cell has no baseline, there is no matching score, or the ratio is undefined.
     """
-    pair = scores.assign(cell=scores.cell.map(baseline))[["cell", *PAIR]]
-    reference = scores.set_index(["cell", *PAIR]).score.reindex(pd.MultiIndex.from_frame(pair))
+    pair = scores.assign(cell=scores.cell.map(baseline))[["cell", *PAIR_KEYS]]
+    reference = scores.set_index(["cell", *PAIR_KEYS]).score.reindex(pd.MultiIndex.from_frame(pair))
     return scores.assign(log_ratio=log_ratio(scores.score, reference))
 
 
-def by_the_nearest(scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """The scores of ``cells`` that an attack stands beside, with what the cell is and the nearest ``distance`` of all.
+def with_nearest_distances(scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The scores of ``cells`` that have an adversarial distance, with the smallest known ``distance``.
 
-    That is the smallest found in any cell of the same network and defense for the same image, norm and target class:
-    the strongest attack, and not the one that made a path. ``cells``: ``cell``, ``defense``, ``transformation`` (its
-    name for people), ``kind``, of cells with true gradients or BPDA.
+    That is the minimum over all cells of the same network and defense for the same image, norm and target class, so
+    that scores are compared with the strongest attack. ``cells``: the columns ``cell``, ``defense``, ``transformation``
+    (display name) and ``kind``, of cells with true gradients or BPDA.
     """
-    known = scores[scores.distance.notna()].merge(cells[["cell", "defense", "transformation", "kind"]], on="cell")
-    same = ["network", "defense", "norm", "id", "predicted", "target_class"]
-    return known.assign(distance=known.groupby(same).distance.transform("min"))
+    attacked = scores[scores.distance.notna()].merge(cells[["cell", "defense", "transformation", "kind"]], on="cell")
+    keys = ["network", "defense", "norm", "id", "predicted", "target_class"]
+    return attacked.assign(distance=attacked.groupby(keys).distance.transform("min"))
 
 
 def base_network(network: str, model: Mapping[str, Any]) -> str:
-    """What a network is called apart from its training's seed: mnist_mlp for mnist_mlp_0, whose seed is 0.
+    """Name of a network without its training seed: mnist_mlp for mnist_mlp_0 with seed 0.
 
-    ``model``: the settings ``model`` of the network, which have the seed (``recipe.seed``).
+    ``model``: the network's ``model`` settings, which contain the seed (``recipe.seed``).
     """
     seed = training_seed(model)
     return network if seed is None else network.removesuffix(f"_{seed}")
 
 
 def training_seed(model: Mapping[str, Any]) -> int | None:
-    """The seed of the network's own training recipe; None where it has none."""
+    """The seed of the network's own training recipe, if it has one."""
     return (model.get("recipe") or {}).get("seed")
 
 
-def families(models: Mapping[str, dict[str, Any]]) -> dict[str, str]:
-    """For each network the name of its family: trainings that differ in their seed alone; else its own name.
+def network_families(models: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    """Map each network to its family, the networks that differ only in the training seed; else to its own name.
 
-    ``models``: the settings ``model`` of each network, by its name. Trainings of one network share a `base_network`,
-    and their settings are the same but for name and seed: small_densenet and small_densenet_1.
+    ``models``: the ``model`` settings of each network by name. Members of a family share a `base_network` and all
+    settings except name and seed, such as small_densenet and small_densenet_1.
     """
     settings = {network: json.dumps(_without_seed(model), sort_keys=True) for network, model in models.items()}
     names = {network: base_network(network, model) for network, model in models.items()}
-    of_name: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for network, name in names.items():
-        of_name.setdefault(name, []).append(settings[network])
+        by_name.setdefault(name, []).append(settings[network])
     return {
-        network: name if len(of_name[name]) > 1 and len(set(of_name[name])) == 1 else network
+        network: name if len(by_name[name]) > 1 and len(set(by_name[name])) == 1 else network
         for network, name in names.items()
     }
 

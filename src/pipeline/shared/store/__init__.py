@@ -1,1 +1,1 @@
-"""Numbers kept for later runs, their cache keys, and the progress of a run."""
+"""The store: cached numbers, their cache keys, and progress records."""

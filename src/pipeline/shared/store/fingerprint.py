@@ -1,6 +1,6 @@
-"""What a network and a defense are, as short texts that differ when a number would: the parts of the store's keys.
+"""Fingerprints of networks and defenses: the parts of the store's cache keys, which differ whenever a number would.
 
-The code of this project, torch and NumPy counts by its version, all other code (a user's own class) by its source.
+The code of this project, torch and NumPy is identified by its version, all other code (a user's class) by its source.
 """
 
 import ast
@@ -24,20 +24,20 @@ from clever.errors import InputError
 from pipeline.shared.store.number_versions import SAMPLING_VERSION
 
 PROJECT = {"clever", "pipeline"}
-"""Whose version is one of `pipeline.shared.store.number_versions`."""
+"""Packages identified by `pipeline.shared.store.number_versions`."""
 VERSIONED = {*sys.stdlib_module_names, "torch", "torchvision", "numpy"}
 FUNCTIONS = FunctionType, BuiltinFunctionType
 
 
 def fingerprint(given: object) -> str:
-    """The sha256 of all that makes the object: its repr, tensors and arrays it holds, the source of a user's code."""
+    """sha256 of an object: its repr, all tensors and arrays in it, and the source of user code."""
     return hashlib.sha256(f"{given!r} {_state(given)} {_source(given)}".encode()).hexdigest()
 
 
 def _state(given: object) -> str:
-    """The sha256 of every tensor and array that the object holds, however deep."""
+    """sha256 of all tensors and arrays reachable from the object."""
     digest = hashlib.sha256()
-    for one in _held(given):
+    for one in _reachable(given):
         if isinstance(one, Tensor):
             digest.update(_bytes(one))
         elif isinstance(one, np.ndarray):
@@ -51,14 +51,14 @@ def _bytes(tensor: Tensor) -> bytes:
 
 
 def _source(given: object) -> str:
-    """The sha256 of the user's code that the object, and all that it holds, consists of: the names of functions, and
-    of classes with their bases, and the source of the modules that define them.
+    """sha256 of the user code in the object and everything reachable from it.
 
-    Of code with a version (Python's, torch's, NumPy's) the names of functions alone, of the project's nothing, and
-    nothing of what these modules import in their turn.
+    Includes the names of functions and of classes with their bases, and the source of the modules that define them, but
+    not of the modules that these import. Versioned code (Python, torch, NumPy) contributes only the names of functions,
+    this project's code nothing.
     """
     names, modules = set(), set()
-    for one in _held(given):
+    for one in _reachable(given):
         for kind in (one,) if isinstance(one, FUNCTIONS) else type(one).__mro__:
             module = kind.__module__ or ""
             if _root(module) not in (PROJECT if isinstance(one, FUNCTIONS) else PROJECT | VERSIONED):
@@ -75,10 +75,10 @@ def _root(module: str) -> str:
 
 @cache
 def source_of(module: ModuleType) -> str:
-    """The module's source without comments, layout and docstrings; its name where there is none."""
+    """The module's source without comments, layout and docstrings; its name if there is no source."""
     try:
         tree = ast.parse(inspect.getsource(module))
-    except (OSError, TypeError):  # compiled, or typed into an interpreter
+    except (OSError, TypeError):  # compiled, or defined interactively
         return module.__name__
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -94,8 +94,8 @@ def _is_text(statement: ast.stmt) -> bool:
     )
 
 
-def _held(given: object) -> Iterator[object]:
-    """The object, and what its attributes, lists, tuples, mappings and closures hold; each thing once."""
+def _reachable(given: object) -> Iterator[object]:
+    """The object and everything reachable via attributes, lists, tuples, mappings and closures, each once."""
     seen, left = set[int](), [given]
     while left:
         one = left.pop()
@@ -107,8 +107,8 @@ def _held(given: object) -> Iterator[object]:
 
 
 def _builds(defense: object) -> Iterator[str]:
-    """The ``build`` of the defense and of all that it holds, where they have one (`clever.defenses.capabilities`)."""
-    for one in _held(defense):
+    """The ``build`` of the defense and of its parts that have one (`clever.defenses.capabilities`)."""
+    for one in _reachable(defense):
         if isinstance(build := getattr(one, "build", None), str):
             yield build
 
@@ -131,36 +131,35 @@ def _parts(one: object) -> list[object]:
 
 
 def order_key(order: Order) -> dict[str, object]:
-    """The order, which decides what is measured at each point, and the version of the numbers."""
+    """Cache key of the order, which defines what is measured at each point, and of the sampling version."""
     return {"order": repr(order), "order_fingerprint": fingerprint(order), "sampling_version": SAMPLING_VERSION}
 
 
 def versions() -> dict[str, str]:
-    """Of this project, torch and Python."""
+    """Versions of this project, torch and Python."""
     ours, python = version("clever-robustness"), platform.python_version()
     return {"clever-robustness": ours, "torch": torch.__version__, "python": python}
 
 
 def classifier_key(network: Defended, settings: object) -> dict[str, object]:
-    """What decides the numbers of a classifier: network, transformation, BPDA and what it goes back through, torch, and
-    the ``settings`` that it was made from.
+    """Cache key of a classifier: network, defense, BPDA and its backward function, torch, and the ``settings``.
 
-    The settings are there for what a module keeps outside its parameters and its repr.
+    The ``settings`` it was built from cover state that a module keeps outside its parameters and its repr.
     """
-    transformation, substitute = network.defense, network.backward
-    for what, given in (("defense", transformation), ("backward function", substitute)):
+    defense, backward = network.defense, network.backward
+    for what, given in (("defense", defense), ("backward function", backward)):
         if " at 0x" in repr(given):
             raise InputError(
-                f"the {what} {type(given).__name__} needs a repr that says its parameters (a dataclass has one): "
-                f"the store tells one {what} from another by it"
+                f"the {what} {type(given).__name__} needs a repr with its parameters, as of a dataclass: it is "
+                "part of the cache key"
             )
     return {
         "network": fingerprint(network.network),
-        "transformation": fingerprint(transformation),
-        "codec": ", ".join(sorted(set(_builds(transformation)))),
+        "transformation": fingerprint(defense),
+        "codec": ", ".join(sorted(set(_builds(defense)))),
         # without a transformation there is nothing to approximate
-        "bpda": isinstance(network.transformation, BPDA) or isinstance(transformation, Identity),
-        "backward": fingerprint(substitute),
+        "bpda": isinstance(network.transformation, BPDA) or isinstance(defense, Identity),
+        "backward": fingerprint(backward),
         "settings": settings,
         "torch": torch.__version__,
         "torchvision": version("torchvision"),

@@ -1,12 +1,12 @@
-"""One version number for each kind of stored number, to be raised when the code gives other numbers than before.
+"""Version numbers of the stored numbers: increase one whenever the code computes different numbers.
 
-Keys of the store contain these in the place of the project's own source: where a module moves or a docstring changes,
-nothing is computed again. ``tests/test_golden_values.py`` fails when the numbers change and the version does not.
+Cache keys contain these versions instead of the project's source, so that moving a module or editing a docstring
+invalidates nothing. ``tests/test_golden_values.py`` fails if numbers change without a new version.
 """
 
 SAMPLING_VERSION = 1
-"""Of the batch maxima: points, defenses, gradients, curvatures, gauges."""
+"""Batch maxima: points, defenses, gradients, curvatures, gauges."""
 ATTACK_VERSION = 1
-"""Of the adversarial distances."""
+"""Adversarial distances."""
 TRAINING_VERSION = 1
-"""Of the weights trained here."""
+"""Weights trained by this project."""

@@ -1,4 +1,4 @@
-"""How far a job is: shown on the terminal, and recorded in the store, where `pipeline.state` and later runs read it."""
+"""Progress of a job: shown on the terminal and recorded in the store for `pipeline.state` and later runs."""
 
 import json
 import multiprocessing
@@ -23,23 +23,23 @@ from tqdm.auto import tqdm
 from clever.errors import InputError
 from pipeline.shared.app import artifacts
 from pipeline.shared.app.artifacts import write_json
-from pipeline.shared.app.listed import listed
+from pipeline.shared.app.listed import parse_list
 from pipeline.shared.models.classifier import device, sha256_of
 from pipeline.shared.store import kept
 
 RECORD_EVERY = 10.0
-"""Seconds of work that the record of a killed process can lack."""
+"""Seconds between two writes of the record: the work that the record of a killed process may lack."""
 LINE_EVERY = 15.0
-"""Seconds between two lines of progress, where there is no bar."""
+"""Seconds between two progress lines if there is no bar."""
 
 
 @dataclass
 class Record:
-    """What one process has done for one cell.
+    """The work of one process on one cell.
 
-    ``job``: of Slurm's. ``last_seen``: seconds since 1970. ``images``: the places of those that are finished. ``work``:
-    points or attacks computed, in ``seconds``, of which ``sampling`` are those at the points. ``exit_reason``:
-    "finished", or the name of the exception; empty for a process that runs or was killed.
+    ``job``: Slurm job id. ``last_seen``: seconds since 1970. ``images``: rows of the finished images. ``work``: points
+    or attacks computed. ``seconds``: run time, of which ``sampling`` at the points. ``exit_reason``: "finished" or the
+    name of the exception; empty if the process is running or was killed.
     """
 
     device: str
@@ -55,34 +55,33 @@ class Record:
 
 
 class Lines(tqdm):  # type: ignore[type-arg]
-    """A line now and then in the place of a bar: for files, and where several processes share a terminal."""
+    """Periodic lines instead of a bar, for files and for processes that share a terminal."""
 
     @staticmethod
     def status_printer(file: Any) -> Callable[[str], None]:
-        """What tqdm shows its state with."""
+        """The function with which tqdm prints its state."""
         return lambda state: print(state, file=file, flush=True)
 
     def close(self) -> None:
-        """Nothing to clear."""
+        """Close without clearing the line."""
         self.disable = True
 
 
 class Progress:
-    """Counts the work of this job while the context lasts, shows it and records it.
+    """Context manager that counts, shows and records the work of this job.
 
-    ``rows``: the places of its images; ``left``: how much work there is in ``unit``s. ``folder``: `about_cell`.
-    ``computed`` and ``from_store``: how much was done, and how. `InputError` where ``device`` was chosen automatically
-    and others have computed the cell on another kind of device, whose points are different ones: all would be computed
-    anew, perhaps on a machine that is not meant for it.
+    ``rows``: rows of its images. ``left``: remaining work in ``unit``s. ``folder``: `progress_dir`. ``computed`` and
+    ``from_store``: work done here and read from the store. `InputError` for ``device=auto`` if the cell was computed on
+    another kind of device before: its points differ, so everything would be computed again.
     """
 
     def __init__(self, config: DictConfig, folder: Path, *, rows: NDArray[np.int64], left: int, unit: str) -> None:
         kind = device(config).type
-        elsewhere = {record.device for record in records(folder) if record.images} - {kind}
-        if elsewhere and config.device == "auto":
+        other_kinds = {record.device for record in read_records(folder) if record.images} - {kind}
+        if other_kinds and config.device == "auto":
             raise InputError(
-                f"{config.cell} was computed on {' and '.join(sorted(elsewhere))} before, and device=auto is {kind} "
-                f"here, which draws other points: go on where there is such a device, or say device={kind}"
+                f"{config.cell} was computed on {' and '.join(sorted(other_kinds))} before, and device=auto chooses "
+                f"{kind} here, which draws different points: continue on such a device, or set device={kind}"
             )
         who = (kind, socket.gethostname(), os.getpid(), os.environ.get("SLURM_JOB_ID", ""))
         self.record, self.rows = Record(*who), rows
@@ -93,48 +92,48 @@ class Progress:
 
     @property
     def computed(self) -> int:
-        """How much was computed here."""
+        """Work computed by this process."""
         return self.record.work
 
-    def compute(self, work: int) -> None:
-        """So much more was computed."""
+    def add_computed(self, work: int) -> None:
+        """Count computed work."""
         self.record.work += work
         self._count(work)
 
-    def spend(self, seconds: float) -> None:
-        """So many more seconds of the network at the points."""
+    def add_sampling_time(self, seconds: float) -> None:
+        """Add seconds spent on evaluating the network at the points."""
         self.record.sampling += seconds
 
-    def find(self, work: int) -> None:
-        """So much more was in the store."""
+    def add_from_store(self, work: int) -> None:
+        """Count work read from the store."""
         self.from_store += work
-        self.bar.initial += work  # what was only read says nothing of the time that is left
+        self.bar.initial += work  # work from the store must not enter the estimate of the remaining time
         self._count(work)
 
-    def reached(self, row: int, left: int) -> None:
-        """All images up to this place are finished; ``left`` of the work is still to be done."""
+    def mark_finished(self, row: int, left: int) -> None:
+        """Mark all images up to ``row`` as finished, with ``left`` work remaining."""
         self.record.images = self.rows[self.rows <= row].tolist()
         self.left = left
-        self.bar.total = self.computed + self.from_store + left  # what was given up is not done
+        self.bar.total = self.computed + self.from_store + left  # excluded images reduce the total
         self._count(0)
 
-    def of_all_runs(self) -> dict[str, float]:
-        """What all processes recorded for this cell in the store have computed, interrupted ones and this one too.
+    def totals(self) -> dict[str, float]:
+        """Totals over all processes that have worked on this cell, including this one and interrupted ones.
 
-        ``work``: points or attacks; ``seconds``: of the processes that computed some, added up, to their last record,
-        so that of a killed one up to 10 are missing; ``sampling``: those at the points alone. Cells that share all
-        their work share the numbers; what the run of another cell left in the store is not in them.
+        ``work``: points or attacks computed. ``seconds``: summed run time of the processes that computed any, up to
+        their last record (a killed process may lack `RECORD_EVERY` seconds). ``sampling``: the part at the points.
+        Cells with the same key share these totals; work that other cells left in the store is not included.
         """
         self._write()
-        found = [record for record in records(self.path.parent) if record.work]
+        worked = [record for record in read_records(self.path.parent) if record.work]
         work, seconds, sampling = (
-            sum(getattr(record, of) for record in found) for of in ("work", "seconds", "sampling")
+            sum(getattr(record, name) for record in worked) for name in ("work", "seconds", "sampling")
         )
-        costs = {"work": work, "seconds": round(seconds, 1), "processes": len(found)}
+        costs = {"work": work, "seconds": round(seconds, 1), "processes": len(worked)}
         return costs | ({"sampling": round(sampling, 3)} if sampling else {})
 
-    def say(self, message: str) -> None:
-        """A line for the terminal, above the bar."""
+    def print(self, message: str) -> None:
+        """Print a line above the bar."""
         if isinstance(self.bar, Lines):
             print(message, flush=True)
         else:
@@ -149,7 +148,7 @@ class Progress:
             self.record.images = self.rows.tolist()
         self.record.exit_reason = kind.__name__ if kind else "finished"
         self.bar.close()
-        with suppress(OSError):  # the work itself meets a full disk, too
+        with suppress(OSError):  # a full disk is reported by the work itself
             self._write()
 
     def _count(self, work: int) -> None:
@@ -165,36 +164,37 @@ class Progress:
 
 
 def _bar(cell: str, total: int, unit: str) -> "tqdm[Any]":
-    """A bar, where this process has the terminal for itself."""
+    """A progress bar, or lines if this process shares the terminal."""
     job = HydraConfig.get().job
     name = cell if OmegaConf.is_missing(job, "num") else f"#{job.num} {cell}"  # as Hydra lists the jobs of a sweep
     options: dict[str, Any] = {"total": total, "desc": name, "unit": unit, "unit_scale": True, "smoothing": 0}
     if sys.stderr.isatty() and multiprocessing.parent_process() is None:
         return tqdm(**options)
-    form = "{desc}: {percentage:3.0f}% of {total_fmt} {unit}s, {remaining} left"
-    return Lines(**options, bar_format=form, mininterval=LINE_EVERY, delay=LINE_EVERY, miniters=1)
+    line = "{desc}: {percentage:3.0f}% of {total_fmt} {unit}s, {remaining} left"
+    return Lines(**options, bar_format=line, mininterval=LINE_EVERY, delay=LINE_EVERY, miniters=1)
 
 
-def about_cell(config: DictConfig, decided_by: dict[str, object]) -> Path:
-    """The folder of the records of one cell: by what decides its numbers, but neither how many images nor the device.
+def progress_dir(config: DictConfig, key: dict[str, object]) -> Path:
+    """Folder of a cell's progress records, named by a hash of its cache key and of images, targets and norms.
 
-    ``decided_by``: as the cell's stage has it. Cells that share all their work share their records.
+    ``key``: the cell's cache key in its stage; its device is ignored, and the number of images is not part of the hash.
+    Cells with the same hash share their records.
     """
-    decided = {name: value for name, value in decided_by.items() if name != "device"}
-    asked = {
+    cell_key = {name: value for name, value in key.items() if name != "device"}
+    selection = {
         "images": sha256_of(artifacts.manifest(config)),
-        "targets": listed(config.targets, "targets"),
-        "norms": listed(config.norms, "norms"),
+        "targets": parse_list(config.targets, "targets"),
+        "norms": parse_list(config.norms, "norms"),
     }
-    return artifacts.store(config) / "progress" / kept.name_of(decided | asked)[:32]
+    return artifacts.store_dir(config) / "progress" / kept.cache_key(cell_key | selection)[:32]
 
 
-def records(folder: Path) -> list[Record]:
-    """Of all processes that have worked on the cell; one that cannot be read is named on stderr."""
-    found = []
+def read_records(folder: Path) -> list[Record]:
+    """Records of all processes that have worked on the cell; unreadable ones are reported on stderr."""
+    readable = []
     for path in sorted(folder.glob("*.json")):
         try:
-            found.append(Record(**json.loads(path.read_text())))
+            readable.append(Record(**json.loads(path.read_text())))
         except (OSError, ValueError, TypeError) as broken:
-            print(f"{path} is no record of progress: {broken}", file=sys.stderr)
-    return found
+            print(f"{path} is not a valid progress record: {broken}", file=sys.stderr)
+    return readable

@@ -1,1 +1,1 @@
-"""How numbers and settings are written."""
+"""Text for people: numbers, names, settings, tables."""

@@ -1,4 +1,4 @@
-"""A defense in one line, for people to read."""
+"""One-line descriptions of defenses, from their run records."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,21 +7,21 @@ from pipeline.shared.text.recorded import CLASS
 
 NOT_SHOWN = (CLASS, "seed")
 UNDEFENDED = "Identity"
-"""The name of the transformation that changes nothing."""
+"""Class name of the identity transformation."""
 
 
 def defense_name(defense: Mapping[str, Any]) -> str:
-    """The class name of a defense, by its run record."""
+    """Class name of a defense."""
     return str(defense[CLASS]).rpartition(".")[2]
 
 
 def is_undefended(defense: Mapping[str, Any]) -> bool:
-    """Whether the defense changes nothing."""
+    """Whether the defense is the identity."""
     return defense_name(defense).lower() == UNDEFENDED.lower()
 
 
-def described(defense: Mapping[str, Any]) -> str:
-    """Name and parameters of a defense by its run record, nested defenses included, without seeds."""
+def describe_defense(defense: Mapping[str, Any]) -> str:
+    """Name and parameters of a defense, including nested defenses, without seeds."""
     settings = ", ".join(f"{key} {_setting(value)}" for key, value in defense.items() if key not in NOT_SHOWN)
     return f"{defense_name(defense)} ({settings})" if settings else defense_name(defense)
 
@@ -29,4 +29,4 @@ def described(defense: Mapping[str, Any]) -> str:
 def _setting(value: Any) -> str:
     if isinstance(value, list):
         return " then ".join(map(_setting, value))
-    return described(value) if isinstance(value, dict) else str(value)
+    return describe_defense(value) if isinstance(value, dict) else str(value)

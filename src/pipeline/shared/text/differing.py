@@ -1,4 +1,4 @@
-"""Settings of this run beside those of the run that made what it reads."""
+"""Differences between the settings of this run and those recorded with its input."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,13 +7,13 @@ from pipeline.shared.text.recorded import CLASS
 
 ABSENT = "not set"
 FEW, LONG = 5, 80
-"""Differences that an error tells of, and letters of each value; a sha256 has fewer."""
+"""Limits of an error message: differences listed, characters per value (a sha256 fits)."""
 
 
 def differences(name: str, here: Any, there: Any) -> list[str]:
-    """Each setting below ``name`` that differs, with its value here and there, both as `recorded`; none if all agree.
+    """List every setting below ``name`` that differs between two records (`to_record`).
 
-    Of two groups that make different things (`CLASS`) this alone is told.
+    ``here``: of this run. ``there``: of the input. For groups of different classes (`CLASS`), only the class is listed.
     """
     if not (isinstance(here, Mapping) and isinstance(there, Mapping)):
         return [] if here == there else [f"{name} is {_short(here)} here and {_short(there)} there"]
@@ -21,11 +21,15 @@ def differences(name: str, here: Any, there: Any) -> list[str]:
     if kinds[0] != kinds[1]:
         return differences(f"{name}.{CLASS}", *kinds)
     keys = [key for key in dict.fromkeys([*here, *there]) if here.get(key, ABSENT) != there.get(key, ABSENT)]
-    return [one for key in keys for one in differences(f"{name}.{key}", here.get(key, ABSENT), there.get(key, ABSENT))]
+    return [
+        difference
+        for key in keys
+        for difference in differences(f"{name}.{key}", here.get(key, ABSENT), there.get(key, ABSENT))
+    ]
 
 
-def told(found: list[str]) -> str:
-    """The first few of them, in one line."""
+def summarize_differences(found: list[str]) -> str:
+    """The first `FEW` differences in one line."""
     return "; ".join(found[:FEW]) + (f"; and {len(found) - FEW} more" if len(found) > FEW else "")
 
 

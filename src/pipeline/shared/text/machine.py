@@ -1,4 +1,4 @@
-"""What a run was computed on, in words that a report can print."""
+"""The hardware of a run, for reports."""
 
 import platform
 from pathlib import Path
@@ -10,12 +10,12 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def machine(device: torch.device) -> dict[str, object]:
-    """The ``model`` of the GPU or CPU, the ``cores`` of the machine, and the ``threads`` that torch uses."""
+    """``model`` of the GPU or CPU, number of CPU ``cores``, and number of torch ``threads``."""
     model = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
     return {"model": model, "cores": psutil.cpu_count(), "threads": torch.get_num_threads()}
 
 
 def _cpu() -> str:
     lines = CPUINFO.read_text().splitlines() if CPUINFO.is_file() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(named), platform.processor() or platform.machine())
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(models), platform.processor() or platform.machine())

@@ -1,4 +1,4 @@
-"""The activation functions that networks are built with, by name."""
+"""Activation functions by name."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,8 +19,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 """All but ReLU are twice differentiable."""
 
 
-def activation_named(name: str) -> Callable[[], nn.Module]:
-    """What makes a new module of that activation; `InputError` for an unknown name."""
+def get_activation(name: str) -> Callable[[], nn.Module]:
+    """A factory of modules of that activation; `InputError` for an unknown name."""
     if name not in ACTIVATIONS:
         raise InputError(f"activation is {name!r}: it must be one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]

@@ -1,4 +1,4 @@
-"""DenseNet with any activation, as torchvision's has ReLU alone."""
+"""Torchvision's DenseNet with any activation function."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from pipeline.shared.models.networks.activations import activation_named
+from pipeline.shared.models.networks.activations import get_activation
 
 
 class DenseNet(torchvision.models.DenseNet):  # type: ignore[misc]
-    """Torchvision's DenseNet, with its weights' names, and ``activation`` in the place of every ReLU.
+    """Torchvision's DenseNet with ``activation`` instead of ReLU; parameter names are unchanged.
 
-    With ``relu`` it is torchvision's network, to the last bit. Any other activation is meant for a network with two
-    derivatives, and so the one max pooling becomes an average pooling of the same window.
+    With ``relu``, outputs are bitwise identical to torchvision's. Other activations make the network twice
+    differentiable, so the max pooling is replaced by an average pooling of the same window.
     """
 
     def __init__(self, activation: str = "relu", **architecture: Any) -> None:
         super().__init__(**architecture)
-        act = activation_named(activation)
+        act = get_activation(activation)
         if activation != "relu":
             self.features.pool0 = nn.AvgPool2d(3, stride=2, padding=1)
             for module in list(self.modules()):

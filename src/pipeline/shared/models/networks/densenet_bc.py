@@ -9,22 +9,22 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
 from clever._internal.checks import is_number, require_int
 from clever.errors import InputError
-from pipeline.shared.models.networks.activations import activation_named
+from pipeline.shared.models.networks.activations import get_activation
 
 Activation = Callable[[], nn.Module]
 
 DEPTH_STEP = 6
-"""Convolutions that one more layer in each of three blocks adds."""
+"""Convolutions added by one more layer in each of the three blocks."""
 BOTTLENECK = 4
-"""A layer's 1 x 1 convolution has this many times the growth as channels."""
+"""Channels of a layer's 1 x 1 convolution, as a multiple of the growth."""
 
 
 class DenseNetBC(nn.Module):
-    """Three dense blocks of (depth - 4) / 6 layers each, which share the depth with two transitions between them.
+    """Three dense blocks of (depth - 4) / 6 layers each, with two transitions between them.
 
-    A layer adds ``growth`` channels behind those that it was given; a transition keeps the share ``reduction`` of the
-    channels, rounded down, and halves height and width. The first convolution has 2 growth channels. Parameters have
-    the names of the PyTorch implementation that most published CIFAR checkpoints come from, so that they load.
+    A layer appends ``growth`` channels to its input; a transition keeps the fraction ``reduction`` of the channels,
+    rounded down, and halves height and width. The first convolution has 2 growth channels. Parameter names follow the
+    PyTorch implementation of most published CIFAR checkpoints.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class DenseNetBC(nn.Module):
             raise InputError(f"model.network.depth is {depth!r}: it must be 6 n + 4, such as 40, 100, 190 or 250")
         if not is_number(reduction) or not 0 < reduction <= 1:
             raise InputError(
-                f"model.network.reduction is {reduction!r}: it is the share of the channels that a transition keeps, "
-                "more than 0 and at most 1, as 0.5"
+                f"model.network.reduction is {reduction!r}: it is the fraction of channels that a transition keeps "
+                "and must be more than 0 and at most 1"
             )
-        act, layers, width = activation_named(activation), (depth - 4) // DEPTH_STEP, 2 * growth
+        act, layers, width = get_activation(activation), (depth - 4) // DEPTH_STEP, 2 * growth
         self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.block1 = _Block(layers, width, growth, act)
         self.trans1 = _Transition(self.block1.width, reduction, act)
@@ -61,7 +61,7 @@ class DenseNetBC(nn.Module):
         _initialise(self)
 
     def forward(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
-        """Logits of normalised images; height and width from 4 up, 32 in the paper."""
+        """Logits of normalised images; height and width of at least 4, 32 in the paper."""
         x = self.trans1(self.block1(self.conv1(x)))
         x = self.block3(self.trans2(self.block2(x)))
         pooled = adaptive_avg_pool2d(self.act(self.bn1(x)), (1, 1))
@@ -69,7 +69,7 @@ class DenseNetBC(nn.Module):
 
 
 class _Layer(nn.Module):
-    """The input and, behind it, ``growth`` new channels."""
+    """Appends ``growth`` channels to the input."""
 
     def __init__(self, width: int, growth: int, act: Activation) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class _Transition(nn.Module):
 
 
 def _initialise(network: nn.Module) -> None:
-    """As published: He's normal weights by the outputs of a convolution, no bias at first."""
+    """Published initialisation: He normal weights (fan-out) for convolutions, zero biases."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

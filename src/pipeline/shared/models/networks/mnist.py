@@ -1,4 +1,4 @@
-"""The convolutional network of Weng et al. 2018 for MNIST, which is that of Carlini and Wagner (2017, table I)."""
+"""The convolutional network of Weng et al. 2018 for MNIST, taken from Carlini and Wagner (2017, table I)."""
 
 from torch import nn
 

@@ -1,19 +1,19 @@
-"""The paper's networks for the second order: a two-layer MLP and a seven-layer CNN, small, with smooth activations."""
+"""The paper's second-order networks with smooth activations: a small two-layer MLP and a seven-layer CNN."""
 
 import torch
 from torch import nn
 
-from pipeline.shared.models.networks.activations import activation_named
+from pipeline.shared.models.networks.activations import get_activation
 
 SIGMOID_GAIN = 4.0
-"""The sigmoid's slope is 1/4 at most: with usual initial weights, the signal of a deep network dies out."""
-SIGMOID_MIDDLE = 0.5
-"""The sigmoid of zero, which the next layer's initial bias takes away."""
+"""Factor on initial weights: the sigmoid's slope is at most 1/4, so signals would vanish in a deep network."""
+SIGMOID_OFFSET = 0.5
+"""Sigmoid of zero, subtracted by the initial bias of the next layer."""
 
 
 def mlp(*, activation: str, size: int, channels: int, hidden: int, classes: int) -> nn.Sequential:
     """Logits of images (batch, channels, size, size) from one hidden layer."""
-    act = activation_named(activation)
+    act = get_activation(activation)
     layers = nn.Flatten(), nn.Linear(channels * size**2, hidden), act(), nn.Linear(hidden, classes)
     return _with_gain(nn.Sequential(*layers), activation)
 
@@ -21,10 +21,10 @@ def mlp(*, activation: str, size: int, channels: int, hidden: int, classes: int)
 def cnn(*, activation: str, size: int, channels: int, width: int, hidden: int, classes: int) -> nn.Sequential:
     """Logits from four convolutions with two average poolings, and three linear layers; ``size`` a multiple of 8.
 
-    The authors' CNN pools by the maximum, which is not differentiable where two values tie. Another pooling comes
-    before all else: digits enlarged to 32 pixels have no finer detail.
+    The authors' CNN uses max pooling, which is not differentiable at ties. An additional pooling comes first, since
+    digits enlarged to 32 pixels have no finer detail.
     """
-    act = activation_named(activation)
+    act = get_activation(activation)
 
     def convolution(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
         return nn.Conv2d(inputs, outputs, 3, padding=1), act()
@@ -48,11 +48,11 @@ def cnn(*, activation: str, size: int, channels: int, width: int, hidden: int, c
 
 
 def _with_gain(network: nn.Sequential, activation: str) -> nn.Sequential:
-    """Initial weights that a sigmoid network can be trained from."""
+    """Scale the initial weights of a sigmoid network so that it can be trained."""
     if activation == "sigmoid":
         with torch.no_grad():
             for module in network:
                 if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
                     module.weight *= SIGMOID_GAIN
-                    module.bias.copy_(-SIGMOID_MIDDLE * module.weight.flatten(1).sum(1))
+                    module.bias.copy_(-SIGMOID_OFFSET * module.weight.flatten(1).sum(1))
     return network

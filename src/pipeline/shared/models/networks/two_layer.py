@@ -1,4 +1,4 @@
-"""Networks of one hidden layer of softplus units, whose curvature has a closed bound that holds everywhere."""
+"""Networks with one hidden layer of softplus units, whose curvature has a global closed-form bound."""
 
 from dataclasses import dataclass, replace
 
@@ -25,16 +25,16 @@ class TwoLayer:
 
     @classmethod
     def of(cls, network: nn.Module) -> "TwoLayer":
-        """Of `Normalize` before flatten, linear, softplus, linear; `InputError` for another network.
+        """Extract the parameters of `Normalize`, flatten, linear, softplus, linear; `InputError` for other networks.
 
-        Differentiable in the network's parameters, of their type.
+        Differentiable in the network's parameters, with their dtype.
         """
         layers = [module for module in network.modules() if not list(module.children())]
         kinds = Normalize, nn.Flatten, nn.Linear, nn.Softplus, nn.Linear
         if [type(layer) for layer in layers] != list(kinds):
             raise InputError(
-                f"a network of {', '.join(type(layer).__name__ for layer in layers[:9])}: what has a closed bound of "
-                f"its curvature is {', '.join(kind.__name__ for kind in kinds)} (model=mlp_curvature)"
+                f"the network consists of {', '.join(type(layer).__name__ for layer in layers[:9])}: only networks of "
+                f"{', '.join(kind.__name__ for kind in kinds)} have a closed curvature bound (model=mlp_curvature)"
             )
         normalize, _, first, softplus, last = layers
         assert isinstance(normalize, Normalize)
@@ -48,9 +48,9 @@ class TwoLayer:
         return cls(inner, shift, last.weight, last.bias, float(softplus.beta))
 
     def double(self) -> "TwoLayer":
-        """The same in double precision, apart from the network."""
-        apart = {name: value.detach().double() for name, value in vars(self).items() if name != "beta"}
-        return replace(self, **apart)
+        """A detached copy in double precision."""
+        copies = {name: value.detach().double() for name, value in vars(self).items() if name != "beta"}
+        return replace(self, **copies)
 
     def curvatures(self, weights: Float[Tensor, "row hidden"]) -> Float[Tensor, " row"]:
         """m >= max over all x and ||v||_2 = 1 of (-v'Hv)_+, H the Hessian of sum_i w_i s(a_i'x + c_i), for each w.
@@ -72,4 +72,4 @@ class TwoLayer:
 
 
 SMALL = 1e-12
-"""Added to what a root is taken of, whose derivative is infinite at 0; it only raises the bound."""
+"""Added under the square root, whose derivative is infinite at 0; it can only raise the bound."""
