@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import clever
-from clever.attacks.projection import projected
+from clever.attacks.projection import project
 from clever.norms import Norm
 from clever.scoring.ascent import ascend
 
@@ -105,11 +105,11 @@ def test_of_an_ascent_the_best_point_is_kept_whatever_comes_later() -> None:
 def test_the_projection_is_the_nearest_point_of_the_ball(norm: Norm) -> None:
     generator = torch.Generator().manual_seed(0)
     change, radius = torch.randn(6, 3, 2, generator=generator), torch.tensor([0.1, 0.5, 1, 2, 5, 50])
-    found = projected(change, norm, radius)
+    found = project(change, norm, radius)
     assert bool((norm.of(found) <= radius * (1 + 1e-6)).all())
     torch.testing.assert_close(found[5], change[5])
     # of a convex set: the way to any other point of it leads away from what was projected
-    others = projected(torch.randn(500, 3, 2, generator=generator), norm, torch.full((500,), 0.5))
+    others = project(torch.randn(500, 3, 2, generator=generator), norm, torch.full((500,), 0.5))
     assert float(((change[1] - found[1]) * (others - found[1])).flatten(1).sum(1).max()) <= 1e-5
 
 

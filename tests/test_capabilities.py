@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import clever
+from clever.attacks.cost import planned_passes
 from clever.attacks.descent import pixelwise
-from clever.attacks.search import passes, smallest_distances
+from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength
 from clever.bounds.gauge.order import gauge_of
 from clever.classifier.subjects import image_context
@@ -112,7 +113,7 @@ def test_another_defense_that_says_the_same_is_scored_and_attacked_as_jpeg_is(ne
     assert on_path(network, images[0], Open()) == on_path(network, images[0], JPEG) != {}
     assert distances(network, images, Open()) == distances(network, images, JPEG)
     assert publicly(network, images, Open()) == publicly(network, images, JPEG)
-    assert passes(Norm.L2, HARD, Open()) == passes(Norm.L2, HARD, JPEG)
+    assert planned_passes(Norm.L2, HARD, Open()) == planned_passes(Norm.L2, HARD, JPEG)
     assert torch.equal(clever.Smooth(Open())(images), clever.Smooth(JPEG)(images))
     assert pixelwise(Open()) == pixelwise(JPEG)
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clever._internal.capacity import Capacity
-from clever.attacks.projection import projected
+from clever.attacks.projection import project
 from clever.bounds.first_order import FirstOrder, Order
 from clever.bounds.second_order import SecondOrder
 from clever.classifier.hessian import Margin, start_vectors
@@ -82,7 +82,7 @@ def peak(
 
     def within(points: Points) -> Points:
         radius = points.new_full((len(points),), ball.radius)
-        nearest = ball_sampler.centre + projected(points - ball_sampler.centre, ball.norm, radius)
+        nearest = ball_sampler.centre + project(points - ball_sampler.centre, ball.norm, radius)
         # x0 is in the box, so that this leads nowhere out of the ball
         return nearest.clamp(0, 1) if ball_sampler.clip else nearest
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from clever._internal.capacity import Capacity, Measure
-from clever.attacks.search import passes
+from clever.attacks.cost import planned_passes
 from clever.bounds.first_order import NORMS, FirstOrder, Order
 from clever.classifier.compute import Compute
 from clever.classifier.subjects import ImageContext, image_context
@@ -86,7 +86,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attacks
-        * sum(passes(norm, strength, defense, criterion=chance_of(cell)) for norm in of_norms)
+        * sum(planned_passes(norm, strength, defense, criterion=chance_of(cell)) for norm in of_norms)
         / passes_per_second,
         "attack bytes": attacks * len(of_norms) * math.prod(_shape(cell)) * 4,
     }
