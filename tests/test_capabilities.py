@@ -125,9 +125,9 @@ def test_of_a_defense_that_says_nothing_nothing_is_assumed(network, images: Tens
     assert backward_of("smooth_jpeg", Bare()) is None
     assert not needs_surrogate(Bare())
     assert not has_useful_gradient(Bare())
-    with pytest.raises(clever.InputError, match=r"Bare\(\) is no pixelwise staircase"):
+    with pytest.raises(clever.InputError, match=r"Bare\(\) is not a pixelwise staircase"):
         scores(network, images, Bare(), clever.Gauge())
-    with pytest.raises(clever.InputError, match="no smooth substitute for Bare"):
+    with pytest.raises(clever.InputError, match="no smooth surrogate for Bare"):
         clever.Smooth(Bare())
 
 
@@ -143,7 +143,7 @@ def test_each_answer_counts(left_out: str, found_by, network, images: Tensor) ->
 def test_a_setting_called_steps_is_no_staircase() -> None:
     minimised = clever.TVMinimization(steps=5)
     assert pixelwise(minimised) == clever.Identity()
-    with pytest.raises(clever.InputError, match="is no pixelwise staircase"):
+    with pytest.raises(clever.InputError, match="is not a pixelwise staircase"):
         steps_of(minimised)
 
 

@@ -250,8 +250,8 @@ def test_ones_own_transformation_is_scored_and_attacked_by_its_name(project, ove
     [
         (["defense=quilting", "defense.size=40"], "patches of 40 x 40"),
         (["defense=quilting", "defense.training=nowhere.npz"], "no patch bank without training images"),
-        (["defense=tv_minimization", "defense.transformation.dropout=0"], "is 0: it must lie between 0 and 1"),
-        (["defense=tv_minimization", "defense.transformation.dropout=1"], "is 1: it must lie between 0 and 1"),
+        (["defense=tv_minimization", "defense.transformation.dropout=0"], "is 0: it must be greater than 0"),
+        (["defense=tv_minimization", "defense.transformation.dropout=1"], "is 1: it must be greater than 0"),
         (["defense=noise", "defense.draws=0"], "the number of draws is 0: it must be a whole number from 1 up"),
         (["defense=noise", "defense.first=-1"], "the first draw is -1"),
         (["defense._target_=test_chance.Cropped"], r"it must keep their shape and number format"),

@@ -290,11 +290,11 @@ def test_no_image_that_jpeg_carries_over_the_boundary_is_nearer_than_its_gauge(j
 @pytest.mark.parametrize(
     ("defense", "options", "message"),
     [
-        (Chain([BitDepth(3), JPEG()]), {}, "JPEG.* is no pixelwise staircase .*as clever.Quantize has"),
-        (lambda x: x / 2, {}, "is no pixelwise staircase"),
+        (Chain([BitDepth(3), JPEG()]), {}, "JPEG.* is not a pixelwise staircase .*as clever.Quantize has"),
+        (lambda x: x / 2, {}, "is not a pixelwise staircase"),
         (JPEG(to_uint8="truncate"), {}, "to_uint8=round"),
         (Quantize(16), {"bpda": False}, "the gauge needs BPDA"),
-        (Chain([Quantize(4), lambda x: 1 - x]), {}, "is no pixelwise staircase"),
+        (Chain([Quantize(4), lambda x: 1 - x]), {}, "is not a pixelwise staircase"),
     ],
 )
 def test_what_has_no_gauge_says_why(defense: Transformation, options: dict[str, bool], message: str) -> None:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from clever._internal.checks import is_number, require_int
 from clever._internal.types import Images
-from clever.defenses.bpda import Defended, transformed
-from clever.defenses.expectation import TOGETHER, Expectation
+from clever.defenses.bpda import Defended, apply_transformation
+from clever.defenses.expectation import DRAWS_PER_PASS, Expectation
 from clever.defenses.random import Random
 from clever.errors import InputError
 
@@ -62,9 +62,9 @@ class HeldOutDraws:
         """The share of the draws whose classifier predicts each image's target class, with finite logits."""
         votes = images.new_zeros(len(images))
         with torch.no_grad():
-            for start in range(0, len(self.views), TOGETHER):
-                views = self.views[start : start + TOGETHER]
-                logits = self.network(torch.cat([transformed(images, view) for view in views]))
+            for start in range(0, len(self.views), DRAWS_PER_PASS):
+                views = self.views[start : start + DRAWS_PER_PASS]
+                logits = self.network(torch.cat([apply_transformation(images, view) for view in views]))
                 hits: Bool[Tensor, " view"] = logits.isfinite().all(1) & (
                     logits.argmax(1) == targets.repeat(len(views))
                 )

@@ -1,4 +1,4 @@
-"""The orders by their names, for those who call the library."""
+"""The orders by name, for the public functions."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ ORDERS: dict[str, Callable[[], Order]] = {"first_order": FirstOrder, "second_ord
 
 
 def parse_order(order: Order | str) -> Order:
-    """The order of that name with its default settings, or the order itself. `InputError` for anything else."""
+    """The order with this name and default parameters, or the order itself; `InputError` for anything else."""
     if isinstance(order, str) and order.lower() in ORDERS:
         return ORDERS[order.lower()]()
     if isinstance(order, str | type) or not all(hasattr(order, name) for name in ("check", "measure", "bound")):

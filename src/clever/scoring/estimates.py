@@ -15,7 +15,7 @@ from clever._internal.capacity import Measure
 from clever._internal.types import Transformation
 from clever.bounds.first_order import Order
 from clever.classifier.subjects import ImageContext
-from clever.defenses.bpda import on_segments
+from clever.defenses.bpda import segment_network
 from clever.extreme_value.estimators import EndPoint, Estimator, end_points
 from clever.norms import Norm
 from clever.sampling.balls import Ball
@@ -97,7 +97,7 @@ class BallEstimator:
     def _at_points(self) -> tuple[nn.Module, Transformation | None]:
         """The network that is measured at the points and, for points on segments, what maps images onto them."""
         on_them = self.settings.segments or self.order.segments
-        return on_segments(self.network) if on_them else (self.network, None)
+        return segment_network(self.network) if on_them else (self.network, None)
 
     @cached_property
     def _ball_sampler(self) -> BallSampler:

@@ -12,7 +12,7 @@ from clever.attacks.descent import Nearest, descend
 from clever.bounds.first_order import Order
 from clever.classifier.margin import margins
 from clever.classifier.subjects import ImageContext
-from clever.defenses.bpda import BareNetwork, Defended, bare_network, on_segments
+from clever.defenses.bpda import BareNetwork, Defended, bare_network, segment_network
 from clever.defenses.capabilities import needs_surrogate
 from clever.defenses.chain import Identity, parts
 from clever.defenses.smooth_surrogate import Smooth
@@ -59,7 +59,7 @@ def path_maxima(
     sharply. Deterministic. ``radii``: by norm, that of the ball; nothing outside it counts, as its score is at most the
     radius. The network must be `clever.classifier.wrappers.frozen`.
     """
-    measured, transform = on_segments(network)
+    measured, transform = segment_network(network)
     defense = measured.defense if isinstance(measured, BareNetwork) else Identity()
     maxima, distances, gradients = {}, {}, 0
     for norm, radius in radii.items():

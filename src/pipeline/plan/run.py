@@ -17,7 +17,7 @@ from clever.bounds.first_order import NORMS, FirstOrder, Order
 from clever.classifier.compute import Compute
 from clever.classifier.subjects import ImageContext, image_context
 from clever.classifier.wrappers import frozen, logits_of
-from clever.defenses.bpda import Defended, on_segments
+from clever.defenses.bpda import Defended, segment_network
 from clever.sampling.maxima import KEPT
 from clever.settings import Settings
 from pipeline.attack.run import asked, chance_of, strength_of
@@ -120,7 +120,7 @@ def _measure(
     """Of an image; on segments, its transformation included."""
     if not (settings.segments or order.segments):
         return order.measure(sampled, example, context, targets)
-    network, transform = on_segments(sampled)
+    network, transform = segment_network(sampled)
     measure = order.measure(network, example, context, targets)
     return lambda points: measure(transform(points))
 
