@@ -116,7 +116,7 @@ def test_the_projection_is_the_nearest_point_of_the_ball(norm: Norm) -> None:
 def test_what_has_no_second_derivatives_is_refused() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Linear(8, 3))
     settings = clever.Settings(n_batches=10, n_samples=8, radius=RADIUS, ascent=5)
-    with pytest.raises(clever.InputError, match=r"ascent is 5: it climbs by second derivatives.*2 \(ReLU\).*ascent=0"):
+    with pytest.raises(clever.InputError, match=r"ascent is 5: it needs second derivatives.*2 \(ReLU\).*ascent=0"):
         clever.score(network, IMAGE, settings, progress=False)
     with pytest.raises(clever.InputError, match="ascent is 5: gauge has none"):
         clever.score(Ridge(), IMAGE, settings, order=clever.Gauge(), progress=False)

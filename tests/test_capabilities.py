@@ -13,7 +13,7 @@ from clever.attacks.cost import planned_passes
 from clever.attacks.descent import pixelwise
 from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength
-from clever.bounds.gauge.order import gauge_of
+from clever.bounds.gauge.order import gauge_function
 from clever.classifier.subjects import image_context
 from clever.classifier.wrappers import frozen
 from clever.defenses.capabilities import has_useful_gradient, needs_surrogate, steps_of
@@ -191,7 +191,7 @@ def test_a_defense_that_rounds_coefficients_of_its_own_has_a_gauge(images: Tenso
     left = torch.zeros(1, 3, 16, 16)
     left[0, 0, 0, 0], left[0, 0, 0, 1] = 1, -1  # along the difference of the first two pixels, downwards
     at = coefficients[0, 8] / step
-    (distance,) = gauge_of(Differences(), image)(left, torch.tensor([step * math.sqrt(2)]))
+    (distance,) = gauge_function(Differences(), image)(left, torch.tensor([step * math.sqrt(2)]))
     expected = float(at - (at.round() - 0.5)) * step
     assert distance.tolist() == pytest.approx([expected, expected, expected / math.sqrt(768)], rel=1e-3)
 

@@ -278,7 +278,7 @@ def test_a_transformation_that_changes_the_shape_is_refused(images: torch.Tensor
         (lambda: clever.Expectation(clever.JPEG()), "nothing in JPEG.* is random"),
         (lambda: clever.Expectation(clever.Chain([clever.JPEG(), clever.PNG()])), "nothing in Chain.* is random"),
         (lambda: clever.Expectation(clever.Quilting(BANK)), "nothing in Quilting.* is random"),
-        (lambda: clever.Chain([clever.Expectation(clever.Noise())]), "take that of the chain"),
+        (lambda: clever.Chain([clever.Expectation(clever.Noise())]), "a chain cannot contain an Expectation"),
         (lambda: clever.Noise(std=0), "the std of noise is 0: it must be positive"),
         (lambda: clever.Noise(seed=-1), "the seed of a random defense is -1"),
         (lambda: clever.Noise(draw=1.5), "the draw of a random defense is 1.5"),

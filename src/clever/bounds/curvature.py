@@ -26,8 +26,8 @@ def cross_curvature(hessians: Float[Tensor, "batch dim dim"]) -> Float[Tensor, "
     """An upper bound of M_1 = max over ``||v||_1 = 1`` of (-v'Hv)_+: the largest of (-H_ii)_+ and, off the diagonal,
     ``|H_ij|``.
 
-    With b_ij these entries, -v'Hv <= sum_ij |v_i| |v_j| b_ij and sum_ij |v_i| |v_j| = 1. Exact for positive semidefinite
-    -H, whose largest entry lies on the diagonal: a convex function attains its maximum at a corner.
+    With b_ij these entries, -v'Hv <= sum_ij |v_i| |v_j| b_ij and sum_ij |v_i| |v_j| = 1. Exact for positive
+    semidefinite -H, whose largest entry lies on the diagonal: a convex function attains its maximum at a corner.
     """
     diagonal = torch.diagonal(hessians, dim1=1, dim2=2)
     across = hessians - torch.diag_embed(diagonal)

@@ -13,8 +13,8 @@ def first_order(margin: float, lipschitz: float, radius: float = math.inf) -> fl
 
     Holds for the local Lipschitz constant L = max ||grad g||_q over the ball of radius R; with an estimate of L the
     result is an estimate. With gradients by BPDA, which are those of f at t(x), L bounds how fast g changes with t(x),
-    not with x; the result is then a distance from t(x0), even with the true maximum over the segments from t(x0) to t(x)
-    (`clever.Gauge`). L = 0 gives R, which is infinite for a score that is not capped; a margin <= 0 gives 0.
+    not with x; the result is then a distance from t(x0), even with the true maximum over the segments from t(x0) to
+    t(x) (`clever.Gauge`). L = 0 gives R, which is infinite for a score that is not capped; a margin <= 0 gives 0.
 
     In [0,1]-pixel units. `InputError` for NaN, a negative L, R <= 0, and a margin that is not finite.
 

@@ -104,7 +104,9 @@ class Quilting(Seeded):
     def __call__(self, images: Images) -> Images:
         channels, size = self.bank.patches.shape[1], self.bank.size
         if channels != images.shape[1]:
-            raise InputError(f"images of {images.shape[1]} channels need patches of as many, not of {channels}")
+            raise InputError(
+                f"patches of {channels} channels for images of {images.shape[1]} channels: they must have equally many"
+            )
         _check_size(size, images)
         rows, columns = (self._starts(length) for length in images.shape[2:])
         strips = join(self._patches(images.detach(), rows, columns).unbind(2), columns)
