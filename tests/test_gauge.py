@@ -331,7 +331,11 @@ def test_images_and_references_that_the_gauge_cannot_take_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("boundaries", "levels", "message"),
-    [([0.5, 0.4], [0, 0.5, 1], "boundaries of a staircase"), ([0.5], [0, 0], "levels"), ([], [0, 1], "2 levels and 0 boundaries")],
+    [
+        ([0.5, 0.4], [0, 0.5, 1], "boundaries of a staircase"),
+        ([0.5], [0, 0], "levels"),
+        ([], [0, 1], "2 levels and 0 boundaries"),
+    ],
 )
 def test_steps_that_are_none_are_refused(boundaries: list[float], levels: list[float], message: str) -> None:
     with pytest.raises(clever.InputError, match=message):
