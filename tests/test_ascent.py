@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import clever
-from clever.attacks.projection import projected
+from clever.attacks.projection import project
 from clever.norms import Norm
 from clever.scoring.ascent import ascend
 
@@ -105,18 +105,18 @@ def test_of_an_ascent_the_best_point_is_kept_whatever_comes_later() -> None:
 def test_the_projection_is_the_nearest_point_of_the_ball(norm: Norm) -> None:
     generator = torch.Generator().manual_seed(0)
     change, radius = torch.randn(6, 3, 2, generator=generator), torch.tensor([0.1, 0.5, 1, 2, 5, 50])
-    found = projected(change, norm, radius)
+    found = project(change, norm, radius)
     assert bool((norm.of(found) <= radius * (1 + 1e-6)).all())
     torch.testing.assert_close(found[5], change[5])
     # of a convex set: the way to any other point of it leads away from what was projected
-    others = projected(torch.randn(500, 3, 2, generator=generator), norm, torch.full((500,), 0.5))
+    others = project(torch.randn(500, 3, 2, generator=generator), norm, torch.full((500,), 0.5))
     assert float(((change[1] - found[1]) * (others - found[1])).flatten(1).sum(1).max()) <= 1e-5
 
 
 def test_what_has_no_second_derivatives_is_refused() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Linear(8, 3))
     settings = clever.Settings(n_batches=10, n_samples=8, radius=RADIUS, ascent=5)
-    with pytest.raises(clever.InputError, match=r"ascent is 5: it climbs by second derivatives.*2 \(ReLU\).*ascent=0"):
+    with pytest.raises(clever.InputError, match=r"ascent is 5: it needs second derivatives.*2 \(ReLU\).*ascent=0"):
         clever.score(network, IMAGE, settings, progress=False)
     with pytest.raises(clever.InputError, match="ascent is 5: gauge has none"):
         clever.score(Ridge(), IMAGE, settings, order=clever.Gauge(), progress=False)

@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 import clever
 from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength
-from clever.attacks.verified import verified
+from clever.attacks.verified import verify
 from clever.norms import Norm
 from test_attacks import affine, images_of
 
@@ -119,10 +119,10 @@ def test_only_an_image_that_is_verified_alone_is_returned() -> None:
     network[1].weight.data, network[1].bias.data = torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([0.0, 0.3])
     assert weight.shape == (2, 2)
     before = torch.tensor([[[0.3001, 0.5]]])  # still of the first class, by a little
-    image, distance = verified(network, original, before, 1, Norm.L2)
+    image, distance = verify(network, original, before, 1, Norm.L2)
     assert int(network(image.unsqueeze(0)).argmax()) == 1
     assert 0.2 <= distance <= 0.2 * 1.01
-    assert verified(network, original, torch.tensor([[[0.4, 0.5]]]), 1, Norm.L2) == (None, math.inf)
+    assert verify(network, original, torch.tensor([[[0.4, 0.5]]]), 1, Norm.L2) == (None, math.inf)
 
 
 def test_the_same_arguments_give_the_same_and_random_generators_are_left_alone(curved, images: Tensor) -> None:
@@ -169,7 +169,7 @@ def test_misclassified_images_are_left_out(curved: nn.Module, images: Tensor) ->
         ({"targets": [9]}, "target class 9: the network has classes 0 to 4"),
         ({"targets": []}, "no target"),
         ({"method": "cw"}, "unknown method 'cw': it must be one of nearest, carlini_wagner"),
-        ({"method": "carlini_wagner", "norms": ["Linf"]}, "it is an attack for L2 alone"),
+        ({"method": "carlini_wagner", "norms": ["Linf"]}, "it supports L2 only"),
         ({"steps": 0}, "steps is 0: it must be a whole number from 1 up"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"seed": -1}, "seed is -1"),

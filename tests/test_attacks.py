@@ -9,8 +9,9 @@ from scipy.optimize import linprog, minimize
 from torch import Tensor, nn
 
 import clever
+from clever.attacks.cost import planned_passes
 from clever.attacks.refine import snapped_back
-from clever.attacks.search import Found, passes, smallest_distances
+from clever.attacks.search import Found, smallest_distances
 from clever.attacks.strength import Method, Strength
 from clever.classifier.wrappers import frozen
 from clever.norms import Norm
@@ -168,7 +169,7 @@ def test_behind_a_staircase_steps_that_are_known_save_half_of_the_passes(bent) -
         distances.append(smallest_distances(network, images, predicted, targets, Norm.L2, strength, seed=0).distance)
     known, unknown = distances
     assert float((known / unknown).median()) < 1.01
-    few, many = (passes(Norm.L2, strength, defense) for defense in (staircase, nn.Sequential()))
+    few, many = (planned_passes(Norm.L2, strength, defense) for defense in (staircase, nn.Sequential()))
     assert 2 * few < many
 
 
@@ -228,7 +229,7 @@ class Cut(nn.Module):
         ({"targets": [1]}, "1 target classes for 2 images"),
         ({"targets": [0, 1]}, "is the predicted class"),
         ({"targets": [7, 1]}, "target class 7: the network has classes 0 to 3"),
-        ({"network": Cut()}, "do not depend on the input in a way that can be differentiated"),
+        ({"network": Cut()}, "have no gradient with respect to the input"),
     ],
 )
 def test_what_cannot_be_attacked_is_refused(bent, change, message: str) -> None:
@@ -254,7 +255,7 @@ def test_carlini_and_wagner_alone_come_to_within_five_percent() -> None:
     truth = torch.tensor([exact(network, x, j, Norm.L2) for x, j in zip(images, targets, strict=True)])
     assert float((found.distance / truth).min()) >= 1 - 1e-3
     assert float((found.distance / truth).max()) <= 1.05
-    assert 0 < found.backwards <= passes(Norm.L2, strength, clever.Identity()) == 9 * 300
+    assert 0 < found.backwards <= planned_passes(Norm.L2, strength, clever.Identity()) == 9 * 300
     with pytest.raises(clever.InputError, match=r"method=carlini_wagner with attack\.norms=L1"):
         smallest_distances(network, images, predicted, targets, Norm.L1, strength, seed=0)
     with pytest.raises(clever.InputError, match="unknown method 'cw': it must be one of nearest, carlini_wagner"):

@@ -87,7 +87,7 @@ def test_a_smooth_staircase_stays_near_the_staircase(staircase) -> None:
 def test_with_true_rounding_it_is_jpeg_but_for_single_levels(size, subsampling: str, channels: int) -> None:
     levels = (255 * photograph(9, size, channels)).round()
     exact = clever.JPEG(quality=60, subsampling=subsampling)(levels / 255) * 255
-    ours = jpeg_linear.compressed(levels, 60, subsampling, torch.round)
+    ours = jpeg_linear.compress(levels, 60, subsampling, torch.round)
     assert ours.shape == levels.shape
     # Three rounded planes make a level of a colour; a coefficient on a step may go the other way, not in most images.
     apart, lost = ((ours - exact).abs().flatten(1).mean(1), (levels - exact).abs().flatten(1).mean(1))
@@ -98,7 +98,7 @@ def test_with_true_rounding_it_is_jpeg_but_for_single_levels(size, subsampling: 
 def test_blocks_are_an_orthogonal_map_and_come_back() -> None:
     plane = torch.randn(2, 11, 17)
     blocks = jpeg_linear.to_blocks(plane)
-    torch.testing.assert_close(jpeg_linear.of_blocks(blocks, 11, 17), plane, rtol=0, atol=1e-3)
+    torch.testing.assert_close(jpeg_linear.from_blocks(blocks, 11, 17), plane, rtol=0, atol=1e-3)
     whole = torch.randn(2, 16, 24)
     torch.testing.assert_close(jpeg_linear.to_blocks(whole).square().sum(), whole.square().sum(), rtol=1e-3, atol=0)
 
@@ -146,9 +146,9 @@ def test_the_sharpness_is_checked(sharpness: float) -> None:
 
 
 def test_what_has_no_substitute_is_refused() -> None:
-    with pytest.raises(clever.InputError, match="no smooth substitute for function: it has neither"):
+    with pytest.raises(clever.InputError, match="no smooth surrogate for function: it has neither"):
         clever.Smooth(lambda x: x)
-    with pytest.raises(clever.InputError, match="no smooth substitute for Dropout"):
+    with pytest.raises(clever.InputError, match="no smooth surrogate for Dropout"):
         clever.Smooth(clever.Chain([clever.PNG(), nn.Dropout()]))
     with pytest.raises(clever.InputError, match="a backward function without BPDA"):
         clever.Defended(nn.Flatten(), clever.PNG(), bpda=False, backward=clever.Identity())

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import clever
+from clever.attacks.cost import planned_passes
 from clever.attacks.descent import pixelwise
-from clever.attacks.search import passes, smallest_distances
+from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength
-from clever.bounds.gauge.order import gauge_of
+from clever.bounds.gauge.order import gauge_function
 from clever.classifier.subjects import image_context
 from clever.classifier.wrappers import frozen
 from clever.defenses.capabilities import has_useful_gradient, needs_surrogate, steps_of
@@ -112,7 +113,7 @@ def test_another_defense_that_says_the_same_is_scored_and_attacked_as_jpeg_is(ne
     assert on_path(network, images[0], Open()) == on_path(network, images[0], JPEG) != {}
     assert distances(network, images, Open()) == distances(network, images, JPEG)
     assert publicly(network, images, Open()) == publicly(network, images, JPEG)
-    assert passes(Norm.L2, HARD, Open()) == passes(Norm.L2, HARD, JPEG)
+    assert planned_passes(Norm.L2, HARD, Open()) == planned_passes(Norm.L2, HARD, JPEG)
     assert torch.equal(clever.Smooth(Open())(images), clever.Smooth(JPEG)(images))
     assert pixelwise(Open()) == pixelwise(JPEG)
 
@@ -124,9 +125,9 @@ def test_of_a_defense_that_says_nothing_nothing_is_assumed(network, images: Tens
     assert build_backward("smooth_jpeg", Bare()) is None
     assert not needs_surrogate(Bare())
     assert not has_useful_gradient(Bare())
-    with pytest.raises(clever.InputError, match=r"Bare\(\) is no pixelwise staircase"):
+    with pytest.raises(clever.InputError, match=r"Bare\(\) is not a pixelwise staircase"):
         scores(network, images, Bare(), clever.Gauge())
-    with pytest.raises(clever.InputError, match="no smooth substitute for Bare"):
+    with pytest.raises(clever.InputError, match="no smooth surrogate for Bare"):
         clever.Smooth(Bare())
 
 
@@ -142,7 +143,7 @@ def test_each_answer_counts(left_out: str, found_by, network, images: Tensor) ->
 def test_a_setting_called_steps_is_no_staircase() -> None:
     minimised = clever.TVMinimization(steps=5)
     assert pixelwise(minimised) == clever.Identity()
-    with pytest.raises(clever.InputError, match="is no pixelwise staircase"):
+    with pytest.raises(clever.InputError, match="is not a pixelwise staircase"):
         steps_of(minimised)
 
 
@@ -190,7 +191,7 @@ def test_a_defense_that_rounds_coefficients_of_its_own_has_a_gauge(images: Tenso
     left = torch.zeros(1, 3, 16, 16)
     left[0, 0, 0, 0], left[0, 0, 0, 1] = 1, -1  # along the difference of the first two pixels, downwards
     at = coefficients[0, 8] / step
-    (distance,) = gauge_of(Differences(), image)(left, torch.tensor([step * math.sqrt(2)]))
+    (distance,) = gauge_function(Differences(), image)(left, torch.tensor([step * math.sqrt(2)]))
     expected = float(at - (at.round() - 0.5)) * step
     assert distance.tolist() == pytest.approx([expected, expected, expected / math.sqrt(768)], rel=1e-3)
 

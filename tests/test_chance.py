@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 import clever
-from clever.attacks.criterion import HELD_OUT, UNSEEN, SuccessCriterion, randomness
-from clever.attacks.search import Found, Strength, passes, smallest_distances
+from clever.attacks.cost import planned_passes
+from clever.attacks.criterion import HELD_OUT, UNSEEN, SuccessCriterion, random_transformation
+from clever.attacks.search import Found, Strength, smallest_distances
 from clever.defenses.capabilities import has_useful_gradient
 from clever.norms import Norm
 from conftest import Project, composed
@@ -100,7 +101,7 @@ def test_a_single_draw_of_a_random_defense_has_a_rate_too(bare, images) -> None:
 @pytest.mark.parametrize("defense", [clever.Identity(), clever.Median(), clever.Chain([clever.PNG(), clever.Median()])])
 def test_where_nothing_is_random_there_is_no_rate_and_chance_decides_nothing(bare, images, defense) -> None:
     network = clever.Defended(bare, defense)
-    assert randomness(network) is None
+    assert random_transformation(network) is None
     one, two = (attacked(network, images, **of)[0] for of in ({}, {"threshold": 0.9}))
     assert one.rate.isnan().all()
     assert one.unseen.isnan().all()
@@ -126,17 +127,17 @@ def test_passes_are_counted_draw_by_draw_and_planned(bare, images) -> None:
     alone, _ = attacked(bare, images)
     assert found.backwards == 5 * alone.backwards
     assert found.forwards > 5 * alone.forwards
-    planned = [passes(Norm.L2, STRENGTH, of, criterion=SuccessCriterion(draws=40)) for of in (defense, NOISE)]
+    planned = [planned_passes(Norm.L2, STRENGTH, of, criterion=SuccessCriterion(draws=40)) for of in (defense, NOISE)]
     # forward passes alone are half a pass, and one is over all draws
     assert 0.4 < planned[0] * 5 / ((found.forwards + found.backwards) / 2) < 2.5
-    assert planned[1] > planned[0] > passes(Norm.L2, STRENGTH, clever.Identity())
+    assert planned[1] > planned[0] > planned_passes(Norm.L2, STRENGTH, clever.Identity())
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"draws": 0}, "attack.draws is 0: it must be a whole number from 1 to"),
-        ({"threshold": 1}, "attack.threshold is 1: it must be a share from 0 up and less than 1"),
+        ({"threshold": 1}, "attack.threshold is 1: it must be at least 0 and less than 1"),
         ({"threshold": -0.1}, "attack.threshold is -0.1"),
         ({"threshold": True}, "attack.threshold is True"),
     ],
@@ -249,11 +250,11 @@ def test_ones_own_transformation_is_scored_and_attacked_by_its_name(project, ove
     [
         (["defense=quilting", "defense.size=40"], "patches of 40 x 40"),
         (["defense=quilting", "defense.training=nowhere.npz"], "quilting needs training images"),
-        (["defense=tv_minimization", "defense.transformation.dropout=0"], "is 0: it must lie between 0 and 1"),
-        (["defense=tv_minimization", "defense.transformation.dropout=1"], "is 1: it must lie between 0 and 1"),
+        (["defense=tv_minimization", "defense.transformation.dropout=0"], "is 0: it must be greater than 0"),
+        (["defense=tv_minimization", "defense.transformation.dropout=1"], "is 1: it must be greater than 0"),
         (["defense=noise", "defense.draws=0"], "the number of draws is 0: it must be a whole number from 1 up"),
         (["defense=noise", "defense.first=-1"], "the first draw is -1"),
-        (["defense._target_=test_chance.Cropped"], r"it must keep their shape and number format"),
+        (["defense._target_=test_chance.Cropped"], r"it must keep their shape and dtype"),
         (["defense=median", "defense.size=33"], "the median filter of 33 x 33 pixels is larger than images"),
     ],
 )

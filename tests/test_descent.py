@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import clever
 from clever.attacks.descent import descend, pixelwise
 from clever.attacks.hyperplane import nearest_beyond
-from clever.bounds.gauge.order import gauge_of
+from clever.bounds.gauge.order import gauge_function
 from clever.classifier.subjects import ImageContext, image_context
 from clever.classifier.wrappers import frozen
 from clever.norms import Norm
@@ -93,7 +93,7 @@ def test_affine_margins_behind_a_staircase_are_crossed_at_the_gauge(defense, nor
     gradients, values = network[1].weight[predicted] - network[1].weight[target], margin(images)
     h = [
         float(
-            gauge_of(defense, image)(gradient.detach().view(1, 3, 16, 16), value.detach().view(1))[
+            gauge_function(defense, image)(gradient.detach().view(1, 3, 16, 16), value.detach().view(1))[
                 0, list(Norm).index(norm)
             ]
         )

@@ -16,7 +16,7 @@ import clever
 from clever._internal.types import Transformation
 from clever.bounds.gauge.jpeg import CoefficientGauge
 from clever.bounds.gauge.jumps import _hull, _listed, sides
-from clever.bounds.gauge.order import NORMS, gauge_of, minimiser
+from clever.bounds.gauge.order import NORMS, gauge_function, minimiser
 from clever.classifier.subjects import image_context
 from clever.defenses.bpda import bare_network
 from clever.defenses.capabilities import steps_of
@@ -111,7 +111,7 @@ def test_the_gauge_is_the_relaxation_and_never_above_brute_force(
     defense: Transformation, seed: int, eight_bits: bool
 ) -> None:
     image, gradient, margin = case(seed, eight_bits)
-    h = gauge_of(defense, image)(gradient.unsqueeze(0), margin)[0].tolist()
+    h = gauge_function(defense, image)(gradient.unsqueeze(0), margin)[0].tolist()
     of_pixel = choices(defense, image, gradient)
     for found, least in zip(h, brute_force(of_pixel, float(margin)), strict=True):
         assert found <= least * (1 + 1e-9) + 1e-12
@@ -123,7 +123,7 @@ def test_the_gauge_is_the_relaxation_and_never_above_brute_force(
 def test_without_a_transformation_it_is_the_dual_norm() -> None:
     image, gradient, margin = case(0, False, 48)
     for identity in (None, Identity(), Chain([Identity()])):
-        k = margin / gauge_of(identity, image)(gradient.unsqueeze(0), margin)[0]
+        k = margin / gauge_function(identity, image)(gradient.unsqueeze(0), margin)[0]
         assert torch.allclose(k, torch.stack([norm.dual.of(gradient.unsqueeze(0))[0] for norm in NORMS]), rtol=1e-12)
 
 
@@ -132,7 +132,7 @@ def test_more_margin_takes_a_longer_way_and_beyond_all_gains_none(defense: Trans
     image, gradient, _ = case(1, True, 48)
     total = sum(max(gain for gain, _ in pixel) for pixel in choices(defense, image, gradient))
     margins = torch.linspace(0.01, 1.01, 41, dtype=torch.float64) * total
-    h = gauge_of(defense, image)(gradient.expand(41, 1, 1, 48), margins)
+    h = gauge_function(defense, image)(gradient.expand(41, 1, 1, 48), margins)
     assert bool((h.diff(dim=0)[:-1] >= -1e-9).all())
     assert bool(h[:-1].isfinite().all())
     assert bool(h[-1].isinf().all())
@@ -142,8 +142,8 @@ def test_finer_steps_come_near_the_identity() -> None:
     """In L2; in Linf half a step takes a pixel a whole one further, and in L1 the box ends a single pixel's way."""
     image, gradient, _ = case(2, False, 300)
     image, margin = 0.4 + 0.2 * image, gradient.square().sum().view(1) / 10
-    finest, free = (gauge_of(t, image)(gradient.unsqueeze(0), margin)[0] for t in (Quantize(256), None))
-    coarse = gauge_of(Quantize(8), image)(gradient.unsqueeze(0), margin)[0]
+    finest, free = (gauge_function(t, image)(gradient.unsqueeze(0), margin)[0] for t in (Quantize(256), None))
+    coarse = gauge_function(Quantize(8), image)(gradient.unsqueeze(0), margin)[0]
     assert float(finest[1]) == pytest.approx(float(free[1]), rel=0.03)
     assert float(coarse[1]) < 0.7 * float(free[1])
 
@@ -191,7 +191,7 @@ def test_the_minimiser_reaches_the_margin_near_the_gauges_distance(defense: Tran
     assert bool((gained >= margins - 1e-4).all())
     distances = norm.of(found - images)
     for image, gradient, margin, distance in zip(images, gradients, margins, distances, strict=True):
-        h = gauge_of(defense, image)(gradient.unsqueeze(0), margin.view(1))[0, NORMS.index(norm)]
+        h = gauge_function(defense, image)(gradient.unsqueeze(0), margin.view(1))[0, NORMS.index(norm)]
         assert h * (1 - 1e-4) <= distance <= 1.3 * h + 1e-4
     furthest = minimiser(defense, images, gradients, torch.full((3,), 1e9), norm)
     assert torch.equal(defense(furthest), (gradients < 0).to(images))
@@ -236,7 +236,7 @@ def test_the_score_of_an_affine_network_is_the_gauge_and_its_minimiser_is_advers
     weights, margin = network.network.weights.unsqueeze(0), torch.tensor([0.7])
     for norm, score in scores(network, image).items():
         named = Norm.parse(norm)
-        expected = float(gauge_of(defense, image)(weights, margin)[0, NORMS.index(named)])
+        expected = float(gauge_function(defense, image)(weights, margin)[0, NORMS.index(named)])
         assert score == pytest.approx(min(expected, SETTINGS.radius[norm]), rel=1e-3)
         adversarial = minimiser(defense, image.unsqueeze(0), weights, margin * 1.001, named)
         assert int(network(adversarial).argmax()) == 1
@@ -290,11 +290,11 @@ def test_no_image_that_jpeg_carries_over_the_boundary_is_nearer_than_its_gauge(j
 @pytest.mark.parametrize(
     ("defense", "options", "message"),
     [
-        (Chain([BitDepth(3), JPEG()]), {}, "JPEG.* is no pixelwise staircase .*as clever.Quantize has"),
-        (lambda x: x / 2, {}, "is no pixelwise staircase"),
+        (Chain([BitDepth(3), JPEG()]), {}, "JPEG.* is not a pixelwise staircase .*clever.Quantize"),
+        (lambda x: x / 2, {}, "is not a pixelwise staircase"),
         (JPEG(to_uint8="truncate"), {}, "to_uint8=round"),
         (Quantize(16), {"bpda": False}, "the gauge needs BPDA"),
-        (Chain([Quantize(4), lambda x: 1 - x]), {}, "is no pixelwise staircase"),
+        (Chain([Quantize(4), lambda x: 1 - x]), {}, "is not a pixelwise staircase"),
     ],
 )
 def test_what_has_no_gauge_says_why(defense: Transformation, options: dict[str, bool], message: str) -> None:
@@ -331,7 +331,11 @@ def test_images_and_references_that_the_gauge_cannot_take_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("boundaries", "levels", "message"),
-    [([0.5, 0.4], [0, 0.5, 1], "boundaries of a staircase"), ([0.5], [0, 0], "levels"), ([], [0, 1], "2 levels has 0")],
+    [
+        ([0.5, 0.4], [0, 0.5, 1], "boundaries of a staircase"),
+        ([0.5], [0, 0], "levels"),
+        ([], [0, 1], "2 levels and 0 boundaries"),
+    ],
 )
 def test_steps_that_are_none_are_refused(boundaries: list[float], levels: list[float], message: str) -> None:
     with pytest.raises(clever.InputError, match=message):
@@ -353,4 +357,4 @@ def test_nan_shows() -> None:
 
 def test_the_jpeg_gauge_is_used_for_jpeg_alone() -> None:
     image = affine(Identity(), 16, 1.0)[1]
-    assert isinstance(gauge_of(JPEG(), image), CoefficientGauge)
+    assert isinstance(gauge_function(JPEG(), image), CoefficientGauge)

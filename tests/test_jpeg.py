@@ -18,7 +18,7 @@ SUBSAMPLINGS = sorted(jpeg_blocks.STEPS)
 
 
 def differing(levels: torch.Tensor, quality: int, subsampling: str) -> int:
-    ours, real = (codec.compressed(levels, quality, subsampling) for codec in (jpeg_blocks, libjpeg))
+    ours, real = (codec.compress(levels, quality, subsampling) for codec in (jpeg_blocks, libjpeg))
     assert ours.shape == real.shape == levels.shape
     assert ours.dtype == real.dtype
     assert not torch.equal(ours, levels) or quality == 100 or levels.shape[2:] == (1, 1)  # something happened
@@ -50,7 +50,7 @@ def test_any_size_and_quality(
     height: int, width: int, channels: int, quality: int, subsampling: str, seed: int
 ) -> None:
     levels = noise(1, channels, height, width, seed=seed)
-    ours, real = (codec.compressed(levels, quality, subsampling) for codec in (jpeg_blocks, libjpeg))
+    ours, real = (codec.compress(levels, quality, subsampling) for codec in (jpeg_blocks, libjpeg))
     assert torch.equal(ours, real)
 
 
@@ -75,7 +75,7 @@ def test_whoever_compresses_the_defense_is_the_same(size: int) -> None:
 def test_the_faster_codec_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     used = []
     for codec in (libjpeg, jpeg_blocks):
-        monkeypatch.setattr(codec, "compressed", lambda levels, *_, codec=codec: used.append(codec) or levels)
+        monkeypatch.setattr(codec, "compress", lambda levels, *_, codec=codec: used.append(codec) or levels)
     for size in (32, 224):
         JPEG()(torch.zeros(1, 3, size, size))
     assert used == [jpeg_blocks, libjpeg]

@@ -22,20 +22,20 @@ def test_a_coefficient_answers_to_the_pixels_of_its_own_region(shape: tuple[int,
     regions = Regions(linear)
     zero = linear.encode(torch.zeros(1, *shape))
     for region in range(regions.count):
-        inside = (regions.of_number == region).view(1, *shape).float()
+        inside = (regions.by_number == region).view(1, *shape).float()
         moved = (linear.encode(inside * torch.rand(1, *shape)) - zero).abs() > 1e-3
         assert moved.any()
-        assert set(regions.of_coefficient[moved[0]].tolist()) == {region}
+        assert set(regions.by_coefficient[moved[0]].tolist()) == {region}
 
 
 def test_the_first_numbers_of_a_region_are_those_that_suffice() -> None:
     regions = Regions(Linear(torch.zeros(3, 16, 32), 75, "4:2:0"))
     keys, weights = torch.rand(2, 4, 3 * 16 * 32, generator=torch.Generator().manual_seed(0))
     needed = torch.tensor([[0.0, 5.0], [0.3, 1e9], [1.0, 1.0], [20.0, 0.01]])
-    taken = regions.first(keys, weights, needed)
+    taken = regions.select(keys, weights, needed)
     for row in range(4):
         for region in range(2):
-            inside = regions.of_number == region
+            inside = regions.by_number == region
             chosen, wanted = taken[row] & inside, float(needed[row, region])
             if wanted > float(weights[row, inside].sum()):
                 assert torch.equal(chosen, inside)

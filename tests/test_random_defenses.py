@@ -13,7 +13,7 @@ from torch import nn
 import clever
 from clever.classifier.margin import gradient_norms
 from clever.defenses.bpda import bare_network
-from clever.defenses.expectation import TOGETHER
+from clever.defenses.expectation import DRAWS_PER_PASS
 from clever.defenses.random import Random
 from clever.norms import Norm
 from conftest import Project, composed
@@ -68,7 +68,7 @@ class TestDraws:
 
 
 @pytest.mark.parametrize("bpda", [True, False])
-@pytest.mark.parametrize("draws", [1, 3, TOGETHER + 3])
+@pytest.mark.parametrize("draws", [1, 3, DRAWS_PER_PASS + 3])
 @pytest.mark.parametrize("pooling", ["logits", "probabilities"])
 def test_the_classifier_is_the_mean_over_draws_and_so_is_its_gradient(
     images: torch.Tensor, network: nn.Module, draws: int, pooling: str, bpda: bool
@@ -101,9 +101,9 @@ def test_a_pass_computed_again_has_second_derivatives_and_leaves_parameters_alon
         (second,) = torch.autograd.grad(gradient[:, 0].sum(), x)
         return draws * second
 
-    first, all_but = curvature(TOGETHER), curvature(TOGETHER + 1) - curvature(TOGETHER)
+    first, all_but = curvature(DRAWS_PER_PASS), curvature(DRAWS_PER_PASS + 1) - curvature(DRAWS_PER_PASS)
     assert float(first.abs().max()) > 0
-    alone = clever.Expectation(clever.Crop(fraction=0.7), draws=1, first=TOGETHER)
+    alone = clever.Expectation(clever.Crop(fraction=0.7), draws=1, first=DRAWS_PER_PASS)
     x = images.clone().requires_grad_()
     logits = clever.Defended(network, alone, bpda=False)(x)
     (gradient,) = torch.autograd.grad(logits[:, 0].sum(), x, create_graph=True)
@@ -112,7 +112,7 @@ def test_a_pass_computed_again_has_second_derivatives_and_leaves_parameters_alon
 
 
 def test_trained_parameters_get_the_gradient_of_all_draws(images: torch.Tensor, network: nn.Module) -> None:
-    defense = clever.Expectation(clever.Noise(std=0.1), draws=TOGETHER + 1)
+    defense = clever.Expectation(clever.Noise(std=0.1), draws=DRAWS_PER_PASS + 1)
     network.requires_grad_(True)
     clever.Defended(network, defense)(images).sum().backward()
     by_hand = sum(network(view(images)).sum() for view in defense.views) / len(defense.views)
@@ -148,7 +148,7 @@ def test_many_draws_hold_the_memory_of_one_pass() -> None:
             gradient_norms(defended, points, 0, [1, 2], [Norm.L2])
         return Held.most
 
-    assert 0.9 * most(TOGETHER) < most(8 * TOGETHER) < 1.5 * most(TOGETHER)
+    assert 0.9 * most(DRAWS_PER_PASS) < most(8 * DRAWS_PER_PASS) < 1.5 * most(DRAWS_PER_PASS)
 
 
 def test_scores_behind_an_expectation_are_those_of_the_mean(images: torch.Tensor) -> None:
@@ -265,7 +265,7 @@ def test_a_transformation_that_changes_the_shape_is_refused(images: torch.Tensor
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 14, 3))
     settings = clever.paper(n_batches=10, n_samples=4)
     for defense in (Transposed(), clever.Expectation(clever.Chain([clever.Noise(), Transposed()]), draws=2)):
-        with pytest.raises(clever.InputError, match=r"makes \(\d, 3, 14, 12\) of torch.float32 of images \(\d, 3, 12"):
+        with pytest.raises(clever.InputError, match=r"returns \(\d, 3, 14, 12\) of torch.float32 for images"):
             clever.score(clever.Defended(network, defense, bpda=bpda), images, settings, progress=False)
 
 
@@ -278,7 +278,7 @@ def test_a_transformation_that_changes_the_shape_is_refused(images: torch.Tensor
         (lambda: clever.Expectation(clever.JPEG()), "nothing in JPEG.* is random"),
         (lambda: clever.Expectation(clever.Chain([clever.JPEG(), clever.PNG()])), "nothing in Chain.* is random"),
         (lambda: clever.Expectation(clever.Quilting(BANK)), "nothing in Quilting.* is random"),
-        (lambda: clever.Chain([clever.Expectation(clever.Noise())]), "take that of the chain"),
+        (lambda: clever.Chain([clever.Expectation(clever.Noise())]), "a chain cannot contain an Expectation"),
         (lambda: clever.Noise(std=0), "the std of noise is 0: it must be positive"),
         (lambda: clever.Noise(seed=-1), "the seed of a random defense is -1"),
         (lambda: clever.Noise(draw=1.5), "the draw of a random defense is 1.5"),

@@ -11,7 +11,7 @@ from torch.autograd.gradcheck import GradcheckError
 from torch.nn import functional
 
 import clever
-from clever.defenses.seams import boundary, joined
+from clever.defenses.seams import join, seam_mask
 from clever.defenses.total_variation import minimise
 
 
@@ -105,16 +105,16 @@ def test_noise_is_gaussian_and_not_clipped() -> None:
     assert (np.abs(noise) < 0.3).mean() == pytest.approx(0.683, abs=0.02)
 
 
-def lbfgs(image: np.ndarray, kept: np.ndarray, weight: float) -> float:
+def lbfgs(image: np.ndarray, mask: np.ndarray, weight: float) -> float:
     """The least objective that scipy finds for one channel, with the true derivative (made finite where it is not)."""
 
     def value(flat: np.ndarray) -> tuple[float, np.ndarray]:
         z = torch.from_numpy(flat).view(1, 1, *image.shape).requires_grad_()
-        total = objective(z, torch.from_numpy(image)[None, None], torch.from_numpy(kept)[None], weight).sum()
+        total = objective(z, torch.from_numpy(image)[None, None], torch.from_numpy(mask)[None], weight).sum()
         (slope,) = torch.autograd.grad(total, z)
         return float(total.detach()), slope.nan_to_num().numpy().ravel()
 
-    start = np.where(kept > 0, image, 0.5).ravel()
+    start = np.where(mask > 0, image, 0.5).ravel()
     found = optimize.minimize(value, start, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(start))
     return float(found.fun)
 
@@ -139,16 +139,14 @@ def test_total_variation_is_minimised_no_worse_than_by_scipy(
 ) -> None:
     defense = clever.TVMinimization(dropout=dropout, weight=weight)
     x = images.double()
-    kept = defense.kept(x)
+    mask = defense.mask(x)
     z = defense(x)
     assert 0 <= float(z.min()) <= float(z.max()) <= 1
-    ours = objective(z, x, kept, weight)
-    theirs = [
-        sum(lbfgs(plane, mask, weight) for plane, mask in zip(image.numpy(), kept.numpy(), strict=True)) for image in x
-    ]
+    ours = objective(z, x, mask, weight)
+    theirs = [sum(lbfgs(*planes, weight) for planes in zip(image.numpy(), mask.numpy(), strict=True)) for image in x]
     assert bool((ours <= 1.001 * torch.tensor(theirs)).all()), (ours, theirs)
-    found, *dual = minimise(x, kept, weight, defense.steps)
-    gap = objective(found, x, kept, weight) - lower_bound(*dual, x, kept)
+    found, *dual = minimise(x, mask, weight, defense.steps)
+    gap = objective(found, x, mask, weight) - lower_bound(*dual, x, mask)
     assert float(gap.min()) >= -1e-9
     assert float((gap / ours).max()) < 1e-2
 
@@ -162,29 +160,29 @@ def test_it_is_an_image_also_where_the_iteration_would_overshoot() -> None:
 
 def test_the_objective_is_guos(images: torch.Tensor) -> None:
     """As their program (tvl2) computes it, channel by channel."""
-    kept = clever.TVMinimization().kept(images)
+    mask = clever.TVMinimization().mask(images)
     z = images.flip(3)
     expected = 0.0
-    for plane, target, mask in zip(z[0].numpy(), images[0].numpy(), kept.numpy(), strict=True):
+    for plane, target, plane_mask in zip(z[0].numpy(), images[0].numpy(), mask.numpy(), strict=True):
         variation = np.linalg.norm(plane[1:] - plane[:-1], 2, axis=1).sum()
         variation += np.linalg.norm(plane[:, 1:] - plane[:, :-1], 2, axis=0).sum()
-        expected += 0.5 * ((plane - target) ** 2 * mask).sum() + 0.03 * variation
-    assert float(objective(z, images, kept, 0.03)[0]) == pytest.approx(expected, rel=1e-5)
+        expected += 0.5 * ((plane - target) ** 2 * plane_mask).sum() + 0.03 * variation
+    assert float(objective(z, images, mask, 0.03)[0]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_dropped_numbers_are_the_share_asked_for_and_play_no_part(images: torch.Tensor) -> None:
     defense = clever.TVMinimization(dropout=0.3, steps=20)
-    kept = defense.kept(images)
-    assert float(clever.TVMinimization(dropout=0.3).kept(torch.zeros(1, 3, 64, 64)).mean()) == pytest.approx(
+    mask = defense.mask(images)
+    assert float(clever.TVMinimization(dropout=0.3).mask(torch.zeros(1, 3, 64, 64)).mean()) == pytest.approx(
         0.7, abs=0.02
     )
-    other = torch.where(kept > 0, images, torch.rand_like(images))
+    other = torch.where(mask > 0, images, torch.rand_like(images))
     assert torch.equal(defense(images), defense(other))
 
 
 def test_the_cheapest_boundary_is_found() -> None:
     error = torch.rand(20, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    cut = boundary(error)
+    cut = seam_mask(error)
     paths = [path for path in itertools.product(range(4), repeat=5) if max(map(abs, np.diff(path))) <= 1]
     for one, mask in zip(error, cut, strict=True):
         costs = {path: float(sum(one[row, place] for row, place in enumerate(path))) for path in paths}
@@ -196,7 +194,7 @@ def test_the_cheapest_boundary_is_found() -> None:
 def test_pieces_are_cut_where_they_agree(agree: int, row: list[float]) -> None:
     left, right = torch.zeros(1, 1, 3, 4), torch.ones(1, 1, 3, 4)
     left[..., 2 + agree] = right[..., agree] = 0.5  # of an overlap of two
-    assert joined([left, right], [0, 2])[0, 0, 0].tolist() == row
+    assert join([left, right], [0, 2])[0, 0, 0].tolist() == row
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(5, 2), (3, 1), (6, 5), (16, 1)])
@@ -235,18 +233,18 @@ def test_without_bpda_quilting_has_no_gradient(images: torch.Tensor) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: clever.TVMinimization(dropout=0), "dropout of total variation minimisation is 0: it must lie between"),
+        (lambda: clever.TVMinimization(dropout=0), "dropout of total variation minimisation is 0: it must be greater"),
         (lambda: clever.TVMinimization(dropout=1), "dropout of total variation minimisation is 1"),
         (lambda: clever.TVMinimization(weight=-1), "weight of the total variation is -1"),
         (lambda: clever.TVMinimization(steps=0), "steps of total variation minimisation is 0"),
         (lambda: clever.GaussianBlur(0), "sigma of the blur is 0"),
         (lambda: clever.Median(1), "size of the median filter is 1"),
         (lambda: clever.Median(9)(torch.rand(1, 3, 8, 12)), "9 x 9 pixels is larger than images of 8 x 12"),
-        (lambda: clever.Crop(fraction=1), "fraction of a crop is 1: it must lie between 0 and 1"),
+        (lambda: clever.Crop(fraction=1), "fraction of a crop is 1: it must be greater than 0 and less"),
         (lambda: clever.ResizePad(least=0), "least share of resizing is 0"),
         (lambda: clever.Quilting(None), "quilting needs a clever.PatchBank"),
         (lambda: clever.PatchBank(torch.rand(3, 3, 4, 5)), r"a patch bank of \(3, 3, 4, 5\)"),
-        (lambda: clever.PatchBank(torch.rand(0, 3, 4, 4)), "one patch at least"),
+        (lambda: clever.PatchBank(torch.rand(0, 3, 4, 4)), "at least one patch"),
         (lambda: clever.PatchBank.of(torch.rand(0, 3, 8, 8), 4, 10, seed=0), "no patch bank without images"),
         (lambda: clever.PatchBank.of(torch.rand(1, 3, 8, 8), 9, 10, seed=0), "9 x 9 pixels are larger than images of"),
         (lambda: clever.Quilting(clever.PatchBank(torch.rand(2, 3, 4, 4)), overlap=4), "overlap of patches is 4"),

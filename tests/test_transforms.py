@@ -163,7 +163,7 @@ def test_chains_of_bpda_and_bpda_of_a_chain_agree(images: torch.Tensor) -> None:
         (lambda: BitDepth(bits=9), "from 1 to 8"),
         (lambda: BitDepth(rounding="floor"), "one of truncate, round"),
         (lambda: Quantize(levels=1), "from 2 to 256"),
-        (lambda: Chain([]), "at least one"),
+        (lambda: Chain([]), "must not be empty"),
         (lambda: JPEG()(torch.rand(1, 4, 8, 8)), "1 or 3 channels, not 4"),
     ],
 )

@@ -64,8 +64,8 @@ class Settings:
     t(x); without BPDA, t is part of f and the segments are those from x0 to x. ``cap``: a score is at most the
     radius that was sampled, min(R, what the box leaves) (`Score.radius`). ``floor``: the estimate of L or M is at
     least what is measured at the image itself, which is a point of the ball, too. ``path``: nor less than what is
-    measured on the way to an adversarial image that a short attack finds within the ball (`clever.scoring.path`), so that
-    no score exceeds that image's distance, behind a staircase with BPDA that of what the network sees of it, with
+    measured on the way to an adversarial image that a short attack finds within the ball (`clever.scoring.path`), so
+    that no score exceeds that image's distance, behind a staircase with BPDA that of what the network sees of it, with
     `clever.Gauge` its own. ``ascent``: nor less than what so many steps of projected gradient ascent reach from each
     of the largest sampled points (`clever.scoring.ascent`), for networks with second derivatives (third ones, of second
     order); 0 for none. ``estimator``: how the end point is found; of batches of fewer than 256 points ``r_largest`` is

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from clever._internal.checks import require_int
-from clever.attacks.criterion import randomness
-from clever.attacks.search import check_images, smallest_distances
+from clever.attacks.checks import check_images
+from clever.attacks.criterion import random_transformation
+from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength, check_method
-from clever.attacks.verified import verified
+from clever.attacks.verified import verify
 from clever.classifier.subjects import image_name
 from clever.classifier.wrappers import frozen, logits_of
 from clever.defenses.bpda import Defended, bare_network
@@ -115,7 +116,7 @@ def _nearest(
     bar: "tqdm[NoReturn]",
 ) -> dict[tuple[int, int, Norm], Distance]:
     """What was found by image, target class and norm, so many pairs of image and class at once; verified one by one."""
-    searched, random, found = _searched(network), randomness(network) is not None, {}
+    searched, random, found = _searched(network), random_transformation(network) is not None, {}
     pairs = [(one, label) for one in attacked for label in _classes(one)]
     for norm in norms:
         for start in range(0, len(pairs), batch_size):
@@ -124,7 +125,7 @@ def _nearest(
             predicted, labels = [one.predicted for one, _ in part], [label for _, label in part]
             best = smallest_distances(searched, originals, predicted, labels, norm, strength, seed=seed)
             for row, (one, label) in enumerate(part):
-                image, distance = verified(network, originals[row], best.images[row], label, norm)
+                image, distance = verify(network, originals[row], best.images[row], label, norm)
                 about = one.index, one.name, one.label, one.predicted, str(label), label, str(norm)
                 rate, unseen = (
                     (float(best.rate[row]), float(best.unseen[row])) if random and image is not None else (None, None)

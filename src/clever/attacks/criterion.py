@@ -1,4 +1,4 @@
-"""Random defenses under attack: which one is random, and how success is counted among its draws."""
+"""Attack success behind a random defense: the share of fresh draws that predict the target class."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,22 @@ from torch import Tensor, nn
 
 from clever._internal.checks import is_number, require_int
 from clever._internal.types import Images
-from clever.defenses.bpda import Defended, transformed
-from clever.defenses.expectation import TOGETHER, Expectation
+from clever.defenses.bpda import Defended, apply_transformation
+from clever.defenses.expectation import DRAWS_PER_PASS, Expectation
 from clever.defenses.random import Random
 from clever.errors import InputError
 
 HELD_OUT, UNSEEN = 1_000_000, 2_000_000
-"""The first draw of those that count success, and of those that nothing of the search depends on: so far up that a
-cell's own draws are none of them, and the same for all cells with one random transformation."""
+"""Index of the first draw that decides success, and of the first that is only reported. They are large enough not to
+overlap with the draws a network is attacked on, and equal for all experiments with the same transformation."""
 
 
 @dataclass(frozen=True)
 class SuccessCriterion:
-    """When an image counts as adversarial for a random defense: more than the share ``threshold`` of ``draws`` fresh
-    draws, each a classifier by itself, take it for the target class. One half: the majority.
-    `InputError` for no draws and a threshold outside [0, 1).
+    """When an image counts as adversarial behind a random defense.
+
+    More than the share ``threshold`` of ``draws`` fresh draws, each a classifier of its own, must predict the target
+    class; 0.5 is the majority. `InputError` for ``draws`` below 1 and a threshold outside [0, 1).
     """
 
     draws: int = 50
@@ -32,13 +33,13 @@ class SuccessCriterion:
         require_int("attack.draws", self.draws, 1, UNSEEN - HELD_OUT)
         if not is_number(self.threshold) or not 0 <= self.threshold < 1:
             raise InputError(
-                f"attack.threshold is {self.threshold!r}: it must be a share from 0 up and less than 1, of which an "
-                "adversarial image must have more"
+                f"attack.threshold is {self.threshold!r}: it must be at least 0 and less than 1, because the share of "
+                "draws must exceed it"
             )
 
 
-def randomness(network: nn.Module) -> Random | None:
-    """The random transformation of which the network shows some draws, or one; None where nothing is random."""
+def random_transformation(network: nn.Module) -> Random | None:
+    """The random transformation that the network applies a draw of, or averages over; None where nothing is random."""
     defense = network.defense if isinstance(network, Defended) else None
     if isinstance(defense, Expectation):
         return defense.transformation
@@ -46,9 +47,9 @@ def randomness(network: nn.Module) -> Random | None:
 
 
 class HeldOutDraws:
-    """Fresh draws of a random defense, from the draw ``first`` on, that decide on images one by one.
+    """Fresh draws of a random defense, starting at index ``first``; each classifies an image on its own.
 
-    ``forwards``: the passes of each row that they have taken.
+    ``forwards``: the number of forward passes per row so far.
     """
 
     def __init__(
@@ -58,19 +59,19 @@ class HeldOutDraws:
         self.views = [transformation.drawn(first + index) for index in range(criterion.draws)]
 
     def rate(self, images: Images, targets: Tensor) -> Float[Tensor, " row"]:
-        """The share of the draws whose classifier takes each image for its target class, with finite logits."""
+        """The share of the draws whose classifier predicts each image's target class, with finite logits."""
         votes = images.new_zeros(len(images))
         with torch.no_grad():
-            for start in range(0, len(self.views), TOGETHER):
-                views = self.views[start : start + TOGETHER]
-                logits = self.network(torch.cat([transformed(images, view) for view in views]))
-                right: Bool[Tensor, " view"] = logits.isfinite().all(1) & (
+            for start in range(0, len(self.views), DRAWS_PER_PASS):
+                views = self.views[start : start + DRAWS_PER_PASS]
+                logits = self.network(torch.cat([apply_transformation(images, view) for view in views]))
+                hits: Bool[Tensor, " view"] = logits.isfinite().all(1) & (
                     logits.argmax(1) == targets.repeat(len(views))
                 )
-                votes += right.view(len(views), -1).sum(0)
+                votes += hits.view(len(views), -1).sum(0)
         self.forwards += len(self.views)
         return votes / len(self.views)
 
     def accepted(self, rate: Float[Tensor, " row"]) -> Bool[Tensor, " row"]:
-        """Whether that is enough."""
+        """Whether the share exceeds the criterion's threshold."""
         return rate > self.criterion.threshold

@@ -1,4 +1,4 @@
-"""The nearest image beyond a hyperplane: DeepFool's step (Moosavi-Dezfooli et al. 2016) with the pixel range kept."""
+"""The nearest image beyond a hyperplane: DeepFool's step (Moosavi-Dezfooli et al. 2016) within the pixel range."""
 
 import torch
 from jaxtyping import Float
@@ -8,17 +8,17 @@ from clever._internal.bisection import bisected
 from clever.norms import Norm
 
 HALVINGS = 40
-"""Of the multiplier's interval: beyond single precision."""
+"""Bisection steps for the multiplier: beyond single precision."""
 
 
 def nearest_beyond(
     images: Float[Tensor, "row ..."], gradients: Float[Tensor, "row ..."], margins: Float[Tensor, " row"], norm: Norm
 ) -> Float[Tensor, "row ..."]:
-    """The x' in [0,1]^d with <G, x' - x0> <= -g that is nearest to x0, for a row each of x0, G and g > 0.
+    """The x' in [0,1]^d nearest to x0 with <G, x' - x0> <= -g, for each row of x0, G and g > 0.
 
-    ||x' - x0||_p is g / ||G||_q where the pixel range is not in the way. Each number moves down its gradient: as far as
-    its multiple of |G| (L2), as far as all others (Linf), or as far as it can, the largest |G| first (L1). Where the
-    range does not reach that far, x' is the corner of [0,1]^d furthest down the gradient.
+    ||x' - x0||_p is g / ||G||_q unless the pixel range limits it. Each number moves against its gradient: in proportion
+    to |G| (L2), all by the same amount (Linf), or as far as possible in order of decreasing |G| (L1). Where the range
+    is too small to reach -g, x' is the corner of [0,1]^d furthest against the gradient.
     """
     steep, start, goal = gradients.flatten(1).abs(), images.flatten(1), margins.unsqueeze(1)
     down = gradients.flatten(1) > 0
@@ -29,15 +29,15 @@ def nearest_beyond(
 
 def _steepest_first(steep: Tensor, room: Tensor, goal: Tensor) -> Tensor:
     order = steep.argsort(1, descending=True)
-    of_order, gains = steep.gather(1, order), (steep * room).gather(1, order)
-    left = (goal - gains.cumsum(1) + gains).clamp(min=0)  # to be gained before each number's turn
-    share = left / of_order.clamp(min=torch.finfo(steep.dtype).tiny)
+    ordered, gains = steep.gather(1, order), (steep * room).gather(1, order)
+    missing = (goal - gains.cumsum(1) + gains).clamp(min=0)  # what all earlier numbers leave to be gained
+    share = missing / ordered.clamp(min=torch.finfo(steep.dtype).tiny)
     return torch.zeros_like(steep).scatter(1, order, torch.minimum(room.gather(1, order), share))
 
 
 def _together(steep: Tensor, room: Tensor, goal: Tensor, norm: Norm) -> Tensor:
     speed = steep / steep.amax(1, keepdim=True).clamp(min=1e-30) if norm is Norm.L2 else (steep > 0).to(steep)
-    # so far that the slowest number that counts could cross the whole range
+    # The upper end lets the slowest number cross the whole range.
     low, high = torch.zeros_like(goal), (1 / speed.where(speed > 0, 1).amin(1, keepdim=True)).clamp(max=1e6)
 
     def short(reach: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The parts of an image that JPEG treats nearly apart: the squares of pixels that share a block of every channel."""
+"""Image regions that JPEG processes almost independently: the squares of pixels that share a block in every channel."""
 
 import math
 
@@ -13,11 +13,11 @@ ByRegion = Float[Tensor, "row region"]
 
 
 class Regions:
-    """Of images of the shape that a `clever.defenses.jpeg.linearized.Linear` is for; numbers are flattened, channels
-    included.
+    """The regions of images of the shape that a `clever.defenses.jpeg.linearized.Linear` was made for.
 
-    What changes within one changes the decoded image there, and beyond its border by what chroma's interpolation
-    carries over: a sample.
+    ``by_number`` and ``by_coefficient``: the region of each number of a flattened image, channels included, and of each
+    coefficient. A change within a region affects the decoded image there and, through chroma interpolation, one sample
+    beyond its border.
     """
 
     def __init__(self, linear: Linear) -> None:
@@ -26,34 +26,34 @@ class Regions:
         rows, columns = math.ceil(height / high), math.ceil(width / wide)
         self.count, device = rows * columns, linear.table.device
         down, across = torch.arange(height, device=device) // high, torch.arange(width, device=device) // wide
-        self.of_number = (down.unsqueeze(1) * columns + across).flatten().repeat(channels)
-        places = []
+        self.by_number = (down.unsqueeze(1) * columns + across).flatten().repeat(channels)
+        block_regions = []
         for plane, (plane_rows, plane_columns) in enumerate(linear.blocks):
             by = (1, 1) if plane else linear.step
             down, across = (torch.arange(size, device=device) for size in (plane_rows, plane_columns))
-            places.append((down // by[0]).unsqueeze(1) * columns + across // by[1])
-        self.of_coefficient = torch.cat([place.flatten() for place in places]).repeat_interleave(64)
+            block_regions.append((down // by[0]).unsqueeze(1) * columns + across // by[1])
+        self.by_coefficient = torch.cat([region.flatten() for region in block_regions]).repeat_interleave(64)
 
     def sums(self, values: ByPixel) -> ByRegion:
-        """Over the numbers of each region."""
-        return values.new_zeros(len(values), self.count).index_add(1, self.of_number, values)
+        """The sum over the numbers of each region."""
+        return values.new_zeros(len(values), self.count).index_add(1, self.by_number, values)
 
-    def spread(self, of_region: Tensor) -> Tensor:
-        """What is known of each region, for each of its numbers: (row, number)."""
-        return of_region[:, self.of_number]
+    def spread(self, values: Tensor) -> Tensor:
+        """Each region's value (row, region) repeated for all of its numbers, (row, number)."""
+        return values[:, self.by_number]
 
-    def largest(self, of_coefficient: Float[Tensor, "row coefficient"]) -> Int[Tensor, "row region"]:
-        """The coefficient with the largest value in each region."""
-        inside = self.of_coefficient == torch.arange(self.count, device=of_coefficient.device).unsqueeze(1)
-        return of_coefficient.unsqueeze(1).masked_fill(~inside, -math.inf).argmax(2)
+    def largest(self, values: Float[Tensor, "row coefficient"]) -> Int[Tensor, "row region"]:
+        """The index of the coefficient with the largest value in each region."""
+        inside = self.by_coefficient == torch.arange(self.count, device=values.device).unsqueeze(1)
+        return values.unsqueeze(1).masked_fill(~inside, -math.inf).argmax(2)
 
-    def first(self, keys: ByPixel, weights: ByPixel, needed: ByRegion) -> Bool[Tensor, "row number"]:
-        """Of each region as many numbers, largest key first, as it takes for their weights to sum to ``needed``."""
+    def select(self, keys: ByPixel, weights: ByPixel, needed: ByRegion) -> Bool[Tensor, "row number"]:
+        """In each region the numbers with the largest keys, just enough for their weights to sum to ``needed``."""
         by_key = keys.argsort(1, descending=True)
-        order = by_key.gather(1, self.of_number[by_key].argsort(dim=1, stable=True))
+        order = by_key.gather(1, self.by_number[by_key].argsort(dim=1, stable=True))
         ordered = weights.double().gather(1, order)
         sums = self.sums(weights.double())
-        earlier = (sums.cumsum(1) - sums)[:, self.of_number].gather(1, order)
-        before = ordered.cumsum(1) - ordered - earlier  # of the same region
+        earlier_regions = (sums.cumsum(1) - sums)[:, self.by_number].gather(1, order)
+        before = ordered.cumsum(1) - ordered - earlier_regions
         taken = before < self.spread(needed).gather(1, order) - 1e-9
         return torch.zeros_like(taken).scatter(1, order, taken)

@@ -1,4 +1,4 @@
-"""How hard an attack tries, and by which method."""
+"""The method and budget of an attack."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from clever.norms import Norm
 
 
 class Method(Choice):
-    """``nearest``: every way to search, for the smallest distance. ``carlini_wagner``: theirs alone, as papers have."""
+    """``nearest``: all searches, for the smallest distance. ``carlini_wagner``: that attack alone, for comparison."""
 
     NEAREST = "nearest"
     CARLINI_WAGNER = "carlini_wagner"
@@ -17,13 +17,13 @@ class Method(Choice):
 
 @dataclass(frozen=True)
 class Strength:
-    """How hard to try. Checked when made: `InputError`.
+    """The budget and method of an attack; `InputError` for invalid values.
 
-    ``steps``: of each way to search, a forward and a backward pass each. ``starts``: how often, with step sizes of 1,
-    1/2, 2, 1/4 and so on times the usual ones, or with more and less memory (`clever.attacks.search.MEMORIES`).
-    ``rounds``: of random local search at the end, a forward pass each, for L1 and L2 where there is a defense. With
-    ``method=carlini_wagner`` (Carlini and Wagner 2017, L2 alone), ``starts`` is how many weights of the margin its
-    bisection tries, ``steps`` those of Adam for each, and there is no search at the end.
+    ``steps``: steps of each search, a forward and a backward pass each. ``starts``: runs of each search, with step
+    sizes of 1, 1/2, 2, 1/4 and so on times the default, or with another memory (`clever.attacks.search.MEMORIES`).
+    ``rounds``: rounds of the final random local search, a forward pass each, for L1 and L2 behind a defense. With
+    ``method=carlini_wagner`` (Carlini and Wagner 2017, L2 only), ``starts`` is the number of margin weights tried and
+    ``steps`` the steps of Adam for each; there is no final search.
     """
 
     steps: int = 100
@@ -32,12 +32,12 @@ class Strength:
     method: Method = Method.NEAREST
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "method", Method.parse(self.method))  # settings have its name alone
+        object.__setattr__(self, "method", Method.parse(self.method))  # settings give its name
         for name, least in (("steps", 1), ("starts", 1), ("rounds", 0)):
             require_int(f"attack.{name}", getattr(self, name), least)
 
 
 def check_method(strength: Strength, norm: Norm) -> None:
-    """`InputError` where the method is made for another norm."""
+    """`InputError` where the method does not support the norm."""
     if strength.method is Method.CARLINI_WAGNER and norm is not Norm.L2:
-        raise InputError(f"attack.method={strength.method} with attack.norms={norm}: it is an attack for L2 alone")
+        raise InputError(f"attack.method={strength.method} with attack.norms={norm}: it supports L2 only")

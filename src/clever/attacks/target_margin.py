@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def target_margin(logits: Float[Tensor, "row class"], targets: Int[Tensor, " row"]) -> Float[Tensor, " row"]:
-    """By how much the largest other logit exceeds the target's: negative where the network predicts the target class.
+    """The largest other logit minus the target's: negative where the network predicts the target class.
 
     f_6 of Carlini and Wagner (2017, section V.A) without its maximum with 0; L of Pintor et al. (2021, equation 2).
     """

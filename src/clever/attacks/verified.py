@@ -1,4 +1,4 @@
-"""A last look at what an attack found, image by image."""
+"""Final verification of adversarial images, one at a time."""
 
 import math
 
@@ -11,14 +11,14 @@ from clever.norms import Norm
 Image = Float[Tensor, "channel height width"]
 
 BEYOND = (1.0, 1 + 1e-5, 1 + 1e-4, 1 + 1e-3, 1 + 1e-2)
-"""Times the change: what a batch has found on the boundary itself may lie just before it for one image."""
+"""Factors applied to the change in turn: an image that crossed the boundary in a batch may fall just short alone."""
 
 
-def verified(network: nn.Module, original: Image, found: Image, target: int, norm: Norm) -> tuple[Image | None, float]:
+def verify(network: nn.Module, original: Image, found: Image, target: int, norm: Norm) -> tuple[Image | None, float]:
     """The adversarial image and its distance; None and infinity where ``network`` does not predict the target class.
 
-    The image goes through the network alone, as a user's check would: of a batch, sums are rounded in another order,
-    which can decide at the boundary. So if need be it is the first beyond it of `BEYOND`.
+    The image passes through the network alone, as in a user's own check. In a batch sums are rounded in another order,
+    which can matter on the boundary; the first factor of `BEYOND` that crosses it is then used.
     """
     for factor in BEYOND if not torch.equal(original, found) else ():
         image = found if factor == 1 else (original + factor * (found - original)).clamp(0, 1)

@@ -1,1 +1,1 @@
-"""Lower bounds of the adversarial distance: closed formulas, first and second order, gauge."""
+"""Lower bounds of the adversarial distance: closed-form formulas, first and second order, gauge."""

@@ -1,4 +1,4 @@
-"""What a search for the smallest eigenvalues of Hessians gives, whoever searches."""
+"""The interface of solvers for the smallest eigenvalues of Hessians."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,13 +13,13 @@ from clever.errors import InputError
 
 @dataclass(frozen=True)
 class Eigenvalues:
-    """One eigenvalue estimate a point, in the points' dtype and on their device.
+    """One eigenvalue estimate per point, in the points' dtype and on their device.
 
-    ``value`` is theta = v'Hv for a unit vector v, so never below the smallest eigenvalue but for rounding: a curvature
-    -theta is estimated from below; NaN where the Hessian is not finite. ``lower`` is what the solver takes for a lower
-    bound of the smallest eigenvalue, from which curvatures are made. ``residual`` is ``||Hv - theta v||``: some
-    eigenvalue lies that near to theta. ``products`` counts the Hessian-vector products computed for the point, those
-    after it had converged included.
+    ``value`` is theta = v'Hv for a unit vector v, so up to rounding it is never below the smallest eigenvalue and the
+    curvature -theta is a lower estimate; NaN where the Hessian is not finite. ``lower`` is the solver's lower bound of
+    the smallest eigenvalue, from which curvatures are computed. ``residual`` is ``||Hv - theta v||``: some eigenvalue
+    lies within this distance of theta. ``products`` counts the Hessian-vector products computed for the point,
+    including those after it had converged.
     """
 
     value: Float[Tensor, " batch"]
@@ -33,12 +33,12 @@ class Solver(Protocol):
     """The smallest eigenvalue of the Hessian of ``margin`` at each point, from the given start vectors."""
 
     def __call__(self, margin: Margin, points: Float[Tensor, "batch ..."], start: Start) -> Eigenvalues:
-        """As `clever.Lanczos` and `clever.bounds.power_iteration.PowerIteration`."""
+        """One eigenvalue per point; see `clever.Lanczos` and `clever.bounds.power_iteration.PowerIteration`."""
         ...
 
     @property
     def max_vectors(self) -> int:
-        """The most vectors of the point's size that it keeps for one point."""
+        """The largest number of vectors of the point's size stored per point."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What an order of CLEVER measures at the sampled points, and which bound follows from its maximum."""
+"""The interface of CLEVER orders, and the first order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,34 +20,34 @@ Image = Float[Tensor, "channel height width"]
 
 
 class Order(Protocol):
-    """First or second order: a measure, which of its columns serves a norm, and the closed formula.
+    """An order of CLEVER: a measure at points, the column of it that each norm uses, and the closed-form bound.
 
-    An order is a frozen dataclass: its repr says all that decides its numbers.
+    An order is a frozen dataclass; its repr determines its numbers.
     """
 
     @property
     def name(self) -> str:
-        """For tables."""
+        """The name in tables."""
         ...
 
     @property
     def segments(self) -> bool:
-        """Whether its theorem needs points on the segments from t(x0) to t(x), whatever the settings say."""
+        """Whether the theorem needs points on the segments from t(x0) to t(x), regardless of the settings."""
         ...
 
     def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
-        """`InputError` for a network, or settings with it, that this order is not defined for; before any sampling."""
+        """Raise `InputError` if this order is not defined for the network with these settings; before any sampling."""
         ...
 
     def measure(self, network: nn.Module, image: Image, context: ImageContext, targets: Sequence[int]) -> Measure:
-        """What is measured at points, around this image: (batch, target, column).
+        """The measure at points around this image: maps points to (batch, target, column).
 
-        ``network``: what the points go through, on segments f itself (`clever.defenses.bpda.BareNetwork`).
+        ``network``: the network that gets the points; on segments f itself (`clever.defenses.bpda.BareNetwork`).
         """
         ...
 
     def column(self, norm: Norm, settings: Settings) -> int:
-        """The column whose maximum over the ball the bound needs."""
+        """The column whose maximum over the ball the bound uses."""
         ...
 
     def bound(self, context: ImageContext, target: int, norm: Norm, maximum: float, radius: float) -> float:
@@ -55,7 +55,7 @@ class Order(Protocol):
         ...
 
     def diagnostics(self, maxima: BatchMaxima, target: int) -> dict[str, float]:
-        """What else the measured columns tell of one target's score (by position), for its row in a table."""
+        """Diagnostics of one target's score (by position), for its row in a table."""
         ...
 
 
@@ -63,29 +63,29 @@ class Order(Protocol):
 class FirstOrder:
     """The dual norm of the margin's gradient; its maximum over the ball is a local Lipschitz constant L.
 
-    Defined for every network that autograd differentiates; of a `Defended` network with BPDA, CLEVER-BPDA, which is no
-    estimate of a lower bound: the gradient is that of f at t(x), so that what is estimated is min(g / max ||grad f||),
-    how far from t(x0) what f *sees* has to move, not how far the input has to (`clever.Gauge`).
+    Defined for every network that autograd differentiates. For a `Defended` network with BPDA this is CLEVER-BPDA,
+    which does not estimate a lower bound: the gradient is that of f at t(x), so the score estimates how far the
+    *transformed* image has to move from t(x0), not the input (`clever.Gauge`).
 
-    The bound is min(g(x0) / L, R), in the norm whose dual is taken and in [0,1]-pixel units (Weng et al. 2018, arXiv
-    1801.10578, theorem 3.2): no perturbation below it changes the class if L is the true maximum, which is estimated.
+    The bound is min(g(x0) / L, R), in the norm dual to the gradient's and in [0,1]-pixel units (Weng et al. 2018, arXiv
+    1801.10578, theorem 3.2). No smaller perturbation changes the class if L is the true maximum; here it is estimated.
     """
 
     @property
     def name(self) -> str:
-        """As the paper says it."""
+        """The name in tables."""
         return "first_order"
 
     @property
     def segments(self) -> bool:
-        """As the settings say."""
+        """False: the settings decide."""
         return False
 
     def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
-        """Nothing is refused here; `clever.classifier.margin` refuses what cannot be differentiated at all."""
+        """Accepts every network; `clever.classifier.margin` rejects those without gradients."""
 
     def measure(self, network: nn.Module, image: Image, context: ImageContext, targets: Sequence[int]) -> Measure:
-        """All three norms of each gradient: they cost next to nothing beside the gradient itself."""
+        """All three norms of each gradient, which cost little compared with the gradient itself."""
 
         def norms(points: Tensor) -> Tensor:
             return gradient_norms(network, points, context.predicted, targets, NORMS)
@@ -93,7 +93,7 @@ class FirstOrder:
         return norms
 
     def column(self, norm: Norm, settings: Settings) -> int:
-        """The dual norm's."""
+        """The column of the dual norm."""
         return NORMS.index(norm.dual)
 
     def bound(self, context: ImageContext, target: int, norm: Norm, maximum: float, radius: float) -> float:
@@ -101,5 +101,5 @@ class FirstOrder:
         return bounds.first_order(context.margins[target], maximum, radius)
 
     def diagnostics(self, maxima: BatchMaxima, target: int) -> dict[str, float]:
-        """None."""
+        """Empty: the first order has no diagnostics."""
         return {}

@@ -17,27 +17,27 @@ class Lanczos:
 
     After k products theta is the minimum of v'Hv over the unit vectors v of the start's Krylov space. A point stops
 
-    - as converged, after two products in a row with residual <= tolerance * ``|theta|``, or <= the rounding of rho, the
-      largest Ritz value in size (a lower estimate of the spectral radius): no product would tell more;
+    - as converged, after two consecutive products with residual <= tolerance * ``|theta|``, or <= the rounding error of
+      rho, the largest Ritz value in size (a lower estimate of the spectral radius);
     - as exact, when the Krylov space is invariant (zero, constant or low-rank Hessians) or the whole space;
     - as not converged, after ``max_products``.
 
-    The tolerance is relative to the eigenvalue asked for, however large the others are. ``lower`` is theta - residual.
-    An eigenvalue lies within ``residual`` of theta: ``lower`` is below the smallest one, and a curvature -lower above
-    the true one, unless that eigenvalue is not the smallest. Of a converged point it is the smallest unless the start
-    had almost no part along its eigenvector: to overlook one that lies delta below theta, about residual / delta or
-    less. That is rare, and the second product makes it rarer, because an overlooked part grows with every product. Of a
-    point not converged no more is known than that it is for most. Theta itself is off by about residual^2 / gap (Kato,
-    Temple), gap the distance to the next eigenvalue. Without any assumption on gaps, it is off by more than
-    e * (lambda_max - lambda_min) with probability at most 1.648 sqrt(dim) exp(-sqrt(e) (2k - 1)) (Kuczynski and
-    Wozniakowski 1992).
+    The tolerance is relative to the smallest eigenvalue, however large the others are. ``lower`` is theta - residual.
+    Some eigenvalue lies within ``residual`` of theta. If that is the smallest one, ``lower`` is below it and the
+    curvature -lower is above the true one. For a converged point it is the smallest unless the start vector was almost
+    orthogonal to its eigenvector: an eigenvalue delta below theta is missed only if that component is about
+    residual / delta or less. This is rare, and the second product makes it rarer, because a missed component grows with
+    every product. For a point that has not converged it is only likely. Theta itself has an error of about
+    residual^2 / gap (Kato, Temple), where gap is the distance to the next eigenvalue. Without any assumption on gaps,
+    its error exceeds e * (lambda_max - lambda_min) with probability at most 1.648 sqrt(dim) exp(-sqrt(e) (2k - 1))
+    (Kuczynski and Wozniakowski 1992).
 
     Every product is one batched backward pass (`clever.classifier.hessian.Hessian`). Converged points leave the batch
-    as soon as they are a quarter of it. Memory: k vectors a point. Each product is made orthogonal to the whole basis,
-    and once more for what rounding left (classical Gram-Schmidt, for which twice is enough: Giraud et al. 2005); beside
-    a network's product that costs little. A point's result depends, but for rounding, on it and its start alone.
+    once they are a quarter of it. Memory: k vectors per point. Each product is orthogonalised twice against the whole
+    basis (classical Gram-Schmidt, for which twice is enough: Giraud et al. 2005), which costs little compared with the
+    network. Up to rounding, a point's result depends only on the point and its start vector.
 
-    Raises `InputError` for a tolerance or budget that is not positive, and for what `Hessian` or ``start`` cannot use.
+    `InputError` for a tolerance or budget that is not positive, and for a margin or ``start`` that `Hessian` rejects.
     """
 
     tolerance: float = 1e-5
@@ -48,11 +48,11 @@ class Lanczos:
 
     @property
     def max_vectors(self) -> int:
-        """The basis of the Krylov space."""
+        """The size of the Krylov basis."""
         return self.max_products
 
     def __call__(self, margin: Margin, points: Float[Tensor, "batch ..."], start: Start) -> Eigenvalues:
-        """One eigenvalue a point; points (batch, ...), start one vector a point, one for all, or a generator."""
+        """One eigenvalue per point; points (batch, ...); start: one vector per point, one for all, or a generator."""
         hessian = Hessian(margin, points)
         vector = start_vectors(points, start)
         batch, dim = vector.shape
@@ -61,7 +61,7 @@ class Lanczos:
         converged = torch.zeros(batch, dtype=torch.bool, device=points.device)
         products = torch.zeros(batch, dtype=torch.long, device=points.device)
 
-        # State of the rows still multiplied. The tridiagonal matrices live in float64 on the CPU: they are tiny.
+        # State of the rows still in the batch. The tridiagonal matrices are tiny: float64 on the CPU.
         rows = torch.arange(batch, device=points.device)
         open_, below = torch.ones(batch, dtype=torch.bool), torch.zeros(batch, dtype=torch.bool)
         diagonal, coupling = torch.empty(batch, 0, dtype=torch.float64), torch.empty(batch, 0, dtype=torch.float64)
@@ -92,15 +92,15 @@ class Lanczos:
             if not open_.any():
                 break
             vector = product / beta.clamp_min(torch.finfo(points.dtype).tiny).unsqueeze(1)
-            if open_.sum() <= 0.75 * len(open_):  # below a quarter, a new graph costs more than the products it saves
-                kept = open_.to(rows.device)
-                rows, hessian, vector, basis = rows[kept], hessian.keep(kept), vector[kept], basis[kept]
+            if open_.sum() <= 0.75 * len(open_):  # for fewer rows a new graph costs more than the products it saves
+                active = open_.to(rows.device)
+                rows, hessian, vector, basis = rows[active], hessian.keep(active), vector[active], basis[active]
                 diagonal, coupling, below, open_ = diagonal[open_], coupling[open_], below[open_], open_[open_]
         return Eigenvalues(value, value - residual, residual, converged, products)
 
 
 def _without(vectors: Float[Tensor, "row dim"], basis: Float[Tensor, "row k dim"]) -> Float[Tensor, "row dim"]:
-    """The vectors less their parts along the orthonormal rows of the basis."""
+    """The vectors minus their projections onto the orthonormal rows of the basis."""
     parts = basis @ vectors.unsqueeze(2)
     return vectors - (basis.mT @ parts).squeeze(2)
 
@@ -112,9 +112,9 @@ def _append(columns: Float[Tensor, "row k"], column: Float[Tensor, " row"]) -> F
 def _smallest_ritz(
     diagonal: Float[Tensor, "row k"], coupling: Float[Tensor, "row k"]
 ) -> tuple[Float[Tensor, " row"], Float[Tensor, " row"], Float[Tensor, " row"]]:
-    """Smallest Ritz value (NaN where a number is not finite), largest one in size, residual bound of the smallest.
+    """The smallest Ritz value (NaN where an entry is not finite), the largest in size, and the smallest's residual.
 
-    The bound is beta_k |s_k|, s the smallest one's eigenvector of the tridiagonal matrix.
+    The residual bound is beta_k |s_k|, where s is the eigenvector of the tridiagonal matrix.
     """
     tridiagonal = torch.diag_embed(diagonal) + torch.diag_embed(coupling[:, :-1], offset=-1)
     finite = (diagonal + coupling).isfinite().all(1)

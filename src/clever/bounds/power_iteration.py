@@ -1,4 +1,4 @@
-"""The authors' way to the smallest eigenvalue of a Hessian, kept for comparison: power iteration over a whole batch."""
+"""Power iteration over a whole batch, the authors' solver for the smallest eigenvalue; for comparison."""
 
 from dataclasses import dataclass
 
@@ -12,17 +12,17 @@ from clever.classifier.hessian import Hessian, Margin, Start, start_vectors
 
 @dataclass(frozen=True)
 class PowerIteration:
-    """The smallest eigenvalue of the Hessian of ``margin`` at each point, as the authors' code estimates it.
+    """The smallest eigenvalue of the Hessian of ``margin`` at each point, as estimated by the authors' code.
 
     A first run finds the eigenvalue mu of largest size. Where mu > 0 a second run on H - mu I finds lambda_min - mu;
-    where mu <= 0 it is lambda_min already. A run ends when the norm over the batch of the change of the estimates falls
-    below ``tolerance`` (absolute: its meaning varies with the scale of the margin and the size of the batch), or after
-    ``max_steps``; every point pays for every step of both runs, and its result depends on the others in its batch. A
-    small change does not bound the error: where two eigenvalues of near size and opposite sign compete, the estimate
-    lingers between them. ``lower`` is the estimate itself, as there: nothing is added for its error.
+    where mu <= 0 it is lambda_min already. A run ends when the norm, over the batch, of the change of the estimates
+    falls below ``tolerance``, or after ``max_steps``. The tolerance is absolute, so its meaning depends on the scale of
+    the margin and the batch size; every point takes every step of both runs, and its result depends on its batch. A
+    small change does not bound the error: with two eigenvalues of similar size and opposite sign the estimate can stall
+    between them. As in the authors' code, ``lower`` is the estimate itself, without an error term.
 
-    ``converged`` says, for the whole batch alike, that each run ended by its rule; ``residual`` is the last step's.
-    Raises `InputError` for a tolerance or budget that is not positive, and what `Hessian` refuses.
+    ``converged`` is the same for the whole batch: both runs met the tolerance. ``residual`` is that of the last step.
+    `InputError` for a tolerance or budget that is not positive, and for a margin that `Hessian` rejects.
     """
 
     tolerance: float = 1e-3
@@ -33,14 +33,14 @@ class PowerIteration:
 
     @property
     def max_vectors(self) -> int:
-        """The vector, its product and what follows from them."""
+        """The vector, its product and temporaries."""
         return 4
 
     def __call__(self, margin: Margin, points: Float[Tensor, "batch ..."], start: Start) -> Eigenvalues:
-        """One eigenvalue a point; points (batch, ...), start one vector a point, one for all, or a generator."""
+        """One eigenvalue per point; points (batch, ...); start: one vector per point, one for all, or a generator."""
         hessian, vectors = Hessian(margin, points), start_vectors(points, start)
-        none = points.new_zeros(points.shape[0])
-        first = _run(hessian, none, vectors, self.tolerance, self.max_steps)
+        no_shift = points.new_zeros(points.shape[0])
+        first = _run(hessian, no_shift, vectors, self.tolerance, self.max_steps)
         positive = first.value > 0
         if not positive.any():
             return first
@@ -57,9 +57,9 @@ class PowerIteration:
 def _run(
     hessian: Hessian, shift: Float[Tensor, " batch"], vector: Float[Tensor, "batch dim"], tolerance: float, steps: int
 ) -> Eigenvalues:
-    """Power iteration on H - shift I; the value is that of H, the shift added again."""
+    """Power iteration on H - shift I; the returned value is an eigenvalue of H."""
     previous = torch.full_like(shift, torch.inf)
-    for taken in range(1, steps + 1):  # noqa: B007 (read after the loop)
+    for step in range(1, steps + 1):  # noqa: B007 (read after the loop)
         product = hessian(vector) - shift.unsqueeze(1) * vector
         value = (vector * product).sum(1)
         residual = torch.linalg.vector_norm(product - value.unsqueeze(1) * vector, dim=1)
@@ -68,8 +68,8 @@ def _run(
             break
         previous = value
         length = torch.linalg.vector_norm(product, dim=1, keepdim=True)
-        # A product of exactly zero: the vector lies in the null space, and is its own continuation.
+        # A zero product means that the vector lies in the null space: keep it.
         vector = torch.where(length > 0, product / length.clamp_min(torch.finfo(length.dtype).tiny), vector)
-    done: Bool[Tensor, " batch"] = torch.full_like(shift, settled, dtype=torch.bool)
-    found = value + shift
-    return Eigenvalues(found, found, residual, done, torch.full_like(shift, taken, dtype=torch.long))
+    converged: Bool[Tensor, " batch"] = torch.full_like(shift, settled, dtype=torch.bool)
+    eigenvalue = value + shift
+    return Eigenvalues(eigenvalue, eigenvalue, residual, converged, torch.full_like(shift, step, dtype=torch.long))

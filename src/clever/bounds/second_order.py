@@ -1,4 +1,4 @@
-"""The second order of CLEVER, for twice differentiable classifiers: the curvature of the margin and its bound."""
+"""The second order of CLEVER, for twice differentiable classifiers: the margin's curvature and the bound from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,25 +36,24 @@ class SecondOrder:
     """The curvature of the margin, from the smallest eigenvalue of its Hessian; its maximum over the ball is M.
 
     For p = 2, M is the maximum of (-lambda_min(H(x)))_+ over the ball of radius R around x0, and no perturbation of L2
-    norm below min((-b + sqrt(b^2 + 2 M g)) / M, R) changes the class, b = ``||grad g(x0)||_2`` (arXiv 1810.08640). The
-    end point estimated for M makes the score an estimate. Units: [0,1] pixels.
+    norm below min((-b + sqrt(b^2 + 2 M g)) / M, R) changes the class, with b = ``||grad g(x0)||_2`` (arXiv 1810.08640).
+    M is estimated by an end point, so the score is an estimate. Units: [0,1] pixels.
 
-    For L1 and Linf the curvature along directions of unit norm is NP-hard to find
-    (`clever.bounds.formulas.second_order`). An upper bound of it keeps the theorem true at the price of a score that
-    can be too small: M_2 for L1, dim * M_2 for Linf, which can make the score sqrt(dim) times too small. Up to
-    ``dense_hessian_max_dim`` dimensions the Hessian itself is formed at each point, with as many more products, and
-    what `clever.bounds.curvature.cross_curvature` and `box_curvature` find from its entries counts where it is less.
-    Beyond that nothing better is used. 0 forms none.
+    For L1 and Linf the curvature along directions of unit norm is NP-hard to compute
+    (`clever.bounds.formulas.second_order`). An upper bound of it keeps the theorem valid but can make the score too
+    small: M_2 for L1, and dim * M_2 for Linf, with a score up to sqrt(dim) times too small. Up to
+    ``dense_hessian_max_dim`` dimensions the full Hessian is computed at each point, with dim additional products, and
+    the bounds `clever.bounds.curvature.cross_curvature` and `box_curvature` are used where they are smaller. 0 disables
+    this.
 
-    The theorem speaks of one function with a Hessian. `check` refuses any other network by the name of the module;
-    behind a transformation t with BPDA, the Hessian of f at t(x) is not one of f(t(x)), so that the theorem covers no
-    defense of this kind. What it covers: a defense that is smooth itself, without BPDA; and f alone around the image
-    t(x0).
+    The theorem requires a function with a Hessian; `check` rejects other networks and names the module. Behind a
+    transformation t with BPDA, the Hessian of f at t(x) is not that of f(t(x)), so the theorem does not apply. It does
+    apply to a smooth defense without BPDA, and to f alone around the image t(x0).
 
-    ``solver``: `clever.Lanczos`, of which theta - residual counts as the eigenvalue, the sound side; or, for
-    comparison, `clever.bounds.power_iteration.PowerIteration`, whose estimate counts as it is, as in the authors' code.
-    All points share one random start vector, drawn from ``seed``: with Lanczos no result depends, but for rounding, on
-    how the points are split. With power iteration it does: a batch stops as a whole.
+    ``solver``: `clever.Lanczos`, with theta - residual as a conservative eigenvalue; or, for comparison,
+    `clever.bounds.power_iteration.PowerIteration`, with the plain estimate, as in the authors' code. All points share
+    one random start vector, drawn from ``seed``. Up to rounding, results with Lanczos do not depend on how the points
+    are split into batches; with power iteration they do, because a batch stops as a whole.
     """
 
     solver: Solver = field(default_factory=Lanczos)
@@ -66,55 +65,55 @@ class SecondOrder:
 
     @property
     def name(self) -> str:
-        """As the paper says it."""
+        """The name in tables."""
         return "second_order"
 
     @property
     def segments(self) -> bool:
-        """As the settings say: the theorem speaks of the ball."""
+        """False: the settings decide."""
         return False
 
     def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
-        """`InputError` for a network that is not twice differentiable, with the module's name where there is one, and
-        for a reference that takes g and its gradient from another function than the curvature."""
+        """Raise `InputError` for a network that is not twice differentiable, with the module's name if known, and for a
+        reference that takes g and its gradient from another function than the curvature."""
         require_twice_differentiable(network, example)
-        mixed = isinstance(network, Defended) and not isinstance(network.defense, Identity)
-        if mixed and reference_classifier(network, settings) is not network:
+        defended = isinstance(network, Defended) and not isinstance(network.defense, Identity)
+        if defended and reference_classifier(network, settings) is not network:
             raise InputError(
-                f"reference is {settings.reference}: g and its gradient would be those of f, the curvature that of "
-                f"f(t(x)), t = {network.defense}, and the theorem speaks of one function. Choose "
+                f"reference is {settings.reference}: g and its gradient would be those of f, but the curvature that of "
+                f"f(t(x)), t = {network.defense}; the theorem requires the same function. Choose "
                 f"{Reference.DEFENDED}, or score the network alone"
             )
 
     def measure(
         self, network: nn.Module, image: Float[Tensor, "..."], context: ImageContext, targets: Sequence[int]
     ) -> Measure:
-        """Columns: the curvature by each `Convention` in each norm; the eigenvalue's residual, whether it did not
-        converge (0 or 1); all products."""
+        """Columns: the curvature by each `Convention` in each norm; the eigenvalue's residual; 1 if the solver did not
+        converge, else 0; the number of products."""
 
         def curvatures(points: Tensor) -> Tensor:
             dim = points[0].numel()
             start = torch.randn(dim, generator=torch.Generator().manual_seed(self.seed))
             vectors = self.solver.max_vectors + (dim if dim <= self.dense_hessian_max_dim else 0)
-            most = max(1, CPU_BYTES // (dim * points.element_size() * vectors))
-            return torch.cat([each_target(part, start) for part in points.split(most)])
+            chunk = max(1, CPU_BYTES // (dim * points.element_size() * vectors))
+            return torch.cat([all_targets(part, start) for part in points.split(chunk)])
 
-        def each_target(points: Tensor, start: Tensor) -> Tensor:
-            return torch.stack([of_target(points, start, target) for target in targets], dim=1)
+        def all_targets(points: Tensor, start: Tensor) -> Tensor:
+            return torch.stack([one_target(points, start, target) for target in targets], dim=1)
 
-        def of_target(points: Tensor, start: Tensor, target: int) -> Tensor:
+        def one_target(points: Tensor, start: Tensor, target: int) -> Tensor:
             def margin(images: Tensor) -> Tensor:
                 return margins(network(images), context.predicted, [target])[:, 0]
 
-            found = self.solver(margin, points, start)
+            eigenvalues = self.solver(margin, points, start)
             if points[0].numel() > self.dense_hessian_max_dim:
-                return _columns(found, points[0].numel())
-            return _columns(found, points[0].numel(), Hessian(margin, points).matrices())
+                return _columns(eigenvalues, points[0].numel())
+            return _columns(eigenvalues, points[0].numel(), Hessian(margin, points).matrices())
 
         return curvatures
 
     def column(self, norm: Norm, settings: Settings) -> int:
-        """The curvature by the settings' convention in this norm."""
+        """The column of the curvature in this norm by the settings' convention."""
         return CURVATURES.index((settings.curvature, norm))
 
     def bound(self, context: ImageContext, target: int, norm: Norm, maximum: float, radius: float) -> float:
@@ -123,7 +122,7 @@ class SecondOrder:
         return float(bounds.second_order(context.margins[target], slope, maximum, radius))
 
     def diagnostics(self, maxima: BatchMaxima, target: int) -> dict[str, float]:
-        """Hessian-vector products a point (mean), share of points not converged, largest residual."""
+        """Mean Hessian-vector products per point, share of points that did not converge, largest residual."""
         mean = maxima.mean[:, target].mean(0, dtype="float64")
         return {
             "products": float(mean[PRODUCTS]),
@@ -133,14 +132,17 @@ class SecondOrder:
 
 
 def _columns(
-    found: Eigenvalues, dim: int, hessians: Float[Tensor, "point dim dim"] | None = None
+    eigenvalues: Eigenvalues, dim: int, hessians: Float[Tensor, "point dim dim"] | None = None
 ) -> Float[Tensor, "point column"]:
-    curvatures = {(way, norm): way.of(found.lower) * curvature_factor(norm, dim) for way, norm in CURVATURES}
-    products = found.products
+    lower, dtype = eigenvalues.lower, eigenvalues.value.dtype
+    curvatures = {
+        (convention, norm): convention.of(lower) * curvature_factor(norm, dim) for convention, norm in CURVATURES
+    }
+    products = eigenvalues.products
     if hessians is not None:
         products = products + dim
         for norm, bound in ((Norm.L1, cross_curvature), (Norm.LINF, box_curvature)):
-            at = Convention.NEGATIVE_PART, norm
-            curvatures[at] = torch.minimum(curvatures[at], bound(hessians))
-    rest = [found.residual, (~found.converged).to(found.value), products.to(found.value)]
-    return torch.stack([*curvatures.values(), *rest], dim=1)
+            key = Convention.NEGATIVE_PART, norm
+            curvatures[key] = torch.minimum(curvatures[key], bound(hessians))
+    diagnostics = [eigenvalues.residual, (~eigenvalues.converged).to(dtype), products.to(dtype)]
+    return torch.stack([*curvatures.values(), *diagnostics], dim=1)

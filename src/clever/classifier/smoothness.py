@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clever.classifier.compute import Compilation, Computed
-from clever.defenses.bpda import BPDA, Clamped, Straight
+from clever.defenses.bpda import BPDA, Clamped, StraightThrough
 from clever.defenses.chain import Identity
 from clever.errors import InputError
 
@@ -87,7 +87,7 @@ def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "bat
 
 
 def _own_functions(logits: Tensor) -> list[str]:
-    """The classes of ``autograd.Function``, by name, that the logits went through, but for torch's and `Straight`."""
+    """The names of the custom ``autograd.Function`` classes behind the logits, without `StraightThrough`."""
     found: set[str] = set()
     seen: set[Node] = set()
     left = [logits.grad_fn]
@@ -96,8 +96,8 @@ def _own_functions(logits: Tensor) -> list[str]:
         if node is None or node in seen:
             continue
         seen.add(node)
-        function = getattr(node, "_forward_cls", Straight)  # of torch's operations there is none
-        if function is not Straight and not function.__module__.startswith("torch."):
+        function = getattr(node, "_forward_cls", StraightThrough)  # of torch's operations there is none
+        if function is not StraightThrough and not function.__module__.startswith("torch."):
             found.add(function.__name__)
         left += [before for before, _ in node.next_functions]
     return sorted(found)

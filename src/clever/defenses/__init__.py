@@ -1,1 +1,1 @@
-"""Input transformations, one file each, and BPDA, which gives them gradients."""
+"""Input transformations, one per file, and BPDA, which gives them gradients."""

@@ -1,4 +1,4 @@
-"""Backward pass differentiable approximation: exact forward; backward the identity, or what is chosen for it."""
+"""Backward pass differentiable approximation: t(x) in the forward pass, the identity or a surrogate in the backward."""
 
 from typing import Any
 
@@ -11,25 +11,25 @@ from clever.defenses.expectation import Expectation
 from clever.errors import InputError
 
 
-def transformed(images: Tensor, transformation: Transformation) -> Tensor:
-    """t(images); `InputError` where it is not of the images' shape and number format."""
+def apply_transformation(images: Tensor, transformation: Transformation) -> Tensor:
+    """t(images); `InputError` if its shape or dtype differs from that of the images."""
     result = transformation(images)
     if not isinstance(result, Tensor) or result.shape != images.shape or result.dtype != images.dtype:
         got = f"{tuple(result.shape)} of {result.dtype}" if isinstance(result, Tensor) else type(result).__name__
         raise InputError(
-            f"the transformation {transformation} makes {got} of images {tuple(images.shape)} of {images.dtype}: it "
-            "must keep their shape and number format"
+            f"the transformation {transformation} returns {got} for images {tuple(images.shape)} of {images.dtype}: it "
+            "must keep their shape and dtype"
         )
     return result
 
 
-class Straight(torch.autograd.Function):
-    """The transformation, and the identity on the way back."""
+class StraightThrough(torch.autograd.Function):
+    """The transformation in the forward pass, the identity in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, transformation: Transformation) -> Tensor:
-        # A tensor of its own even for the identity: autograd would otherwise take the input itself for a view.
-        return transformed(images, transformation).view_as(images)
+        # view_as, because autograd does not accept the input itself as output, which the identity returns.
+        return apply_transformation(images, transformation).view_as(images)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -41,26 +41,26 @@ class _Substituted(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, transformation: Transformation, substitute: Transformation) -> Tensor:
         ctx.save_for_backward(images)
         ctx.substitute = substitute
-        return transformed(images, transformation).view_as(images)
+        return apply_transformation(images, transformation).view_as(images)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (images,) = ctx.saved_tensors
         with torch.enable_grad():
-            at = images.detach().requires_grad_()
-            (pulled,) = torch.autograd.grad(ctx.substitute(at), at, gradients[0])
-        return pulled, None, None
+            points = images.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(ctx.substitute(points), points, gradients[0])
+        return gradient, None, None
 
 
 class BPDA(nn.Module):
-    """t(x) on the way forward, the identity on the way back (Athalye et al. 2018, section 4.1).
+    """t(x) in the forward pass, the identity in the backward pass (Athalye et al. 2018, section 4.1).
 
-    Guarantee: the gradient of f(BPDA(t)(x)) is the gradient of f taken at t(x), to the last bit, whatever t does.
-    Chains compose: a sequence of `BPDA` modules and the `BPDA` of a sequence give the same gradient.
+    Guarantee: the gradient of f(BPDA(t)(x)) is the gradient of f at t(x), to the last bit, for any t. BPDA composes: a
+    sequence of `BPDA` modules and the `BPDA` of a sequence give the same gradient.
 
-    ``backward``: a differentiable function s to go back through in the place of the identity (their section 4.2), such
-    as `clever.Smooth`. The gradient is then that of f at t(x) times the derivative of s at x. The store tells it apart
-    by its repr.
+    ``backward``: a differentiable surrogate s that replaces the identity in the backward pass (their section 4.2), such
+    as `clever.Smooth`. The gradient is then that of f at t(x) times the derivative of s at x. Its repr is part of the
+    cache key.
     """
 
     def __init__(self, transformation: Transformation, backward: Transformation | None = None) -> None:
@@ -70,16 +70,16 @@ class BPDA(nn.Module):
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch ..."]:
         """t(images), exactly; shapes and pixel range as in `Transformation`."""
         if self.substitute is None:
-            return Straight.apply(images, self.transformation)  # type: ignore[no-any-return]
+            return StraightThrough.apply(images, self.transformation)  # type: ignore[no-any-return]
         return _Substituted.apply(images, self.transformation, self.substitute)  # type: ignore[no-any-return]
 
 
 class Clamped(nn.Module):
-    """The nearest image: every number moved into [0,1], the derivative passing straight through."""
+    """Clips to [0,1] in the forward pass, with the identity in the backward pass."""
 
     def forward(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Shape and dtype of the input."""
-        return Straight.apply(images, _clamped)  # type: ignore[no-any-return]
+        """The clipped images, with the shape and dtype of the input."""
+        return StraightThrough.apply(images, _clamped)  # type: ignore[no-any-return]
 
 
 def _clamped(images: Tensor) -> Tensor:
@@ -87,23 +87,22 @@ def _clamped(images: Tensor) -> Tensor:
 
 
 class Defended(nn.Module):
-    """The classifier f(t(x)): logits of ``network`` on the transformed images, normalisation being the network's.
+    """The classifier f(t(x)): logits of ``network`` for the transformed images; f includes the normalisation.
 
-    With ``bpda`` the backward pass takes t for the identity, or for the differentiable function ``backward``; without
-    it, it uses the true derivative of t, which for a staircase is zero almost everywhere (Goodfellow, arXiv
-    1804.07870), and a ``backward`` is an `InputError`.
+    With ``bpda`` the backward pass replaces t by the identity or by the surrogate ``backward``. Without it, the
+    backward pass uses the true derivative of t, which is zero almost everywhere for a staircase (Goodfellow, arXiv
+    1804.07870); a ``backward`` is then an `InputError`.
 
-    Behind a `clever.Expectation` it is the mean over several draws t_k of a random transformation, and the backward
-    pass takes each t_k for the identity, or uses its true derivative.
+    With a `clever.Expectation` the classifier is the mean over several draws t_k of a random transformation, and the
+    backward pass replaces each t_k by the identity or uses its true derivative.
 
-    A classifier of images: a point outside [0,1] is first moved to the nearest image, whatever t is, the identity
-    included, and the derivative passes straight through that. So the networks behind two defenses see the same inputs,
-    and their scores can be compared, where points are not clipped (`clever.Settings`), too; a network that is given
-    bare sees such points as they are.
+    Points outside [0,1] are first clipped to it, even for the identity, with a derivative of one. So networks behind
+    different defenses get the same inputs, and their scores are comparable even where points are not clipped
+    (`clever.Settings`). A bare network gets such points unchanged.
 
-    Of a gradient by BPDA, which is that of f at t(x), the first-order score says how far t's *output* can go from
-    t(x0); where t is a staircase an input next to a step gets there for less, so that a score can lie far above the
-    distance of an adversarial image. What speaks of inputs is `clever.Gauge`.
+    The gradient by BPDA is that of f at t(x), so the first-order score bounds how far the *output* of t can move from
+    t(x0). If t is a staircase, an input close to a step needs a smaller change, and the score can lie far above the
+    adversarial distance. `clever.Gauge` bounds the distance of the input.
     """
 
     network: nn.Module
@@ -119,65 +118,65 @@ class Defended(nn.Module):
     ) -> None:
         super().__init__()
         if backward is not None and not bpda:
-            raise InputError("a backward function without BPDA: it is BPDA that goes back through it")
+            raise InputError("a backward function without BPDA: only BPDA uses it")
         self.network = network
         self.clamped = Clamped()
         self.transformation = BPDA(transformation, backward) if bpda else transformation
 
     @property
     def defense(self) -> Transformation:
-        """The transformation t itself."""
+        """The transformation t, without BPDA."""
         return self.transformation.transformation if isinstance(self.transformation, BPDA) else self.transformation
 
     @property
     def backward(self) -> Transformation | None:
-        """What BPDA goes back through; None for the identity, and without BPDA."""
+        """BPDA's surrogate; None for the identity, and without BPDA."""
         return self.transformation.substitute if isinstance(self.transformation, BPDA) else None
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
         """Logits for images in [0,1]."""
         images, defense = self.clamped(images), self.defense
         if isinstance(defense, Expectation):
-            return defense.logits(self.network, [self._seen(images, view) for view in defense.views])
-        return self.network(self._seen(images, defense))  # type: ignore[no-any-return]
+            return defense.logits(self.network, [self._transform(images, view) for view in defense.views])
+        return self.network(self._transform(images, defense))  # type: ignore[no-any-return]
 
-    def _seen(self, images: Tensor, transformation: Transformation) -> Tensor:
+    def _transform(self, images: Tensor, transformation: Transformation) -> Tensor:
         if isinstance(self.transformation, BPDA):
             return BPDA(transformation, self.backward)(images)  # type: ignore[no-any-return]
-        return transformed(images, transformation)
+        return apply_transformation(images, transformation)
 
 
 class BareNetwork(nn.Module):
-    """The network f itself, for points that are on t's side already; it remembers t."""
+    """The network f without its transformation t, for points that are already transformed; it stores t."""
 
     def __init__(self, network: nn.Module, defense: Transformation) -> None:
         super().__init__()
         self.network, self.defense = network, defense
 
     def forward(self, points: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
-        """Logits of f at the points as they are."""
+        """Logits of f at the given points."""
         return self.network(points)  # type: ignore[no-any-return]
 
     def transform(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """t(x), what f sees of images."""
+        """t(x) for images clipped to [0,1]."""
         return self.defense(images.clamp(0, 1))
 
 
 def bare_network(network: nn.Module) -> BareNetwork | None:
-    """f and t of a classifier whose derivatives are those of f at t(x); None for any other, which is its own f."""
+    """f and t of a classifier whose gradients are those of f at t(x), by BPDA's identity; None for other networks."""
     if not isinstance(network, Defended) or isinstance(network.defense, Expectation) or network.backward is not None:
         return None
     return BareNetwork(network.network, network.defense) if isinstance(network.transformation, BPDA) else None
 
 
-def on_segments(network: nn.Module) -> tuple[nn.Module, Transformation]:
-    """The network to measure at points of segments, and the map of an image onto its point there.
+def segment_network(network: nn.Module) -> tuple[nn.Module, Transformation]:
+    """The network to evaluate at points of segments, and the map from images to the segments' end points.
 
-    f and t of `bare_network`; without it the network itself and the identity.
+    f and t of `bare_network`, or the network itself and the identity.
     """
     f = bare_network(network)
-    return (f, f.transform) if f else (network, _as_it_is)
+    return (f, f.transform) if f else (network, _identity)
 
 
-def _as_it_is(images: Tensor) -> Tensor:
+def _identity(images: Tensor) -> Tensor:
     return images

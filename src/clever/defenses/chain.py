@@ -1,4 +1,4 @@
-"""Several defenses one after the other, and none: the identity."""
+"""Composition of defenses, and the identity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from clever.errors import InputError
 
 @dataclass(frozen=True)
 class Identity:
-    """No defense: t(x) = x, for images of any shape; outside [0,1], too."""
+    """No defense: t(x) = x, for images of any shape and range."""
 
     def __call__(self, images: Images) -> Images:
         return images
@@ -22,46 +22,48 @@ class Identity:
 
 @dataclass(frozen=True)
 class Chain:
-    """Several transformations, the first applied first: t(x) = t_n(... t_1(x)), for images (batch, channel, height,
-    width) in [0,1].
+    """A composition of transformations, t(x) = t_n(... t_1(x)), for images (batch, channel, height, width) in [0,1].
 
-    `InputError` for none, and for an `Expectation` among them, which is no map of images.
+    `InputError` for an empty list, and for an `Expectation` in it, which does not map images to images.
     """
 
     transformations: Sequence[Transformation]
 
     def __post_init__(self) -> None:
         if not self.transformations:
-            raise InputError("a chain of defenses needs at least one")
-        if any(isinstance(one, Expectation) for one in self.transformations):
-            raise InputError("an expectation is no map of images: take that of the chain, not a chain with one in it")
+            raise InputError("a chain of defenses must not be empty")
+        if any(isinstance(transformation, Expectation) for transformation in self.transformations):
+            raise InputError(
+                "a chain cannot contain an Expectation, which does not map images to images: use "
+                "Expectation(Chain(...))"
+            )
         object.__setattr__(self, "transformations", tuple(self.transformations))
 
     def __call__(self, images: Images) -> Images:
         return reduce(lambda image, transformation: transformation(image), self.transformations, images)
 
     def drawn(self, index: int) -> "Chain":
-        """With the draw of that number of each random transformation in it; itself where there is none."""
-        return Chain([one.drawn(index) if isinstance(one, Random) else one for one in self.transformations])
+        """The chain with draw ``index`` of each random transformation."""
+        return Chain([part.drawn(index) if isinstance(part, Random) else part for part in self.transformations])
 
     def steps(self) -> Steps:
-        """Those of the first, with the levels that the others make of its own; `InputError` where one has no steps."""
-        known = parts(self)
-        if not known:
+        """The steps of the whole chain; `InputError` if any part has no known steps."""
+        chained = parts(self)
+        if not chained:
             raise InputError(f"{self} is the identity, which has no steps")
-        for one in known:
-            steps_of(one)
-        return reduce(Steps.then, known[1:], steps_of(known[0]))
+        for part in chained:
+            steps_of(part)
+        return reduce(Steps.then, chained[1:], steps_of(chained[0]))
 
     @property
     def useful_gradient(self) -> bool:
-        """Whether each of its parts has one; of the identity alone there is none that is its own."""
-        known = parts(self)
-        return bool(known) and all(map(has_useful_gradient, known))
+        """Whether every part has a useful gradient; False for a chain of identities."""
+        chained = parts(self)
+        return bool(chained) and all(map(has_useful_gradient, chained))
 
 
 def parts(transformation: Transformation) -> list[Transformation]:
-    """The transformations of a chain, of chains in it too, without identities."""
+    """The transformations of a chain, with nested chains flattened and identities removed."""
     if isinstance(transformation, Chain):
-        return [part for one in transformation.transformations for part in parts(one)]
+        return [part for nested in transformation.transformations for part in parts(nested)]
     return [] if isinstance(transformation, Identity) else [transformation]

@@ -1,4 +1,4 @@
-"""The classifier behind a random defense: what the network says of several draws, averaged."""
+"""The classifier behind a random defense: the network's mean output over several draws."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,22 +16,22 @@ from clever.defenses.capabilities import has_useful_gradient
 from clever.defenses.random import Random
 from clever.errors import InputError
 
-TOGETHER = 8
-"""Draws that go through the network in one pass. Where there are more, a pass is computed again on the way back, so
-that no more than these are in memory at once."""
+DRAWS_PER_PASS = 8
+"""Draws per pass through the network. With more draws, each pass is recomputed in the backward pass, so that no more
+than these are in memory at once."""
 
 
 class Pooling(Choice):
-    """What is averaged over the draws.
+    """The quantity that is averaged over the draws.
 
-    ``logits``: so that the margin is the mean of the draws' margins. ``probabilities``: softmax, as Guo et al. 2018
-    average crops; the result is the logarithm of the mean, whose margins are log ratios of mean probabilities.
+    ``logits``: the margin is the mean of the draws' margins. ``probabilities``: the softmax, as in Guo et al. 2018; the
+    result is the logarithm of the mean, whose margins are log ratios of mean probabilities.
     """
 
     LOGITS = "logits"
     PROBABILITIES = "probabilities"
 
-    def of(self, logits: Float[Tensor, "draw batch class"]) -> Float[Tensor, "batch class"]:
+    def pool(self, logits: Float[Tensor, "draw batch class"]) -> Float[Tensor, "batch class"]:
         """The logits of the mean over the draws."""
         if self is Pooling.LOGITS:
             return logits.mean(0)
@@ -40,16 +40,19 @@ class Pooling(Choice):
 
 @dataclass(frozen=True)
 class Expectation:
-    """A random defense as the mean over ``draws`` fixed draws of it, from the draw ``first`` on.
+    """The mean over ``draws`` fixed draws of a random defense, starting at draw ``first``.
 
-    `clever.Defended` takes it like any transformation: its classifier is x -> mean over k of f(t_k(x)), as ``pooling``
-    says, the derivative that of the mean, with BPDA of f at each t_k(x): expectation over transformation (Athalye et
-    al. 2018, section 5.2). It is deterministic, so first-order theory applies to it. What it says of the expectation
-    over all draws has the sampling error of ``draws`` of them. With ``draws=1``, ``first`` chooses the single draw; the
-    worst of m is the smallest score of the m classifiers with ``first`` 0 to m - 1.
+    `clever.Defended` accepts it like any transformation. The classifier is x -> mean over k of f(t_k(x)), averaged as
+    ``pooling`` says, and its derivative is that of the mean; with BPDA each term has the gradient of f at t_k(x). This
+    is expectation over transformation (Athalye et al. 2018, section 5.2). The classifier is deterministic, so
+    first-order theory applies to it; as an estimate of the expectation over all draws it has the sampling error of
+    ``draws`` draws. With ``draws=1``, ``first`` selects the single draw; the worst of m draws is the smallest score of
+    the m classifiers with ``first`` from 0 to m - 1.
 
-    It is no map of images: called on some in [0,1] pixel space, it shows its first draw, for a figure. `InputError`
+    It does not map images to images: called on images in [0,1], it returns its first draw, for figures. `InputError`
     where nothing is random.
+
+        clever.Defended(network, clever.Expectation(clever.Noise(std=0.1), draws=20))
     """
 
     transformation: Random
@@ -61,45 +64,46 @@ class Expectation:
         require_int("the number of draws", self.draws, 1)
         require_int("the first draw", self.first, 0)
         Pooling.parse(self.pooling)
-        given = self.transformation
-        if not isinstance(given, Random) or given.drawn(0) == given.drawn(1):
+        transformation = self.transformation
+        if not isinstance(transformation, Random) or transformation.drawn(0) == transformation.drawn(1):
             raise InputError(
-                f"nothing in {given} is random: an expectation needs a transformation with a method drawn(index), such "
-                "as clever.Noise or a chain with one; any other is a defense by itself"
+                f"nothing in {transformation} is random: an expectation needs a transformation with a method "
+                "drawn(index), such as clever.Noise or a chain that contains it; use any other directly as the defense"
             )
 
     @property
     def views(self) -> tuple[Callable[[Tensor], Tensor], ...]:
-        """The draws, each a transformation."""
+        """The draws; each is a transformation."""
         return tuple(self.transformation.drawn(self.first + index) for index in range(self.draws))
 
     @property
     def useful_gradient(self) -> bool:
-        """Whether the random transformation has one."""
+        """Whether the random transformation has a useful gradient."""
         return has_useful_gradient(self.transformation)
 
     def __call__(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """The first draw of the images."""
         return self.transformation.drawn(self.first)(images)
 
-    def logits(self, network: nn.Module, seen: Sequence[Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch class"]:
-        """The network's logits of the same images as each draw shows them, averaged.
+    def logits(self, network: nn.Module, drawn: Sequence[Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch class"]:
+        """The network's mean output for the same images transformed by each draw.
 
-        The gradient reaches the network's parameters, too, where they ask for one; all passes are then in memory.
+        If parameters require gradients, they get them, and all passes are in memory at once.
         """
-        passes = [torch.cat(list(seen[start : start + TOGETHER])) for start in range(0, len(seen), TOGETHER)]
+        starts = range(0, len(drawn), DRAWS_PER_PASS)
+        passes = [torch.cat(list(drawn[start : start + DRAWS_PER_PASS])) for start in starts]
         if len(passes) > 1 and not any(parameter.requires_grad for parameter in network.parameters()):
             rows = [_Recomputed.apply(images, network) for images in passes]
         else:
             rows = [network(images) for images in passes]
-        return Pooling.parse(self.pooling).of(torch.cat(rows).unflatten(0, (len(seen), -1)))
+        return Pooling.parse(self.pooling).pool(torch.cat(rows).unflatten(0, (len(drawn), -1)))
 
 
 class _Recomputed(torch.autograd.Function):
-    """A network without trained parameters whose pass is not kept for the way back, but computed again there.
+    """A network with frozen parameters whose forward pass is recomputed in the backward pass instead of stored.
 
-    `torch.utils.checkpoint` does the same, but hides its tensors from `clever._internal.capacity`, which must see what
-    a point costs.
+    `torch.utils.checkpoint` does the same, but hides its tensors from `clever._internal.capacity`, which has to measure
+    the memory of a point.
     """
 
     @staticmethod
@@ -111,8 +115,8 @@ class _Recomputed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (images,) = ctx.saved_tensors
-        again = torch.is_grad_enabled()  # somebody wants second derivatives
+        second_order = torch.is_grad_enabled()
         with torch.enable_grad():
-            source = images if again else images.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(ctx.network(source), source, gradients[0], create_graph=again)
+            source = images if second_order else images.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(ctx.network(source), source, gradients[0], create_graph=second_order)
         return gradient, None

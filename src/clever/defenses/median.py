@@ -13,12 +13,12 @@ from clever.errors import InputError
 
 @dataclass(frozen=True)
 class Median:
-    """Each number replaced by the median of the ``size`` x ``size`` pixels around it in its channel.
+    """Each number is replaced by the median of the ``size`` x ``size`` pixels around it in its channel.
 
-    Xu et al. 2018 (feature squeezing, sizes 2 and 3), with their conventions, which are scipy's: the image mirrored at
-    its borders, the border pixel twice; an even window reaches one pixel further up and left, and the upper one of its
-    two middle values counts. The true derivative is that of the pixel taken. `InputError` for images smaller than
-    the window.
+    Xu et al. 2018 (feature squeezing, sizes 2 and 3), with their conventions, which are scipy's: the image is mirrored
+    at its borders including the border pixel; an even window extends one pixel further up and left, and its median is
+    the upper of the two middle values. The true derivative is that of the selected pixel. `InputError` for images
+    smaller than the window.
     """
 
     size: int = 3
@@ -34,10 +34,10 @@ class Median:
                 f"{images.shape[2]} x {images.shape[3]}"
             )
         rows, columns = (_mirrored(size, self.size).to(images.device) for size in images.shape[2:])
-        around = images[:, :, rows][:, :, :, columns].unfold(2, self.size, 1).unfold(3, self.size, 1).flatten(-2)
-        return around.kthvalue(self.size**2 // 2 + 1, dim=-1).values
+        windows = images[:, :, rows][:, :, :, columns].unfold(2, self.size, 1).unfold(3, self.size, 1).flatten(-2)
+        return windows.kthvalue(self.size**2 // 2 + 1, dim=-1).values
 
 
 def _mirrored(size: int, window: int) -> Tensor:
-    places = torch.arange(-(window // 2), size + (window - 1) // 2) % (2 * size)
-    return torch.where(places < size, places, 2 * size - 1 - places)
+    indices = torch.arange(-(window // 2), size + (window - 1) // 2) % (2 * size)
+    return torch.where(indices < size, indices, 2 * size - 1 - indices)

@@ -14,12 +14,12 @@ from clever.errors import InputError
 
 @dataclass(frozen=True)
 class Noise(Seeded):
-    """x + n, n Gaussian with standard deviation ``std`` in [0,1]-pixel units in every number of the image.
+    """x + n, with Gaussian n of standard deviation ``std`` in [0,1]-pixel units, independent in each number.
 
-    Cohen et al. 2019 (randomized smoothing). Not clipped, as there: f sees numbers outside [0,1], too, and the
-    derivative is the identity, which is what BPDA takes it for. Their classifier takes a majority vote over draws and
-    certifies; the mean over draws (`clever.Expectation`) is a smooth relative of it, and no certificate. `InputError`
-    for a std that is not positive.
+    Cohen et al. 2019 (randomized smoothing). As in their work the result is not clipped, so f gets numbers outside
+    [0,1], and the true derivative is the identity, as in BPDA. Their classifier takes a majority vote over draws and
+    gives certificates; the mean over draws (`clever.Expectation`) is a smooth variant without a certificate.
+    `InputError` for a std that is not positive.
     """
 
     std: float = 0.25

@@ -1,7 +1,7 @@
-"""Fewer values for each number of an image: quantization to even levels, 8 bits as in a file, bit-depth reduction.
+"""Pixelwise staircases: quantization to evenly spaced levels, 8 bits as in a file, bit-depth reduction.
 
-Pixelwise staircases, constant around almost every image: the derivative that autograd gets is zero, and `clever.BPDA`
-replaces it. Values outside [0,1] are clipped first, as a file format would.
+They are constant around almost every image, so their derivative is zero; `clever.BPDA` replaces it. Values outside
+[0,1] are clipped first, as in a file format.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from clever.defenses.staircase import Steps
 
 
 class Rounding(Choice):
-    """How a value becomes a whole number: ``round`` to the nearest, or ``truncate`` downwards.
+    """Rounding to a whole number: ``round`` to the nearest, or ``truncate`` downwards.
 
-    Truncation puts every value k/255 of an 8-bit image exactly on a step, from which any change downwards falls a whole
-    level: adversarial images at distance 0 are the consequence, and which side of the step a value lies on is decided
-    by the last bit. It is the authors' way, kept for reproducing it.
+    With truncation every value k/255 of an 8-bit image lies exactly on a step, where any decrease costs a whole level.
+    So there are adversarial images at distance 0, and floating-point rounding decides the side of the step. The
+    authors' code truncates; the choice exists for reproduction.
     """
 
     TRUNCATE = "truncate"
@@ -35,8 +35,8 @@ class Rounding(Choice):
 class Quantize:
     """Rounding to the nearest of n = ``levels`` values from 0 to 1: t(x) = round((n - 1) x) / (n - 1), pixel by pixel.
 
-    The staircase of Goodfellow (arXiv 1804.07870). Images of any shape, clipped to [0,1]. `InputError` for levels that
-    are not a whole number from 2 to 256.
+    The staircase of Goodfellow (arXiv 1804.07870). Images of any shape are clipped to [0,1]. `InputError` for
+    ``levels`` that are not a whole number from 2 to 256.
     """
 
     levels: int = 16
@@ -49,32 +49,33 @@ class Quantize:
         return images.clamp(0, 1).mul(steps).round().div(steps)
 
     def steps(self) -> Steps:
-        """Where it jumps: halfway between the levels."""
+        """Steps halfway between the levels."""
         return Steps.at(torch.arange(self.levels, dtype=torch.float64) / (self.levels - 1), 1 / 2)
 
 
 @dataclass(frozen=True)
 class PNG:
-    """Rounding to 8 bits, t(x) = round(255 x) / 255: all that writing and reading a lossless file does.
+    """Rounding to 8 bits, t(x) = round(255 x) / 255: the effect of writing and reading a lossless file.
 
-    Images of any shape, clipped to [0,1].
+    Images of any shape are clipped to [0,1].
     """
 
     def __call__(self, images: Images) -> Images:
         return Quantize(256)(images)
 
     def steps(self) -> Steps:
-        """Halfway between the 256 levels."""
+        """Steps halfway between the 256 levels."""
         return Quantize(256).steps()
 
 
 @dataclass(frozen=True)
 class BitDepth:
-    """The ``bits`` high bits of the 8 of a pixel.
+    """Reduction of 8-bit pixels to ``bits`` bits.
 
     ``round`` takes the nearest of 2^bits evenly spaced levels from 0 to 1 (Xu et al. 2018, feature squeezing).
-    ``truncate`` is the authors' code: floor(255 x) with its low bits set to zero, over 255 (`Rounding`). Images of any
-    shape, clipped to [0,1]. `InputError` for bits that are not a whole number from 1 to 8, and for an unknown rounding.
+    ``truncate`` is the authors' code: floor(255 x) with its low bits set to zero, divided by 255 (`Rounding`). Images
+    of any shape are clipped to [0,1]. `InputError` for ``bits`` that are not a whole number from 1 to 8, and for an
+    unknown rounding.
     """
 
     bits: int = 3
@@ -91,7 +92,7 @@ class BitDepth:
         return images.clamp(0, 1).mul(255).floor().div(step).floor().mul(step).div(255)
 
     def steps(self) -> Steps:
-        """Halfway between the levels, or with truncation at them."""
+        """Steps halfway between the levels, or at the levels with truncation."""
         if Rounding.parse(self.rounding) is Rounding.ROUND:
             return Quantize(2**self.bits).steps()
         return Steps.at(torch.arange(0, 256, 2 ** (8 - self.bits), dtype=torch.float64) / 255, 1)

@@ -1,4 +1,4 @@
-"""Image quilting: the image put together anew from patches of other images."""
+"""Image quilting: the image is reassembled from patches of other images."""
 
 import hashlib
 import math
@@ -13,20 +13,20 @@ from torch import Tensor
 from clever._internal.checks import require_int
 from clever._internal.types import Images
 from clever.defenses.random import Seeded
-from clever.defenses.seams import joined
+from clever.defenses.seams import join
 from clever.errors import InputError
 
 DISTANCES = 2**24
-"""Between patches of the image and of the bank, computed at once."""
+"""The most distances between patches of images and of the bank that are computed at once."""
 SHORTLIST = 16
-"""Candidates a neighbour by a fast distance, whose rounding can err; the exact one decides between them."""
+"""Candidates per neighbour from a fast distance with rounding errors; the exact distance chooses among them."""
 
 
 @dataclass(frozen=True, eq=False)
 class PatchBank:
     """Square patches (patch, channel, size, size) to quilt with, in [0,1] pixel space.
 
-    Its repr tells banks apart. `InputError` for an empty one.
+    Its repr identifies the patches by a hash. `InputError` for an empty bank.
     """
 
     patches: Float[Tensor, "patch channel size size"] = field(repr=False)
@@ -34,26 +34,26 @@ class PatchBank:
     def __post_init__(self) -> None:
         shape = tuple(self.patches.shape) if isinstance(self.patches, Tensor) else type(self.patches).__name__
         if not isinstance(self.patches, Tensor) or self.patches.ndim != 4 or shape[2] != shape[3] or 0 in shape:
-            raise InputError(f"a patch bank of {shape}: it must be (patch, channel, size, size), one patch at least")
+            raise InputError(f"a patch bank of {shape}: it must be (patch, channel, size, size), at least one patch")
 
     @classmethod
     def of(cls, images: Images, size: int, count: int, seed: int) -> Self:
-        """``count`` of the images' patches of ``size`` x ``size`` pixels, at random; all, where there are fewer."""
+        """``count`` random patches of the images, of ``size`` x ``size`` pixels; all patches if there are fewer."""
         require_int("the size of patches", size, 1)
         require_int("the number of patches", count, 1)
         if images.ndim != 4 or not len(images):
             raise InputError("no patch bank without images: there must be training images to take patches from")
         _check_size(size, images)
         rows, columns = (length - size + 1 for length in images.shape[2:])
-        every = len(images) * rows * columns
-        chosen = torch.from_numpy(default_rng(seed).choice(every, min(count, every), replace=False))
-        image, place = chosen // (rows * columns), chosen % (rows * columns)
+        total = len(images) * rows * columns
+        chosen = torch.from_numpy(default_rng(seed).choice(total, min(count, total), replace=False))
+        image, position = chosen // (rows * columns), chosen % (rows * columns)
         windows = images.unfold(2, size, 1).unfold(3, size, 1)
-        return cls(windows[image, :, place // columns, place % columns].contiguous())
+        return cls(windows[image, :, position // columns, position % columns].contiguous())
 
     @property
     def size(self) -> int:
-        """Of a side, in pixels."""
+        """The side of a patch, in pixels."""
         return self.patches.shape[2]
 
     def __repr__(self) -> str:
@@ -63,26 +63,27 @@ class PatchBank:
     def nearest(
         self, patches: Float[Tensor, "patch number"], neighbours: int
     ) -> Float[Tensor, "patch neighbour number"]:
-        """The nearest patches of the bank in L2, the nearest first, for flattened ones."""
+        """The nearest patches of the bank in L2 for each flattened patch, nearest first."""
         bank = self.patches.flatten(1).to(patches)
-        squares, short = bank.square().sum(1), min(len(bank), SHORTLIST * neighbours)
-        found = []
-        for some in patches.split(max(1, DISTANCES // len(bank))):
-            candidates = bank[(squares - 2 * some @ bank.T).topk(short, largest=False).indices]
-            exact = (candidates - some.unsqueeze(1)).square().sum(2).topk(neighbours, largest=False).indices
-            found.append(candidates.gather(1, exact.unsqueeze(2).expand(-1, -1, bank.shape[1])))
-        return torch.cat(found)
+        squares, count = bank.square().sum(1), min(len(bank), SHORTLIST * neighbours)
+        nearest = []
+        for chunk in patches.split(max(1, DISTANCES // len(bank))):
+            candidates = bank[(squares - 2 * chunk @ bank.T).topk(count, largest=False).indices]
+            exact = (candidates - chunk.unsqueeze(1)).square().sum(2).topk(neighbours, largest=False).indices
+            nearest.append(candidates.gather(1, exact.unsqueeze(2).expand(-1, -1, bank.shape[1])))
+        return torch.cat(nearest)
 
 
 @dataclass(frozen=True)
 class Quilting(Seeded):
-    """Every patch of the image replaced by one of its nearest in a bank, joined along minimum-error boundaries.
+    """Every patch of the image is replaced by one of its nearest patches in a bank; seams have minimum error.
 
-    Guo et al. 2018, after Efros and Freeman 2001: patches on a grid with at least ``overlap`` pixels in common, each
-    replaced by one of its ``neighbours`` nearest in L2, drawn uniformly (with 1, theirs, nothing is random). Patches
-    are joined to rows and rows to the image, each by the cheapest boundary between the two; theirs is the cheapest one
-    of each patch with all before it. A staircase: the true derivative is zero. A bank with all patches of an image
-    gives it back as it is. `InputError` without a bank, and for images smaller than a patch or of other channels.
+    Guo et al. 2018, after Efros and Freeman 2001: patches lie on a grid and overlap by at least ``overlap`` pixels.
+    Each is replaced by one of its ``neighbours`` nearest patches in L2, drawn uniformly (1, as in the paper, is
+    deterministic). Patches are joined into rows and rows into the image along the cheapest seam between the two; the
+    paper cuts each patch against all previous ones. The result is a staircase: its true derivative is zero. A bank with
+    all patches of an image reproduces the image. `InputError` without a bank, for images smaller than a patch, and for
+    images with another number of channels.
     """
 
     bank: PatchBank
@@ -92,35 +93,37 @@ class Quilting(Seeded):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.bank, PatchBank):
-            raise InputError(f"quilting needs a clever.PatchBank, as PatchBank.of makes one, not {self.bank!r}")
+            raise InputError(f"quilting needs a clever.PatchBank (see PatchBank.of), not {self.bank!r}")
         require_int("the overlap of patches", self.overlap, 1, self.bank.size - 1)
         require_int("the number of nearest patches", self.neighbours, 1, len(self.bank.patches))
 
     def drawn(self, index: int) -> Self:
-        """Itself, where only the nearest patch is taken."""
+        """Draw ``index``; with one neighbour nothing is random and this is the transformation itself."""
         return self if self.neighbours == 1 else super().drawn(index)
 
     def __call__(self, images: Images) -> Images:
         channels, size = self.bank.patches.shape[1], self.bank.size
         if channels != images.shape[1]:
-            raise InputError(f"patches of {channels} channels for images of {images.shape[1]}")
+            raise InputError(
+                f"patches of {channels} channels for images of {images.shape[1]} channels: they must have equally many"
+            )
         _check_size(size, images)
         rows, columns = (self._starts(length) for length in images.shape[2:])
-        strips = joined(self._patches(images.detach(), rows, columns).unbind(2), columns)
-        quilt: Tensor = joined(strips.mT.unbind(1), rows).mT
-        return quilt + 0 * images  # says to autograd that the derivative is zero
+        strips = join(self._patches(images.detach(), rows, columns).unbind(2), columns)
+        quilt: Tensor = join(strips.mT.unbind(1), rows).mT
+        return quilt + 0 * images  # gives autograd a derivative of zero
 
     def _patches(self, images: Images, rows: list[int], columns: list[int]) -> Float[Tensor, "batch row column ..."]:
-        """Those of the bank in the places of the image's own."""
+        """The patches of the bank that replace the image's own."""
         windows = images.unfold(2, self.bank.size, 1).unfold(3, self.bank.size, 1)
         own = windows[:, :, rows][:, :, :, columns].permute(0, 2, 3, 1, 4, 5)
         near: Tensor = self.bank.nearest(own.flatten(0, 2).flatten(1), self.neighbours).unflatten(0, own.shape[:3])
         choice = torch.randint(self.neighbours, own.shape[1:3], generator=self.generator(images)).to(images.device)
-        places = choice.view(1, len(rows), len(columns), 1, 1).expand(len(images), -1, -1, -1, near.shape[-1])
-        return near.gather(3, places).reshape(own.shape)
+        index = choice.view(1, len(rows), len(columns), 1, 1).expand(len(images), -1, -1, -1, near.shape[-1])
+        return near.gather(3, index).reshape(own.shape)
 
     def _starts(self, length: int) -> list[int]:
-        """The first pixels of as few patches as cover the length with the overlap, evenly spread."""
+        """The first pixels of the fewest evenly spaced patches that cover the length with the overlap."""
         last = length - self.bank.size
         count = 1 + math.ceil(last / (self.bank.size - self.overlap))
         return [round(index * last / max(1, count - 1)) for index in range(count)]

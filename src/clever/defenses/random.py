@@ -1,4 +1,4 @@
-"""Random transformations: each draw of one is a transformation like any other, whatever process or device it is on."""
+"""Random transformations; each draw is a fixed transformation, the same in every process and on every device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,28 +12,28 @@ from clever._internal.generators import generator_of
 
 @runtime_checkable
 class Random(Protocol):
-    """A transformation with randomness in it, which is one fixed draw of itself.
+    """The protocol of random transformations; each object is one fixed draw.
 
-    It maps images in [0,1] pixel space, (batch, channel, height, width), to images of that shape. Any class with these
-    two methods is one; `Seeded` is the short way to it.
+    It maps images in [0,1], (batch, channel, height, width), to images of the same shape. Any class with these two
+    methods qualifies; subclassing `Seeded` is the easiest way.
     """
 
     def __call__(self, images: Tensor) -> Tensor:
-        """This draw of it: the same images give the same result."""
+        """Apply this draw: the same images give the same result."""
         ...
 
     def drawn(self, index: int) -> Callable[[Tensor], Tensor]:
-        """The draw of that number, from 0 up."""
+        """The draw number ``index``, from 0 up."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seeded:
-    """The randomness of a transformation: ``seed``, and which ``draw`` of that seed it is.
+    """The base class of random transformations: ``seed``, and the number of the ``draw`` with that seed.
 
-    Guarantee: what is drawn is a function of kind, seed, draw and image shape alone. So every point and every image
-    sees the same draws (common random numbers), in every process and on every device, and f(t(x)) is deterministic. The
-    transformations themselves map images in [0,1] pixel space. `InputError` for a seed or a draw below 0.
+    Guarantee: the random numbers depend only on class name, seed, draw and image shape. So all points and images share
+    the same draws (common random numbers), in every process and on every device, and f(t(x)) is deterministic.
+    `InputError` for a seed or a draw below 0.
     """
 
     seed: int = 1215
@@ -44,9 +44,9 @@ class Seeded:
         require_int("the draw of a random defense", self.draw, 0)
 
     def drawn(self, index: int) -> Self:
-        """The same transformation, another draw of it."""
+        """The same transformation with draw number ``index``."""
         return replace(self, draw=index)
 
     def generator(self, images: Tensor) -> Generator:
-        """Of this draw for images (batch, ...) of that shape, on the CPU: those of other devices draw other numbers."""
+        """The generator of this draw for images (batch, ...) of this shape; on the CPU, as device streams differ."""
         return generator_of(f"{type(self).__name__}/{self.seed}/{self.draw}/{tuple(images.shape[1:])}")

@@ -1,4 +1,4 @@
-"""Pieces of images joined along minimum-error boundaries (Efros and Freeman 2001)."""
+"""Joining overlapping image pieces along minimum-error seams (Efros and Freeman 2001)."""
 
 from collections.abc import Sequence
 
@@ -8,38 +8,38 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def boundary(error: Float[Tensor, "*piece length width"]) -> Bool[Tensor, "*piece length width"]:
-    """Which side of the cheapest path each number is on: True at the path itself and to the right of it.
+def seam_mask(error: Float[Tensor, "*piece length width"]) -> Bool[Tensor, "*piece length width"]:
+    """True on the cheapest seam and to the right of it.
 
-    The path has a place in every row, next to or diagonally below that of the row before; its cost is the sum of the
-    errors that it goes through.
+    The seam has one column in each row, at most one away from that in the previous row; its cost is the sum of the
+    errors along it.
     """
     width = error.shape[-1]
     costs = [error[..., 0, :]]
     for row in error.unbind(-2)[1:]:
         costs.append(row + _neighbours(costs[-1]).amin(-1))
-    place = costs[-1].argmin(-1, keepdim=True)
-    places = [place]
+    column = costs[-1].argmin(-1, keepdim=True)
+    columns = [column]
     for cost in reversed(costs[:-1]):
-        near = _neighbours(cost).gather(-2, place.unsqueeze(-1).expand(*place.shape, 3)).squeeze(-2)
-        place = place + near.argmin(-1, keepdim=True) - 1
-        places.append(place)
-    return torch.arange(width, device=error.device) >= torch.stack(places[::-1], -2)
+        near = _neighbours(cost).gather(-2, column.unsqueeze(-1).expand(*column.shape, 3)).squeeze(-2)
+        column = column + near.argmin(-1, keepdim=True) - 1
+        columns.append(column)
+    return torch.arange(width, device=error.device) >= torch.stack(columns[::-1], -2)
 
 
-def joined(
+def join(
     pieces: Sequence[Float[Tensor, "*strip channel length piece"]], starts: Sequence[int]
 ) -> Float[Tensor, "*strip channel length whole"]:
-    """Pieces side by side, each from its start on, cut where they overlap so that the squared difference is least."""
+    """Pieces placed side by side at their start columns; each overlap is cut along its minimum-error seam."""
     whole = pieces[0]
     for piece, start in zip(pieces[1:], starts[1:], strict=True):
         overlap = whole.shape[-1] - start
         old, new = whole[..., start:], piece[..., :overlap]
-        cut = boundary((old - new).square().sum(-3)).unsqueeze(-3)
-        whole = torch.cat([whole[..., :start], torch.where(cut, new, old), piece[..., overlap:]], dim=-1)
+        use_new = seam_mask((old - new).square().sum(-3)).unsqueeze(-3)
+        whole = torch.cat([whole[..., :start], torch.where(use_new, new, old), piece[..., overlap:]], dim=-1)
     return whole
 
 
 def _neighbours(cost: Float[Tensor, "*piece width"]) -> Float[Tensor, "*piece width 3"]:
-    """The costs at the left, the same and the right place; beyond the borders infinite."""
+    """The costs in the left, the same and the right column; infinite beyond the borders."""
     return functional.pad(cost, (1, 1), value=float("inf")).unfold(-1, 3, 1)

@@ -1,4 +1,4 @@
-"""Backward functions for BPDA: differentiable substitutes for staircases."""
+"""Smooth surrogates of staircases for the backward pass of BPDA."""
 
 import math
 from collections.abc import Callable
@@ -15,18 +15,18 @@ from clever.errors import InputError
 
 @dataclass(frozen=True)
 class Smooth:
-    """A staircase with its rounding replaced by y - s sin(2 pi y) / (2 pi), s the ``sharpness`` from 0 to 1.
+    """A staircase with its rounding replaced by y - s sin(2 pi y) / (2 pi), where s is the ``sharpness`` from 0 to 1.
 
-    As the backward function of `clever.BPDA` it tells the gradient where on its step a value lies: the derivative,
-    1 - s cos(2 pi y) steps apart, is largest at a jump and smallest in the middle of a step, where it still is
-    1 - s > 0 for s < 1; its mean over a step is 1, the identity's. With s = 0 a pixelwise staircase is the identity
-    (but for the clipping to [0,1]), JPEG what is left of it without quantization. In JPEG the coefficients are rounded
-    so, and roundings to whole levels are left out (`clever.defenses.jpeg.linearized`).
+    As the ``backward`` function of `clever.BPDA` it makes the gradient depend on where in its step a value lies. The
+    derivative 1 - s cos(2 pi y), y in steps, is largest at a jump and smallest in the middle of a step, where it is
+    1 - s > 0 for s < 1; its mean over a step is 1, as for the identity. With s = 0 a pixelwise staircase becomes the
+    identity (apart from the clipping to [0,1]) and JPEG loses its quantization. For JPEG only the rounding of the
+    coefficients is replaced; roundings to whole levels are left out (`clever.defenses.jpeg.linearized`).
 
-    ``transformation``: one with a method ``surrogate(rounding)``, as `JPEG` has, or with evenly spaced ``steps``
-    (`Quantize`, `PNG`, `BitDepth`), the `Identity`, or a `Chain` of these, else `InputError`: any other callable needs
-    a backward function of its own. With ``jpeg_only`` all but the parts with a surrogate and no steps, as JPEG is one,
-    are the identity, as for BPDA without a backward function: right for what knows the steps of the others itself
+    ``transformation``: one with a method ``surrogate(rounding)``, such as `JPEG`, or with evenly spaced ``steps``
+    (`Quantize`, `PNG`, `BitDepth`), the `Identity`, or a `Chain` of these; any other callable is an `InputError` and
+    needs a ``backward`` function of its own. With ``jpeg_only`` only parts with a surrogate and no steps, such as JPEG,
+    are replaced; all others become the identity. This suits attacks that use the known steps themselves
     (`clever.descend`).
     """
 
@@ -37,21 +37,21 @@ class Smooth:
     def __post_init__(self) -> None:
         if isinstance(self.sharpness, bool) or not 0 <= self.sharpness <= 1:
             raise InputError(f"the sharpness of a smooth staircase is {self.sharpness!r}: it must be from 0 to 1")
-        self._substitute(self.transformation)
+        self._surrogate(self.transformation)
 
     def __call__(self, images: Images) -> Images:
-        """The smooth staircase, images in [0,1]."""
-        return self._substitute(self.transformation)(images)
+        """The smooth staircase of images in [0,1]."""
+        return self._surrogate(self.transformation)(images)
 
     def rounded(self, values: Tensor) -> Tensor:
-        """What takes the place of rounding to whole numbers."""
+        """The smooth replacement for rounding to whole numbers."""
         return values - (2 * math.pi * values).sin() * (self.sharpness / (2 * math.pi))
 
-    def _substitute(self, transformation: Transformation) -> Callable[[Images], Images]:
-        substitutes = [self._of_part(part) for part in parts(transformation)]
-        return lambda images: reduce(lambda image, part: part(image), substitutes, images)
+    def _surrogate(self, transformation: Transformation) -> Callable[[Images], Images]:
+        surrogates = [self._part_surrogate(part) for part in parts(transformation)]
+        return lambda images: reduce(lambda image, part: part(image), surrogates, images)
 
-    def _of_part(self, part: Transformation) -> Callable[[Images], Images]:
+    def _part_surrogate(self, part: Transformation) -> Callable[[Images], Images]:
         if self.jpeg_only and not needs_surrogate(part):
             return Identity()
         surrogate, steps = method_of(part, "surrogate"), method_of(part, "steps")
@@ -60,6 +60,6 @@ class Smooth:
         if steps:
             return steps().surrogate(self.rounded)  # type: ignore[no-any-return]
         raise InputError(
-            f"no smooth substitute for {type(part).__name__}: it has neither a method surrogate(rounding) nor evenly "
-            "spaced steps(); give BPDA the differentiable function itself (backward)"
+            f"no smooth surrogate for {type(part).__name__}: it has neither a method surrogate(rounding) nor evenly "
+            "spaced steps(); pass a differentiable function as backward instead"
         )

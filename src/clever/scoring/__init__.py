@@ -1,1 +1,1 @@
-"""From the maxima of one image to its scores."""
+"""Scores of images from sampled maxima."""

@@ -1,4 +1,4 @@
-"""Ascent of what an order measures, on smooth networks: from the largest of the sampled points to larger values."""
+"""Projected ascent of an order's measure on smooth networks, from the sampled points with the largest values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clever._internal.broadcast import per_row
 from clever._internal.capacity import Capacity
-from clever.attacks.projection import projected
+from clever.attacks.projection import project
 from clever.bounds.first_order import FirstOrder, Order
 from clever.bounds.second_order import SecondOrder
 from clever.classifier.hessian import Margin, start_vectors
@@ -24,40 +25,40 @@ from clever.sampling.maxima import BallSampler, BatchMaxima
 from clever.settings import Settings
 
 STARTS = 8
-"""The batches with the largest maxima, whose points the ascent starts from."""
+"""The number of ascents; they start at the largest points of the batches with the largest maxima."""
 KRYLOV = 6
-"""Hessian-vector products a step, by which the curvature's direction follows the point."""
+"""Hessian-vector products per step that update the direction of the curvature."""
 AT_ONCE = 32
 
 Points = Float[Tensor, "row ..."]
-Climb = Callable[[Points], tuple[Float[Tensor, " row"], Points]]
-"""A value at each point, and its gradient there."""
+Objective = Callable[[Points], tuple[Float[Tensor, " row"], Points]]
+"""The value at each point and its gradient."""
 
 
 @dataclass(frozen=True)
 class Peak:
-    """``value``: the largest value of the column that was asked for. ``gradients``: what it has cost, in gradients,
-    a product with the Hessian or a derivative of one counting as one more."""
+    """``value``: the largest value of the requested column. ``gradients``: the cost in gradients; a Hessian-vector
+    product and the derivative of one count as one each."""
 
     value: float
     gradients: int
 
 
 def check(order: Order, network: nn.Module, example: Float[Tensor, "1 ..."], settings: Settings) -> None:
-    """`InputError` where the settings ask for an ascent that the network or the order has no derivatives for.
+    """`InputError` if the settings request an ascent for which the network or the order has no derivatives.
 
-    Where the margin is linear in pieces, as with ReLU, the gradient of ``||grad g||`` is zero almost everywhere.
+    If the margin is piecewise linear, as with ReLU, the gradient of ``||grad g||`` is zero almost everywhere.
     """
     if not settings.ascent:
         return
     if not isinstance(order, FirstOrder | SecondOrder):
-        raise InputError(f"ascent is {settings.ascent}: {order.name} has none, first and second order have; 0 samples")
+        raise InputError(f"ascent is {settings.ascent}: {order.name} has none, only first and second order")
     try:
         require_twice_differentiable(network, example)
     except InputError as error:
         raise InputError(
-            f"ascent is {settings.ascent}: it climbs by second derivatives, and this network has none to climb by "
-            f"({error}). With ascent=0 the maximum is that of the sampled points"
+            f"ascent is {settings.ascent}: it needs second derivatives, which this network does not have ({error}). "
+            "With ascent=0 the maximum is that of the sampled points"
         ) from error
 
 
@@ -71,133 +72,133 @@ def peak(
     settings: Settings,
     maxima: BatchMaxima,
 ) -> Peak:
-    """The largest value of the norm's column that ``settings.ascent`` steps of projected ascent find.
+    """The largest value of the norm's column found by ``settings.ascent`` steps of projected ascent.
 
-    Each of `STARTS` ascents starts at a stored point, the largest of its batch, and goes up ``||grad g||_q``, of second
-    order -lambda_min, within the ball and, where the settings say so, [0,1]. Guarantee: no less than the largest
-    value at the starts, to rounding, and the value at a point of the set. ``maxima``: of this one target class.
-    ``network``: what the points go through; frozen and twice differentiable (`check`). Deterministic.
+    Each of `STARTS` ascents starts at the largest sampled point of a batch and maximises ``||grad g||_q``, or
+    -lambda_min for the second order, within the ball and, if the settings clip points, [0,1]. Guarantee: up to
+    rounding, the value is at least the largest at the starts, and it is attained at a point of that set. ``maxima``: of
+    this target class alone. ``network``: the network that gets the points; frozen and twice differentiable (`check`).
+    Deterministic.
     """
     column, ball = order.column(norm, settings), ball_sampler.ball
 
     def within(points: Points) -> Points:
         radius = points.new_full((len(points),), ball.radius)
-        nearest = ball_sampler.centre + projected(points - ball_sampler.centre, ball.norm, radius)
-        # x0 is in the box, so that this leads nowhere out of the ball
+        nearest = ball_sampler.centre + project(points - ball_sampler.centre, ball.norm, radius)
+        # x0 is in the box, so clipping does not leave the ball.
         return nearest.clamp(0, 1) if ball_sampler.clip else nearest
 
     def margin(points: Points) -> Tensor:
         return margins(network(points), context.predicted, [label])[:, 0]
 
     starts = within(_largest(ball_sampler, maxima, column))
-    climb, passes = _climb(order, margin, norm, starts)
+    objective, cost = _objective(order, margin, norm, starts)
     length = ball.radius * (ball_sampler.centre.numel() ** 0.5 if ball.norm is Norm.LINF else 1.0)
-    found = torch.cat([starts, ascend(climb, starts, within, settings.ascent, length)])
+    points = torch.cat([starts, ascend(objective, starts, within, settings.ascent, length)])
     measure = order.measure(network, ball_sampler.centre, context, [label])
-    values = Capacity.of(measure, ball_sampler.centre).run(measure, found)[:, 0, column]
-    return Peak(float(values.max()), len(starts) * (settings.ascent * passes + 2))
+    values = Capacity.of(measure, ball_sampler.centre).run(measure, points)[:, 0, column]
+    return Peak(float(values.max()), len(starts) * (settings.ascent * cost + 2))
 
 
-def ascend(climb: Climb, starts: Points, within: Callable[[Points], Points], steps: int, length: float) -> Points:
-    """The best of ``steps`` points for each start, which is the first of them; all are in the set of ``within``.
+def ascend(
+    objective: Objective, starts: Points, within: Callable[[Points], Points], steps: int, length: float
+) -> Points:
+    """The best of ``steps`` points for each start, including the start itself.
 
-    ``within``: onto a convex set, whose size in L2 is ``length``. A step along the gradient at the best point so far is
-    longer after success and half as long after failure.
+    ``within``: projection onto a convex set, whose size in L2 is ``length``; all points are in it. Steps follow the
+    gradient at the best point so far; they grow after success and halve after failure.
     """
     x, best, slope = starts, starts, torch.zeros_like(starts)
     highest, rate = x.new_full((len(x),), -torch.inf), x.new_full((len(x),), 0.5)
     for _ in range(steps):
-        value, gradient = climb(x)
+        value, gradient = objective(x)
         higher = value > highest
-        best, slope = (torch.where(_wide(higher, x), new, old) for new, old in ((x, best), (gradient, slope)))
+        best, slope = (torch.where(per_row(higher, x), new, old) for new, old in ((x, best), (gradient, slope)))
         highest = torch.where(higher, value, highest)
         rate = torch.where(higher, (rate * 1.5).clamp(max=1), rate / 2)
-        pace = rate * length / Norm.L2.of(slope).clamp(min=torch.finfo(x.dtype).tiny)
-        x = within(best + slope * _wide(pace, x))
+        factor = rate * length / Norm.L2.of(slope).clamp(min=torch.finfo(x.dtype).tiny)
+        x = within(best + slope * per_row(factor, x))
     return best
 
 
 def _largest(ball_sampler: BallSampler, maxima: BatchMaxima, column: int) -> Points:
-    """The stored points, drawn again."""
+    """The points of the largest batch maxima, drawn again from their indices."""
     points = []
     for batch in np.argsort(-maxima.value[:, 0, column, 0], kind="stable")[:STARTS].tolist():
-        part, place = divmod(int(maxima.index[batch, 0, column, 0]), AT_ONCE)
+        part, row = divmod(int(maxima.index[batch, 0, column, 0]), AT_ONCE)
         drawn, _ = next(islice(ball_sampler.points(range(batch, batch + 1), AT_ONCE), part, None))
-        points.append(drawn[place].clone())
+        points.append(drawn[row].clone())
     return torch.stack(points)
 
 
-def _climb(order: Order, margin: Margin, norm: Norm, starts: Points) -> tuple[Climb, int]:
-    """What is climbed, and how many gradients a step takes."""
+def _objective(order: Order, margin: Margin, norm: Norm, starts: Points) -> tuple[Objective, int]:
+    """The objective, and the number of gradients per step."""
     if isinstance(order, SecondOrder):
         drawn = torch.randn(KRYLOV, starts[0].numel(), generator=torch.Generator().manual_seed(order.seed))
         return _Curvature(margin, [start_vectors(starts, row) for row in drawn]), KRYLOV + 2
-    return partial(_steepness, margin, norm.dual), 2
+    return partial(_gradient_norm, margin, norm.dual), 2
 
 
-def _steepness(margin: Margin, norm: Norm, points: Points) -> tuple[Tensor, Points]:
+def _gradient_norm(margin: Margin, norm: Norm, points: Points) -> tuple[Tensor, Points]:
     """||grad g||_q and its gradient."""
-    at = points.detach().requires_grad_()
+    points = points.detach().requires_grad_()
     with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(margin(at).sum(), at, create_graph=True)
+        (gradient,) = torch.autograd.grad(margin(points).sum(), points, create_graph=True)
         value = norm.of(gradient)
-        (slope,) = torch.autograd.grad(value.sum(), at)
+        (slope,) = torch.autograd.grad(value.sum(), points)
     return value.detach(), slope
 
 
 class _Curvature:
-    """-v'Hv and its gradient, v the unit vector of the Krylov space of the last v for which that is largest.
+    """-v'Hv and its gradient, where the unit vector v maximises it in the Krylov space of the previous v.
 
-    Where v is the eigenvector, this is -lambda_min with its gradient; else it is less. ``drawn``: random vectors, the
-    first of which are where it begins; another takes the place of a direction of the Krylov space that is lost in
-    rounding, as where v is an eigenvector already.
+    If v is the eigenvector, this is -lambda_min and its gradient; otherwise it is less. ``drawn``: random vectors. The
+    first is the initial v; the others replace directions of the Krylov space that vanish in rounding, which happens
+    when v is already an eigenvector.
     """
 
     def __init__(self, margin: Margin, drawn: list[Float[Tensor, "row dim"]]) -> None:
         self.margin, self.vectors, self.drawn = margin, drawn[0], drawn
 
     def __call__(self, points: Points) -> tuple[Tensor, Points]:
-        at = points.detach().requires_grad_()
+        points = points.detach().requires_grad_()
         with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(self.margin(at).sum(), at, create_graph=True)
+            (gradient,) = torch.autograd.grad(self.margin(points).sum(), points, create_graph=True)
 
-            def product(vectors: Tensor, keep: bool) -> Tensor:
-                given = vectors.view_as(at)
-                (found,) = torch.autograd.grad(gradient, at, given, retain_graph=True, create_graph=keep)
-                return found.flatten(1)
+            def hessian_product(vectors: Tensor, create_graph: bool) -> Tensor:
+                (product,) = torch.autograd.grad(
+                    gradient, points, vectors.view_as(points), retain_graph=True, create_graph=create_graph
+                )
+                return product.flatten(1)
 
-            self.vectors = self._turned(partial(product, keep=False))
-            value = -(self.vectors * product(self.vectors, keep=True)).sum(1)
-            (slope,) = torch.autograd.grad(value.sum(), at)
+            self.vectors = self._smallest_ritz(partial(hessian_product, create_graph=False))
+            value = -(self.vectors * hessian_product(self.vectors, create_graph=True)).sum(1)
+            (slope,) = torch.autograd.grad(value.sum(), points)
         return value.detach(), slope
 
-    def _turned(self, product: Callable[[Tensor], Tensor]) -> Tensor:
-        """The smallest Ritz vector of the Krylov space of the present vectors."""
+    def _smallest_ritz(self, product: Callable[[Tensor], Tensor]) -> Tensor:
+        """The smallest Ritz vector of the Krylov space of the current vectors."""
         basis, images = [self.vectors], []
         while True:
             images.append(product(basis[-1]))
             if len(images) == min(KRYLOV, self.vectors.shape[1]):
                 break
-            known = torch.stack(basis, 1)
-            rest, other = (_orthogonal(vectors, known) for vectors in (images[-1], self.drawn[len(basis)]))
-            lost = Norm.L2.of(rest) <= torch.finfo(rest.dtype).eps ** 0.5 * Norm.L2.of(images[-1])
-            basis.append(_unit(torch.where(lost.unsqueeze(1), other, rest)))
-        known, hessian = torch.stack(basis, 1), torch.stack(images, 1)
-        small = known @ hessian.mT
-        ritz = torch.linalg.eigh((small + small.mT) / 2).eigenvectors[:, :, 0]
-        return _unit((ritz.unsqueeze(1) @ known).squeeze(1))
+            rows = torch.stack(basis, 1)
+            rest, random = (_orthogonal(vectors, rows) for vectors in (images[-1], self.drawn[len(basis)]))
+            vanished = Norm.L2.of(rest) <= torch.finfo(rest.dtype).eps ** 0.5 * Norm.L2.of(images[-1])
+            basis.append(_unit(torch.where(vanished.unsqueeze(1), random, rest)))
+        rows, hessian = torch.stack(basis, 1), torch.stack(images, 1)
+        projected = rows @ hessian.mT
+        ritz = torch.linalg.eigh((projected + projected.mT) / 2).eigenvectors[:, :, 0]
+        return _unit((ritz.unsqueeze(1) @ rows).squeeze(1))
 
 
-def _orthogonal(vectors: Float[Tensor, "row dim"], known: Float[Tensor, "row basis dim"]) -> Float[Tensor, "row dim"]:
-    """What is left of the vectors without their parts along the rows of an orthonormal basis."""
-    for _ in range(2):  # once more for what rounding left
-        vectors = vectors - ((known @ vectors.unsqueeze(2)).mT @ known).squeeze(1)
+def _orthogonal(vectors: Float[Tensor, "row dim"], basis: Float[Tensor, "row basis dim"]) -> Float[Tensor, "row dim"]:
+    """The vectors minus their projections onto the rows of an orthonormal basis."""
+    for _ in range(2):  # twice, against rounding errors
+        vectors = vectors - ((basis @ vectors.unsqueeze(2)).mT @ basis).squeeze(1)
     return vectors
 
 
 def _unit(vectors: Float[Tensor, "row dim"]) -> Float[Tensor, "row dim"]:
     return vectors / Norm.L2.of(vectors).clamp(min=1e-30).unsqueeze(1)
-
-
-def _wide(values: Tensor, like: Points) -> Tensor:
-    return values.view(-1, *[1] * (like.ndim - 1))

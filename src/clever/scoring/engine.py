@@ -20,13 +20,13 @@ from clever.settings import Settings
 def check_order(
     network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings, order: Order
 ) -> None:
-    """`InputError` for a network, or settings with it, that the order is not defined for; before any sampling."""
+    """Raise `InputError` if the order is not defined for the network with these settings; before any sampling."""
     order.check(network, example, settings)
     ascent.check(order, network, example, settings)
 
 
 def points_per_class(settings: Settings, norms: Iterable[str]) -> int:
-    """The most points that a target class of an image takes, in all balls together."""
+    """The number of sampled points per target class of an image, in all balls together."""
     balls = {settings.ball(Norm.parse(norm)) for norm in norms}
     return len(balls) * settings.n_batches * settings.n_samples
 
@@ -43,11 +43,11 @@ def score_images(
     guard: Callable[[ImageContext], AbstractContextManager[object]] = nullcontext,
     finished: Callable[[ImageContext, int], object] = lambda context, left: None,
 ) -> Iterator[tuple[ImageContext, list[Score]]]:
-    """The scores of each image as it is done, one for each target and norm. The network must be `frozen`.
+    """Yield the scores of each image as it is finished, one for each target and norm. The network must be `frozen`.
 
-    ``image_at``: the image of an index. ``sampler``: gives the batch maxima, computed or stored. An image is scored
-    within ``guard``; it has no scores where that suppresses the `NotFinite` of its network. ``finished`` is called
-    after each image, with the most points that are left.
+    ``image_at``: maps an index to its image. ``sampler``: returns the batch maxima, computed or stored. Each image is
+    scored within ``guard``; if that suppresses a `NotFinite` error, the image has no scores. ``finished`` is called
+    after each image with the number of remaining points.
     """
     per_class = points_per_class(settings, norms)
     left = per_class * sum(len(context.classes) for context in contexts)
@@ -62,7 +62,7 @@ def score_images(
 
 
 def vanishing_message(scores: Sequence[Score]) -> str | None:
-    """How many scores are uninformative because their gradients vanish; None where none is."""
+    """A message with the number of scores whose gradients vanish; None if there are none."""
     count = sum(score.vanishing for score in scores)
     if not count:
         return None
@@ -83,16 +83,16 @@ def score_image(
     sampler: Sampler,
 ) -> list[Score]:
     """The scores of one image, one for each target and norm. The network must be `frozen`."""
-    chosen = [Norm.parse(norm) for norm in norms]
-    served: dict[Ball, list[Norm]] = {}
-    for norm in chosen:
-        served.setdefault(settings.ball(norm), []).append(norm)
-    made: dict[tuple[Norm, int], Estimate] = {}
-    for ball, of_ball in served.items():
-        made |= BallEstimator(network, image, context, settings, order, ball, of_ball).estimates(sampler)
+    parsed = [Norm.parse(norm) for norm in norms]
+    norms_by_ball: dict[Ball, list[Norm]] = {}
+    for norm in parsed:
+        norms_by_ball.setdefault(settings.ball(norm), []).append(norm)
+    estimates: dict[tuple[Norm, int], Estimate] = {}
+    for ball, ball_norms in norms_by_ball.items():
+        estimates |= BallEstimator(network, image, context, settings, order, ball, ball_norms).estimates(sampler)
     return [
-        _score(context, settings, order, norm, target, {label: made[norm, label] for label in classes})
-        for norm in chosen
+        _score(context, settings, order, norm, target, {label: estimates[norm, label] for label in classes})
+        for norm in parsed
         for target, classes in context.targets.items()
     ]
 
@@ -100,7 +100,7 @@ def score_image(
 def _score(
     context: ImageContext, settings: Settings, order: Order, norm: Norm, target: str, by_class: dict[int, Estimate]
 ) -> Score:
-    """The smallest score of the classes that a target stands for."""
+    """The smallest score among the classes of a target."""
     label = min(by_class, key=lambda label: by_class[label].score)
     estimate = by_class[label]
     return Score(

@@ -1,4 +1,4 @@
-"""Estimates from the points of one ball around one image: sampled maxima, extra maxima, end points, bounds."""
+"""Score estimates from the points of one ball around one image: maxima, end points, bounds."""
 
 import math
 import sys
@@ -15,7 +15,7 @@ from clever._internal.capacity import Measure
 from clever._internal.types import Transformation
 from clever.bounds.first_order import Order
 from clever.classifier.subjects import ImageContext
-from clever.defenses.bpda import on_segments
+from clever.defenses.bpda import segment_network
 from clever.extreme_value.estimators import EndPoint, Estimator, end_points
 from clever.norms import Norm
 from clever.sampling.balls import Ball
@@ -27,15 +27,15 @@ from clever.scoring.path import path_maxima
 from clever.settings import Settings
 
 VANISHING = 10
-"""Gradients vanish where, uncapped, the bound from the largest one measured is this many times the diameter of [0,1]^d:
-all the way from one corner to the opposite one they would not change the class."""
+"""Gradients count as vanishing if the uncapped bound from the largest one exceeds this multiple of the diameter of
+[0,1]^d: such gradients could not change the class anywhere in the pixel range."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the maxima of one target class say in one norm; the fields are those of `clever.Score`.
+    """The estimate for one target class in one norm; the fields are those of `clever.Score`.
 
-    ``largest``: the values of each batch that the estimator was given, largest first, (N_b, values).
+    ``largest``: the values of each batch that the estimator used, largest first, (N_b, values).
     """
 
     score: float
@@ -55,7 +55,7 @@ class Estimate:
 
 
 class TargetMaxima:
-    """All that is measured for one target class: the batches sampled so far, and extra maxima in each norm."""
+    """All measurements for one target class: the sampled batches, and extra maxima in each norm."""
 
     def __init__(self, label: int, norms: Sequence[Norm]) -> None:
         self.label = label
@@ -64,13 +64,13 @@ class TargetMaxima:
 
     @property
     def sampled(self) -> BatchMaxima:
-        """All batches together."""
+        """The maxima of all batches."""
         return BatchMaxima.joined(self.batches)
 
 
 @dataclass(frozen=True)
 class BallEstimator:
-    """Estimates, for one image, each norm that a ball serves and each target class. The network must be frozen."""
+    """Estimates for one image and ball, for each norm of the ball and each target class. The network must be frozen."""
 
     network: nn.Module
     image: Float[Tensor, "channel height width"]
@@ -81,23 +81,23 @@ class BallEstimator:
     norms: Sequence[Norm]
 
     def estimates(self, sampler: Sampler) -> dict[tuple[Norm, int], Estimate]:
-        """The estimate of each norm and target class, from the settings' number of batches."""
+        """The estimate for each norm and target class, from the settings' number of batches."""
         labels = self.context.classes
         targets = [TargetMaxima(label, self.norms) for label in labels]
         self._add_floor(targets)
         self._add_path(targets)
         batches = range(self.settings.n_batches)
-        found = sampler(self._measure_of, self._ball_sampler, self.context.predicted, labels, batches)
-        for place, target in enumerate(targets):
-            target.batches.append(found.of_target(place))
+        maxima = sampler(self._measure, self._ball_sampler, self.context.predicted, labels, batches)
+        for position, target in enumerate(targets):
+            target.batches.append(maxima.of_target(position))
         self._add_ascent(targets)
-        return self._fitted(targets)
+        return self._fit(targets)
 
     @cached_property
     def _at_points(self) -> tuple[nn.Module, Transformation | None]:
-        """The network that is measured at the points and, for points on segments, what maps images onto them."""
-        on_them = self.settings.segments or self.order.segments
-        return on_segments(self.network) if on_them else (self.network, None)
+        """The network evaluated at the points and, for points on segments, the map from images to them."""
+        segments = self.settings.segments or self.order.segments
+        return segment_network(self.network) if segments else (self.network, None)
 
     @cached_property
     def _ball_sampler(self) -> BallSampler:
@@ -106,21 +106,21 @@ class BallEstimator:
             self.image, self.context.name, self.ball, settings.n_samples, settings.seed, settings.clip, transform
         )
 
-    def _measure_of(self, labels: Sequence[int]) -> Measure:
+    def _measure(self, labels: Sequence[int]) -> Measure:
         return self.order.measure(self._at_points[0], self.image, self.context, labels)
 
     def _add_floor(self, targets: Sequence[TargetMaxima]) -> None:
-        """What is measured at the image itself."""
+        """Add the values at the image itself."""
         if not self.settings.floor:
             return
         start, transform = self.image.unsqueeze(0), self._at_points[1]
-        rows = self._measure_of([target.label for target in targets])(transform(start) if transform else start)[0]
+        rows = self._measure([target.label for target in targets])(transform(start) if transform else start)[0]
         for target, row in zip(targets, rows.tolist(), strict=True):
             for norm, extra in target.extra.items():
                 extra.add("floor", row[self.order.column(norm, self.settings)], 1)
 
     def _add_path(self, targets: Sequence[TargetMaxima]) -> None:
-        """What is measured on the way to adversarial images."""
+        """Add the largest values on the segments to adversarial images."""
         if not self.settings.path:
             return
         radii = {norm: self.ball.holds(norm, self.context.dimension) for norm in self.norms}
@@ -129,10 +129,10 @@ class BallEstimator:
             for norm, extra in target.extra.items():
                 columns = path.maxima.get((norm, target.label))
                 value = columns[self.order.column(norm, self.settings)] if columns else 0.0
-                extra.add("path", value, path.gradients_of(norm, target.label))
+                extra.add("path", value, path.gradient_cost(norm, target.label))
 
     def _add_ascent(self, targets: Sequence[TargetMaxima]) -> None:
-        """What ascent from the largest sampled points finds."""
+        """Add the largest values found by ascent from the sampled points."""
         if not self.settings.ascent:
             return
         context, order, settings = self.context, self.order, self.settings
@@ -142,30 +142,30 @@ class BallEstimator:
                 top = peak(network, self._ball_sampler, context, target.label, order, norm, settings, sampled)
                 extra.add("ascent", top.value, top.gradients)
 
-    def _fitted(self, targets: Sequence[TargetMaxima]) -> dict[tuple[Norm, int], Estimate]:
-        """The estimates of these classes; all their laws in one norm are fitted at once."""
-        made = {}
+    def _fit(self, targets: Sequence[TargetMaxima]) -> dict[tuple[Norm, int], Estimate]:
+        """The estimates for these classes; all distributions in one norm are fitted at once."""
+        estimates = {}
         sampled = [target.sampled for target in targets]
-        kept = Estimator.parse(self.settings.estimator).values_of(self.settings.n_samples)
+        count = Estimator.parse(self.settings.estimator).values_of(self.settings.n_samples)
         for norm in self.norms:
             column = self.order.column(norm, self.settings)
-            largest = np.stack([of_target.value[:, 0, column, :kept] for of_target in sampled])
+            largest = np.stack([maxima.value[:, 0, column, :count] for maxima in sampled])
             points = end_points(largest, self.settings.estimator)
-            for target, of_target, row, point in zip(targets, sampled, largest, points, strict=True):
-                made[norm, target.label] = self._estimate(norm, target, of_target, row, point)
-        return made
+            for target, maxima, values, point in zip(targets, sampled, largest, points, strict=True):
+                estimates[norm, target.label] = self._estimate(norm, target, maxima, values, point)
+        return estimates
 
     def _estimate(
         self, norm: Norm, target: TargetMaxima, sampled: BatchMaxima, largest: NDArray[np.float32], point: EndPoint
     ) -> Estimate:
-        """The score of an end point; no less than the extra maxima say, and no further than the ball."""
+        """The score from an end point, raised to the extra maxima if they are larger, and limited by the ball."""
         extra, settings, dimension = target.extra[norm], self.settings, self.context.dimension
-        farthest = max(float(sampled.reach.max()), sys.float_info.min)  # no radius of zero, whatever is clipped
+        farthest = max(float(sampled.reach.max()), sys.float_info.min)  # positive even if all points clip to x0
         radius = replace(self.ball, radius=min(self.ball.radius, farthest) if settings.clip else self.ball.radius)
         limit = radius.holds(norm, dimension)
         bound = partial(self.order.bound, self.context, target.label, norm)
         score_of = partial(_score_of, bound, extra.largest, limit if settings.cap else math.inf)
-        # An end point that may be anywhere leaves a score down to 0.
+        # An end point without an upper limit gives a lower limit of 0.
         score, low, high = map(score_of, (point.value, point.high, point.low))
         uncapped = bound(max(point.sample_maximum, extra.largest), math.inf)
         source = extra.exceeding(point.value)
@@ -188,5 +188,5 @@ class BallEstimator:
 
 
 def _score_of(bound: Callable[[float, float], float], least: float, limit: float, end_point: float) -> float:
-    """The bound for an end point, or for the least known maximum if that is more; NaN for an unknown one."""
+    """The bound from the end point, or from ``least``, a lower bound of the maximum, if larger; NaN for NaN."""
     return math.nan if math.isnan(end_point) else bound(max(end_point, least), limit)

@@ -1,4 +1,4 @@
-"""The maximum of what an order measures on the way to adversarial images, which random points of a ball do not meet."""
+"""The maximum of an order's measure on the segments to adversarial images, which random points of a ball miss."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,29 +12,31 @@ from clever.attacks.descent import Nearest, descend
 from clever.bounds.first_order import Order
 from clever.classifier.margin import margins
 from clever.classifier.subjects import ImageContext
-from clever.defenses.bpda import BareNetwork, Defended, bare_network, on_segments
+from clever.defenses.bpda import BareNetwork, Defended, bare_network, segment_network
 from clever.defenses.capabilities import needs_surrogate
 from clever.defenses.chain import Identity, parts
 from clever.defenses.smooth_surrogate import Smooth
 from clever.norms import Norm
 
 STEPS, POINTS = 20, 33
-"""Gradients of the short attack, and points of a segment."""
+"""Gradients of the short attack, and points per segment."""
 
 
 @dataclass(frozen=True)
 class Path:
-    """``maxima``: by norm and target class, the largest value of each column on the segment to the image found for
-    them, ``distances`` from the original; without those that were not found, or not within the radius. ``gradients``:
-    what attacks and segments have cost, in gradients (or measures, of second order).
+    """The values on the segments, by norm and target class.
+
+    ``maxima``: the largest value of each column on the segment to the adversarial image; ``distances``: of these images
+    from the original. Both omit pairs without an image within the radius. ``gradients``: the cost of attacks and
+    segments, in gradients (in evaluations of the measure for the second order).
     """
 
     maxima: dict[tuple[Norm, int], list[float]]
     distances: dict[tuple[Norm, int], float]
     gradients: int
 
-    def gradients_of(self, norm: Norm, label: int) -> int:
-        """Of this norm and target class alone."""
+    def gradient_cost(self, norm: Norm, label: int) -> int:
+        """The cost in gradients of this norm and target class alone."""
         return STEPS + POINTS * ((norm, label) in self.maxima)
 
 
@@ -45,27 +47,28 @@ def path_maxima(
     order: Order,
     radii: Mapping[Norm, float],
 ) -> Path:
-    """What ``order`` measures at equally spaced points of the segments from z0 to z', z = t(x) behind BPDA, else z = x.
+    """The measure of ``order`` at equally spaced points of the segments from z0 to z'.
 
-    x' is the nearest image of g <= 0 that a short attack (`clever.descend`) finds for a norm and a target class. By the
-    mean value theorem some z on the segment has <grad g(z), z' - z0> <= -g(z0), hence ||grad g(z)||_q >= g(z0) /
-    ||z' - z0||_p, and for `clever.Gauge` K(z) >= g(z0) / ||x' - x0||_p. So with the maximum over the whole segment in
-    L or K a score cannot exceed the distance of x'; the points leave a little of that open where the margin bends
-    sharply. Deterministic. ``radii``: by norm, that of the ball; nothing outside it counts, as its score is at most the
-    radius. The network must be `clever.classifier.wrappers.frozen`.
+    z = t(x) behind BPDA and z = x elsewhere. x' is the nearest image with g < 0 that a short attack (`clever.descend`)
+    finds for a norm and target class. By the mean value theorem some z on the segment has <grad g(z), z' - z0> <=
+    -g(z0), hence ||grad g(z)||_q >= g(z0) / ||z' - z0||_p, and for `clever.Gauge` K(z) >= g(z0) / ||x' - x0||_p. So if
+    L or K includes the maximum over the whole segment, the score cannot exceed the distance of x'; with finitely many
+    points this can fail slightly where the margin bends sharply. Deterministic. ``radii``: the radius of the ball in
+    each norm; images outside it are ignored, because the score is at most the radius. The network must be
+    `clever.classifier.wrappers.frozen`.
     """
-    measured, transform = on_segments(network)
+    measured, transform = segment_network(network)
     defense = measured.defense if isinstance(measured, BareNetwork) else Identity()
     maxima, distances, gradients = {}, {}, 0
     for norm, radius in radii.items():
-        found = _attacked(network, image, context, norm, defense)
+        nearest = _attack(network, image, context, norm, defense)
         gradients += STEPS * len(context.classes)
         for row, label in enumerate(context.classes):
-            distance = float(found.distance[row])
+            distance = float(nearest.distance[row])
             if distance > radius:
                 continue
             shares = torch.linspace(0, 1, POINTS, device=image.device, dtype=image.dtype).view(-1, 1, 1, 1)
-            ends = transform(torch.stack([image, found.image[row]]))
+            ends = transform(torch.stack([image, nearest.image[row]]))
             measure = order.measure(measured, image, context, [label])
             values = Capacity.of(measure, image).run(measure, ends[:1].lerp(ends[1:], shares))
             maxima[norm, label] = values[:, 0].amax(0).tolist()
@@ -74,14 +77,14 @@ def path_maxima(
     return Path(maxima, distances, gradients)
 
 
-def _attacked(
+def _attack(
     network: nn.Module,
     image: Tensor,
     context: ImageContext,
     norm: Norm,
     defense: Callable[[Tensor], Tensor],
 ) -> Nearest:
-    """A row a target class. Behind JPEG gradients come through its surrogate: BPDA alone finds little there."""
+    """One row per target class. Behind JPEG the surrogate gradient is used, because BPDA's identity finds little."""
     if isinstance(network, Defended) and bare_network(network) and any(map(needs_surrogate, parts(defense))):
         network = Defended(network.network, defense, backward=Smooth(defense, jpeg_only=True)).eval()
 

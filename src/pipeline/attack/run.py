@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from clever._internal.checks import require_bool
-from clever.attacks.criterion import SuccessCriterion, randomness
+from clever.attacks.criterion import SuccessCriterion, random_transformation
 from clever.attacks.search import Found, smallest_distances
 from clever.attacks.strength import Strength, check_method
 from clever.classifier.subjects import ImageContext
@@ -171,7 +171,7 @@ class Job:
 
     def _keep(self, pairs: list[Pair], norm: Norm, found: Found) -> None:
         self.passes += found.forwards + found.backwards
-        random = randomness(self.network) is not None
+        random = random_transformation(self.network) is not None
         for row, (context, target) in enumerate(pairs):
             self.smallest[context.index, target, norm] = float(found.distance[row])
             rates = {"rate": float(found.rate[row]), "rate_unseen": float(found.unseen[row])}
@@ -240,7 +240,7 @@ def distances_key(config: DictConfig, network: Defended) -> dict[str, object]:
     strength, chance, _ = checked(config)
     return classifier_key(network, classifier_settings(config)) | {
         "strength": repr(strength),
-        "chance": repr(chance) if randomness(network) else "",
+        "chance": repr(chance) if random_transformation(network) else "",
         "seed": sampling_settings(config).seed,
         "device": device(config).type,
         "attack_version": ATTACK_VERSION,

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from clever._internal.capacity import Capacity, Measure
-from clever.attacks.search import passes
+from clever.attacks.cost import planned_passes
 from clever.bounds.first_order import NORMS, FirstOrder, Order
 from clever.classifier.compute import Compute
 from clever.classifier.subjects import ImageContext, image_context
 from clever.classifier.wrappers import frozen, logits_of
-from clever.defenses.bpda import Defended, on_segments
+from clever.defenses.bpda import Defended, segment_network
 from clever.sampling.maxima import KEPT
 from clever.settings import Settings
 from pipeline.attack.run import asked, chance_of, strength_of
@@ -85,7 +85,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE_OVERHEAD) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attacks
-        * sum(passes(norm, strength, defense, criterion=chance_of(cell)) for norm in attack_norms)
+        * sum(planned_passes(norm, strength, defense, criterion=chance_of(cell)) for norm in attack_norms)
         / passes_per_second,
         "attack bytes": attacks * len(attack_norms) * math.prod(_shape(cell)) * 4,
     }
@@ -119,7 +119,7 @@ def _measure(
     """The order's measure for an image; on segments, including the transformation."""
     if not (settings.segments or order.segments):
         return order.measure(sampled, example, context, targets)
-    network, transform = on_segments(sampled)
+    network, transform = segment_network(sampled)
     measure = order.measure(network, example, context, targets)
     return lambda points: measure(transform(points))
 

@@ -1,1 +1,1 @@
-"""The bound that holds behind staircases: the cost of the cheapest change that the gradient allows."""
+"""The gauge, a bound that holds behind staircases: the cost of the cheapest change that the gradient allows."""

@@ -1,7 +1,7 @@
-"""What each number of an image can gain by jumps of a staircase, and what they cost: two kinds of tables.
+"""The jumps that each number of an image can make on a staircase: their gains and costs.
 
-A jump k of a number x0 in one direction takes it over k boundaries: ``gain(k)``, by how much its value on the
-staircase's side changes, and ``distance(k)``, how far x0 has to move. Jump 0 is none. Both grow with k.
+Jump k of a number x0 in one direction crosses k boundaries. ``gain(k)`` is the change of its value on the staircase and
+``distance(k)`` how far x0 has to move. Jump 0 stays in place. Both grow with k.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Numbers = Float[Tensor, "row number"]
 
 
 class Jumps(Protocol):
-    """The jumps of the numbers of some rows, each in the direction that was asked for."""
+    """The jumps of each number, (row, number), in one given direction."""
 
     def best(self, price: Numbers, p: int) -> Tensor:
         """The jump k with the largest price * gain(k) - distance(k)^p; p = 1 or 2."""
@@ -28,31 +28,31 @@ class Jumps(Protocol):
         ...
 
     def most(self) -> Tensor:
-        """The furthest jump of all."""
+        """The furthest possible jump."""
         ...
 
     def gain(self, k: Tensor) -> Numbers:
-        """Of the jumps k, >= 0."""
+        """The gains of the jumps k, >= 0."""
         ...
 
     def distance(self, k: Tensor) -> Numbers:
-        """Of the jumps k, >= 0."""
+        """The distances of the jumps k, >= 0."""
         ...
 
 
 class Sides(Protocol):
-    """Both directions of each number: downwards and upwards."""
+    """The jumps of each number in both directions."""
 
     def in_direction(self, down: Tensor) -> Jumps:
-        """The jumps in the direction that a boolean (row, number) asks for."""
+        """The jumps downwards where the boolean ``down`` (row, number) is true, upwards elsewhere."""
         ...
 
 
 @dataclass(frozen=True)
 class Even:
-    """Boundaries ``spacing`` apart, the first ``first`` <= ``spacing`` away, each worth ``width``; ``count`` of them.
+    """Evenly spaced jumps: ``count`` boundaries ``spacing`` apart, the nearest at ``first`` <= ``spacing``.
 
-    Then the costs are convex in the gains for p = 1 and 2, and the best jump has a closed form.
+    Each gains ``width``. The costs are then convex in the gains for p = 1 and 2, and the best jump has a closed form.
     """
 
     first: Tensor
@@ -62,7 +62,7 @@ class Even:
 
     def best(self, price: Numbers, p: int) -> Tensor:
         value = price * self.width
-        # The k-th jump beyond the first pays where the price of its gain reaches its own cost.
+        # One more jump pays where the price of its gain reaches its additional cost.
         if p == 1:
             k = torch.where(value >= self.spacing, self.count, 1)
         else:
@@ -85,7 +85,7 @@ class Even:
 
 @dataclass(frozen=True)
 class EvenSides:
-    """`Even` jumps in both directions: ``first`` and ``count`` (2, ..., number), downwards and upwards."""
+    """`Even` jumps in both directions; ``first`` and ``count``: (2, ..., number), downwards and upwards."""
 
     first: Tensor
     count: Tensor
@@ -103,7 +103,10 @@ class EvenSides:
 
 @dataclass(frozen=True)
 class Listed:
-    """Jumps of any gains and distances, (row, number, 1 + most), padded with the last; ``hulls``: by p, see `_hull`."""
+    """Jumps with arbitrary gains and distances, (row, number, 1 + most), padded with the last jump.
+
+    ``hulls``: for each p the slopes and corners of `_hull`.
+    """
 
     gains: Tensor
     distances: Tensor
@@ -115,8 +118,8 @@ class Listed:
         return corners.gather(-1, corner).squeeze(-1)
 
     def within(self, radius: Float[Tensor, "row 1"]) -> Tensor:
-        asked = radius.expand(self.distances.shape[:-1]).unsqueeze(-1).contiguous()
-        return torch.searchsorted(self.distances, asked, right=True).squeeze(-1) - 1
+        radii = radius.expand(self.distances.shape[:-1]).unsqueeze(-1).contiguous()
+        return torch.searchsorted(self.distances, radii, right=True).squeeze(-1) - 1
 
     def most(self) -> Tensor:
         return torch.full(self.gains.shape[:-1], self.gains.shape[-1] - 1, device=self.gains.device)
@@ -130,7 +133,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class ListedSides:
-    """`Listed` jumps in both directions, from tables of the distinct numbers of the images: (2, distinct, 1 + most)."""
+    """`Listed` jumps in both directions, from tables for the distinct numbers of the images: (2, distinct, 1 + most).
+
+    ``which``: the row of each number in these tables.
+    """
 
     which: Int[Tensor, "row number"]
     gains: Tensor
@@ -140,17 +146,17 @@ class ListedSides:
     def in_direction(self, down: Tensor) -> Listed:
         side, which = (~down).long(), self.which.expand(down.shape)
 
-        def chosen(table: Tensor) -> Tensor:
+        def select(table: Tensor) -> Tensor:
             return table[side, which]
 
-        hulls = {p: (chosen(slopes), chosen(corners)) for p, (slopes, corners) in self.hulls.items()}
-        return Listed(chosen(self.gains), chosen(self.distances), hulls)
+        hulls = {p: (select(slopes), select(corners)) for p, (slopes, corners) in self.hulls.items()}
+        return Listed(select(self.gains), select(self.distances), hulls)
 
 
 def sides(steps: Steps, images: Numbers, transformed: Numbers) -> Sides:
-    """The jumps of images x0 whose values behind the staircase are t(x0): on which level a number lies is t's to say.
+    """The jumps of images x0 with ``transformed`` values t(x0), which determine the level of each number.
 
-    That a boundary is on the wrong side of a number by rounding makes a distance of 0.
+    If rounding puts a number on the wrong side of a boundary, its distance to that boundary is 0.
     """
     levels, boundaries = steps.levels.to(images), steps.boundaries.to(images)
     level = torch.bucketize(transformed, (levels[1:] + levels[:-1]) / 2)
@@ -167,7 +173,7 @@ def _is_even(steps: Steps) -> bool:
     if not len(gaps):
         return False
     first, last = steps.boundaries[0], steps.boundaries[-1]
-    even = all(bool(torch.isclose(apart, apart[0], rtol=1e-6, atol=1e-9).all()) for apart in (gaps, widths))
+    even = all(bool(torch.isclose(values, values[0], rtol=1e-6, atol=1e-9).all()) for values in (gaps, widths))
     return even and max(float(first), float(1 - last)) <= float(gaps[0]) * (1 + 1e-6)
 
 
@@ -175,37 +181,37 @@ def _listed(images: Tensor, level: Tensor, boundaries: Tensor, levels: Tensor) -
     pairs, which = torch.unique(
         torch.stack([images.flatten(), level.flatten().to(images)], 1), dim=0, return_inverse=True
     )
-    number, at, most = pairs[:, :1], pairs[:, 1:].long(), len(boundaries)
+    number, start, most = pairs[:, :1], pairs[:, 1:].long(), len(boundaries)
     k = torch.arange(most + 1, device=images.device)
     gains, distances = [], []
     for sign in (-1, 1):
-        reached = (at + sign * torch.minimum(k, at if sign < 0 else most - at)).clamp(0, most)
+        reached = (start + sign * torch.minimum(k, start if sign < 0 else most - start)).clamp(0, most)
         crossed = reached + (0 if sign < 0 else -1)
         moved = (sign * (boundaries[crossed.clamp(0, most - 1)] - number)).clamp(min=0)
-        distances.append(torch.where(reached == at, 0, moved))
-        gains.append(sign * (levels[reached] - levels[at]))
+        distances.append(torch.where(reached == start, 0, moved))
+        gains.append(sign * (levels[reached] - levels[start]))
     gain, distance = torch.stack(gains), torch.stack(distances)
     hulls = {p: _hull(gain, distance**p) for p in (1, 2)}
     return ListedSides(which.view(images.shape), gain, distance, hulls)
 
 
 def _hull(gain: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:
-    """The lower convex hull of costs over gains (..., 1 + most), from jump 0.
+    """The lower convex hull of costs over gains (..., 1 + most), starting at jump 0.
 
-    Slopes (..., most) in rising order, infinite where the hull has ended, and corners (..., 1 + most): corner j is the
-    best jump at prices between slopes j - 1 and j.
+    Returns slopes (..., most) in increasing order, infinite after the end of the hull, and corners (..., 1 + most):
+    corner j is the best jump at prices between slopes j - 1 and j.
     """
     most = gain.shape[-1] - 1
-    here = torch.zeros(gain.shape[:-1], dtype=torch.long, device=gain.device).unsqueeze(-1)
-    slopes, corners = [], [here]
+    corner = torch.zeros(gain.shape[:-1], dtype=torch.long, device=gain.device).unsqueeze(-1)
+    slopes, corners = [], [corner]
     for _ in range(most):
-        more, dearer = gain - gain.gather(-1, here), cost - cost.gather(-1, here)
-        slope = torch.where(more > 0, dearer / more.clamp(min=1e-30), torch.inf)
+        more_gain, more_cost = gain - gain.gather(-1, corner), cost - cost.gather(-1, corner)
+        slope = torch.where(more_gain > 0, more_cost / more_gain.clamp(min=1e-30), torch.inf)
         least = slope.amin(-1, keepdim=True)
-        # of equal slopes the furthest jump
+        # among equal slopes the furthest jump
         last = most - (slope == least).flip(-1).to(torch.uint8).argmax(-1, keepdim=True)
-        here = torch.where(least.isfinite(), last, here)
+        corner = torch.where(least.isfinite(), last, corner)
         slopes.append(least)
-        corners.append(here)
-    rising = torch.cat(slopes, -1).cummax(-1).values if slopes else gain[..., :0]
-    return rising.contiguous(), torch.cat(corners, -1)
+        corners.append(corner)
+    increasing = torch.cat(slopes, -1).cummax(-1).values if slopes else gain[..., :0]
+    return increasing.contiguous(), torch.cat(corners, -1)

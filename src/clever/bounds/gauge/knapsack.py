@@ -1,7 +1,8 @@
-"""The least cost of jumps whose gains reach a margin, bounded from below by Lagrange duality, and jumps that reach it.
+"""The knapsack of the gauge: a lower bound of the least cost at which jumps gain a given margin, and such jumps.
 
-Each number i of a row takes at most one jump k, with gain w_i gain_i(k), w_i >= 0 its weight, and distance_i(k). Wanted
-is the least sum of distance^p (p = 1, 2), or the least largest distance (p = inf), at which the gains reach g.
+Each number i of a row takes at most one jump k, with gain w_i gain_i(k), w_i >= 0 its weight, and cost distance_i(k).
+The problem is to minimise the sum of distance^p (p = 1, 2) or the largest distance (p = inf) such that the gains sum to
+at least g.
 """
 
 from collections.abc import Callable
@@ -16,16 +17,17 @@ from clever.bounds.gauge.jumps import Jumps, Numbers
 from clever.norms import Norm
 
 HALVINGS = 18
-"""Of the interval of the multiplier's logarithm, which is then known to 2^-12: next to nothing of the bound is lost."""
+"""Bisection steps for the multiplier's logarithm, which is then exact to 2^-12; the loss in the bound is negligible."""
 DOUBLINGS = 32
-"""How many times the multiplier's first guess may be doubled, or halved."""
+"""The interval for the multiplier: this many doublings and halvings of the first guess."""
 
 
 @dataclass(frozen=True)
 class Solution:
-    """``distance``: a lower bound of the least ||x' - x0||_p, (row,), infinite where all gains fall short of g.
+    """The solution for each row.
 
-    ``jumps``: a choice of one jump for each number, whose gains reach g; where that is impossible, the furthest ones.
+    ``distance``: a lower bound of the smallest ||x' - x0||_p, (row,); infinite where even all jumps gain less than g.
+    ``jumps``: one jump for each number, with gains that reach g; the furthest jumps where that is impossible.
     """
 
     distance: Float[Tensor, " row"]
@@ -33,12 +35,12 @@ class Solution:
 
 
 def solve(jumps: Jumps, weights: Numbers, margin: Float[Tensor, " row"], norm: Norm) -> Solution:
-    """The bound and the choice for each row.
+    """Solve each row's knapsack, by Lagrange duality.
 
     L1 and L2: for any multiplier mu >= 0, q(mu) = mu g - sum_i max_k (mu w_i gain_i(k) - distance_i(k)^p) is a lower
-    bound of the least cost, and its largest value is that of the linear relaxation, exact up to one number. It is
-    concave; mu is found by bisection of its derivative, g less the gains that are best at mu. Linf: bisection of the
-    radius at which all gains within it reach g; the lower end is the bound.
+    bound of the least cost. Its maximum is the value of the linear relaxation, which differs from the optimum by at
+    most one number's jump. q is concave; mu is found by bisection of its derivative, g minus the gains that are best at
+    mu. Linf: bisection of the radius within which all gains reach g; the lower end is the bound.
     """
     goal = margin.unsqueeze(1)
 
@@ -59,7 +61,7 @@ def solve(jumps: Jumps, weights: Numbers, margin: Float[Tensor, " row"], norm: N
 def _relaxed(
     jumps: Jumps, weights: Numbers, goal: Tensor, p: int, falls_short: Callable[[Tensor], Tensor]
 ) -> tuple[Float[Tensor, " row"], Tensor]:
-    # What the multiplier is for t = identity, about.
+    # Approximately the multiplier for t = identity.
     norm = torch.linalg.vector_norm(weights, dim=1, keepdim=True).clamp(min=1e-30)
     guess = (2 * goal / norm.square() if p == 2 else 1 / weights.amax(1, keepdim=True)).clamp(1e-30, 1e30).log2()
 
@@ -74,7 +76,7 @@ def _relaxed(
 
 
 def _fewest(short: Tensor, enough: Tensor, falls_short: Callable[[Tensor], Tensor]) -> Tensor:
-    """Between two choices, of which the first falls short: those that jump at the one price go as far as they must."""
+    """The fewest jumps that reach the goal, between ``short``, which falls short, and ``enough``, which does not."""
     low, high = (torch.full_like(falls_short(short), share, dtype=torch.float32) for share in (0, 1))
 
     def between(share: Tensor) -> Tensor:

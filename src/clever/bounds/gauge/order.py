@@ -1,4 +1,4 @@
-"""A gauge that takes the gradient's norm's place behind a staircase, and the images its minimum leads to."""
+"""The gauge, which replaces the gradient's norm behind a staircase, and the images that attain its minimum."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,42 +25,44 @@ from clever.settings import Reference, Settings
 
 NORMS = tuple(Norm)
 Gradients = Float[Tensor, "row channel height width"]
-GaugeOf = Callable[[Gradients, Float[Tensor, " row"]], Float[Tensor, "row norm"]]
+GaugeFunction = Callable[[Gradients, Float[Tensor, " row"]], Float[Tensor, "row norm"]]
 """h(G) for gradients G and margins g, in the norms of `NORMS`."""
 OVERSHOOT = 1e-6
 NEAREST = 1e-8
-"""The least h that is told apart from 0, well below what rounding does to a pixel: K = g / h must be finite."""
+"""The smallest h, well below the rounding error of a pixel; it keeps K = g / h finite."""
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """K = g / h(G) in place of the gradient's norm, for a classifier behind a pixelwise staircase with BPDA.
+    """K = g / h(G) in place of the gradient's norm, for a classifier behind a staircase with BPDA.
 
-    h(G) = min { ||x' - x0||_p : x' in [0,1]^d, <G, t(x') - z0> <= -g }, z0 = t(x0), G the gradient of f's margin at a
-    point z and g the margin at z0. By the mean value theorem on the segment from z0 to t(x'), no x' nearer than the
-    least h(G(z)) changes the class, z ranging over the segments from z0 to t(x), x in the ball. So the maximum of K
-    over them makes min(g / K, R) a lower bound of the distance of the *input*; estimated from samples, it is an
-    estimate. For t = identity K is the dual norm of G, and this the first order on segments.
+    h(G) = min { ||x' - x0||_p : x' in [0,1]^d, <G, t(x') - z0> <= -g }, where z0 = t(x0), G is the gradient of f's
+    margin at a point z, and g is the margin at z0. By the mean value theorem on the segment from z0 to t(x'), no x'
+    nearer than the smallest h(G(z)) changes the class, where z ranges over the segments from z0 to t(x) for x in the
+    ball. So with the maximum of K over these segments, min(g / K, R) is a lower bound of the distance of the *input*;
+    with a sampled maximum it is an estimate. For t = identity K is the dual norm of G, and this is the first order on
+    segments.
 
-    h is the value of a knapsack with a linear relaxation that is never above it (`clever.bounds.gauge.knapsack`).
-    Points are drawn on the segments, whatever the settings say. Which staircases: those with a method ``steps``
-    (`Quantize`, `PNG`, `BitDepth`, chains of these, transformations of one's own), and those with ``coefficient_steps``
-    (`JPEG`, an idealised one), in the space of their coefficients. `InputError` for others, for a classifier without
-    BPDA, and where the settings take g(x0) from the undefended classifier.
+    h is bounded from below by the linear relaxation of a knapsack (`clever.bounds.gauge.knapsack`). Points are always
+    drawn on the segments, regardless of the settings. Supported are defenses with a method ``steps`` (`Quantize`,
+    `PNG`, `BitDepth`, chains of these, and user-defined ones), and those with ``coefficient_steps`` (an idealised
+    `JPEG`), in their coefficient space. `InputError` for others, for a classifier without BPDA, and for settings that
+    take g(x0) from the undefended classifier.
     """
 
     @property
     def name(self) -> str:
-        """For tables."""
+        """The name in tables."""
         return "gauge"
 
     @property
     def segments(self) -> bool:
-        """Always: the theorem needs them."""
+        """True: the theorem needs them."""
         return True
 
     def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
-        """`InputError` for a classifier behind anything but staircases that it knows, or without BPDA."""
+        """Raise `InputError` for a defense without known steps, for another backward pass than BPDA's identity, and for
+        a reference other than the classifier itself."""
         if isinstance(network, Defended) and parts(network.defense):
             if not isinstance(network.transformation, BPDA):
                 raise InputError(f"the gauge needs BPDA: the true gradient behind {network.defense} is zero")
@@ -69,9 +71,9 @@ class Gauge:
             if reference_classifier(network, settings) is not network:
                 raise InputError(
                     f"reference is {settings.reference}: the gauge needs the margin of the classifier whose gradients "
-                    f"it takes. Choose {Reference.DEFENDED}"
+                    f"it uses. Choose {Reference.DEFENDED}"
                 )
-            gauge_of(network.defense, example[0])
+            gauge_function(network.defense, example[0])
 
     def measure(
         self,
@@ -81,12 +83,12 @@ class Gauge:
         targets: Sequence[int],
     ) -> Measure:
         """K in the three norms."""
-        h = gauge_of(network.defense if isinstance(network, BareNetwork) else None, image)
+        h = gauge_function(network.defense if isinstance(network, BareNetwork) else None, image)
 
         def measured(target: int, gradient: Tensor) -> Tensor:
             margin = gradient.new_full((len(gradient),), max(context.margins[target], NEAREST))
             inverse = margin.unsqueeze(1) / h(gradient, margin).clamp(min=NEAREST)
-            return inverse + 0 * gradient.flatten(1).sum(1, keepdim=True)  # NaN must show
+            return inverse + 0 * gradient.flatten(1).sum(1, keepdim=True)  # propagates NaN
 
         def gauges(points: Tensor) -> Tensor:
             return of_gradients(network, points, context.predicted, targets, measured)
@@ -94,7 +96,7 @@ class Gauge:
         return gauges
 
     def column(self, norm: Norm, settings: Settings) -> int:
-        """The norm's own."""
+        """The column of the norm itself."""
         return NORMS.index(norm)
 
     def bound(self, context: ImageContext, target: int, norm: Norm, maximum: float, radius: float) -> float:
@@ -102,29 +104,29 @@ class Gauge:
         return bounds.first_order(context.margins[target], maximum, radius)
 
     def diagnostics(self, maxima: BatchMaxima, target: int) -> dict[str, float]:
-        """None."""
+        """Empty: the gauge has no diagnostics."""
         return {}
 
 
-def gauge_of(defense: Transformation | None, image: Float[Tensor, "channel height width"]) -> GaugeOf:
-    """The gauge h of gradients around one image."""
+def gauge_function(defense: Transformation | None, image: Float[Tensor, "channel height width"]) -> GaugeFunction:
+    """The gauge h around one image, as a function of gradients and margins."""
     if defense is None or not parts(defense):
         return lambda gradients, margin: torch.stack(
             [margin / norm.dual.of(gradients).clamp(min=torch.finfo(margin.dtype).tiny) for norm in NORMS], 1
         )
     first, *others = parts(defense)
-    around = method_of(first, "coefficient_steps")
-    if around and not others:
-        return CoefficientGauge(around(image), image.numel())
+    coefficient_steps = method_of(first, "coefficient_steps")
+    if coefficient_steps and not others:
+        return CoefficientGauge(coefficient_steps(image), image.numel())
     steps, x0 = steps_of(defense), image.unsqueeze(0)
-    both = sides(steps, x0.flatten(1), defense(x0).flatten(1))
+    jumps = sides(steps, x0.flatten(1), defense(x0).flatten(1))
 
-    def of(gradients: Tensor, margin: Tensor) -> Tensor:
+    def gauge(gradients: Tensor, margin: Tensor) -> Tensor:
         flat = gradients.flatten(1)
-        directed, weights = both.in_direction(flat > 0), flat.abs()
+        directed, weights = jumps.in_direction(flat > 0), flat.abs()
         return torch.stack([solve(directed, weights, margin, norm).distance for norm in NORMS], 1)
 
-    return of
+    return gauge
 
 
 def minimiser(
@@ -134,16 +136,15 @@ def minimiser(
     margins: Float[Tensor, " row"],
     norm: Norm,
 ) -> Float[Tensor, "row channel height width"]:
-    """Near x' with <G, t(x') - t(x0)> <= -g, for a row each of images x0, gradients G and margins g > 0.
+    """Images x' close to x0 with <G, t(x') - t(x0)> <= -g, for each row of images x0, gradients G and margins g > 0.
 
-    The images that the jumps of the gauge's knapsack lead to: each pixel that jumps lies `OVERSHOOT` beyond its
-    boundary, within [0,1]; all others stay. ||x' - x0||_p is within one pixel's jump (and, for pixels with equal gain
-    and cost, all of theirs) of the least. Where all jumps together fall short of g, x' takes all of them. `InputError`
-    for a ``defense`` that is no pixelwise staircase with known steps.
+    They follow from the jumps of the gauge's knapsack: each pixel that jumps is placed `OVERSHOOT` beyond its
+    boundary within [0,1], and all others stay. ||x' - x0||_p is within one pixel's jump of the minimum (or, for pixels
+    with equal gain and cost, within all their jumps). Where even all jumps gain less than g, x' takes all of them.
+    `InputError` for a ``defense`` that is not a pixelwise staircase with known steps.
     """
-    both = sides(steps_of(defense), images.flatten(1), defense(images).flatten(1))
     down = gradients.flatten(1) > 0
-    directed = both.in_direction(down)
+    directed = sides(steps_of(defense), images.flatten(1), defense(images).flatten(1)).in_direction(down)
     jumps = solve(directed, gradients.flatten(1).abs(), margins, norm).jumps
     moved = torch.where(jumps > 0, directed.distance(jumps) + OVERSHOOT, 0)
     return (images.flatten(1) + torch.where(down, -moved, moved)).clamp(0, 1).view_as(images)

@@ -1,1 +1,1 @@
-"""JPEG: the codec, and its linear model."""
+"""JPEG: the codec and its linear model."""

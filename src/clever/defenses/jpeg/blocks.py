@@ -1,8 +1,8 @@
-"""What a JPEG file does to pixels, in torch: the integer arithmetic of libjpeg, batched, on any device.
+"""JPEG compression of pixels in torch: the integer arithmetic of libjpeg, batched, on any device.
 
-Lossless parts of the format (run lengths, Huffman codes) change nothing and are left out. Every number is a whole one
-in double precision, which holds all that occur exactly; so the result is that of libjpeg to the last bit, as long as
-that is built with its default transform (the accurate integer one) and its default triangle filter for chroma.
+Lossless parts of the format (run lengths, Huffman codes) are left out. All numbers are integers in double precision,
+which represents them exactly. The result equals that of libjpeg to the last bit, if libjpeg is built with its default
+transform (the accurate integer one) and its default triangle filter for chroma.
 """
 
 import functools
@@ -21,21 +21,21 @@ Levels = Float[Tensor, "batch channel height width"]
 Plane = Float[Tensor, "batch height width"]
 
 STEPS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:2:0": (2, 2)}
-"""How many rows and columns of pixels one chroma sample stands for."""
+"""Rows and columns of pixels per chroma sample."""
 CONSTANT_BITS, PASS_BITS = 13, 2
-"""Binary places of the transform's constants, and those kept between its two passes."""
+"""Fractional bits of the transform's constants, and of the numbers between its two passes."""
 
 
-def compressed(levels: Levels, quality: int, subsampling: str) -> Levels:
-    """The 8-bit levels that libjpeg reads back from a file it wrote: grey (one channel) or RGB images."""
+def compress(levels: Levels, quality: int, subsampling: str) -> Levels:
+    """The 8-bit levels that libjpeg reads back from a file it wrote, for grey (one channel) or RGB images."""
     exact = levels.to(torch.float64)
     luma_table, chroma_table = tables(quality, levels.device)
     if levels.shape[1] == 1:
-        return _through(exact[:, 0], luma_table).unsqueeze(1).to(levels.dtype)
+        return _quantize(exact[:, 0], luma_table).unsqueeze(1).to(levels.dtype)
     luma, *chroma = _to_ycc(exact).unbind(1)
     step, shape = STEPS[subsampling], levels.shape[2:]
-    back = [_upsampled(_through(_downsampled(plane, step), chroma_table), step, shape) for plane in chroma]
-    return _to_rgb(torch.stack([_through(luma, luma_table), *back], dim=1)).to(levels.dtype)
+    decoded = [_upsample(_quantize(_downsample(plane, step), chroma_table), step, shape) for plane in chroma]
+    return _to_rgb(torch.stack([_quantize(luma, luma_table), *decoded], dim=1)).to(levels.dtype)
 
 
 @functools.cache
@@ -44,19 +44,19 @@ def tables(quality: int, device: torch.device) -> tuple[Tensor, Tensor]:
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "JPEG", quality=quality)
     written = Image.open(file).quantization  # type: ignore[attr-defined]
-    luma, chroma = (torch.tensor(written[which], dtype=torch.float64, device=device).view(8, 8) for which in (0, 1))
+    luma, chroma = (torch.tensor(written[index], dtype=torch.float64, device=device).view(8, 8) for index in (0, 1))
     return luma, chroma
 
 
 @functools.cache
 def transform(device: torch.device) -> Float[Tensor, "8 8"]:
-    """The integer cosine transform of 8 numbers, a row a frequency, times sqrt(8) * 2^13.
+    """The integer cosine transform of 8 numbers, one row per frequency, times sqrt(8) * 2^13.
 
-    That of Loeffler, Ligtenberg and Moschytz (1989) as libjpeg rounds its constants. It is linear, so its matrix is
-    what it makes of the identity; its inverse is the transposed one.
+    The algorithm of Loeffler, Ligtenberg and Moschytz (1989) with libjpeg's rounded constants, applied to the identity
+    to obtain its matrix; the inverse is the transpose.
     """
-    one: NDArray[np.int64] = np.eye(8, dtype=np.int64)
-    sums, differences = one[:4] + one[:3:-1], one[:4] - one[:3:-1]
+    identity: NDArray[np.int64] = np.eye(8, dtype=np.int64)
+    sums, differences = identity[:4] + identity[:3:-1], identity[:4] - identity[:3:-1]
     a, b, c, d = sums[0] + sums[3], sums[1] + sums[2], sums[1] - sums[2], sums[0] - sums[3]
     scale = 2**CONSTANT_BITS
 
@@ -81,44 +81,44 @@ def transform(device: torch.device) -> Float[Tensor, "8 8"]:
     return torch.tensor(np.stack(rows), dtype=torch.float64, device=device)
 
 
-def _through(plane: Plane, table: Tensor) -> Plane:
-    """Blocks of 8 x 8: transformed, quantized, and back. The edge is repeated to fill the last blocks."""
+def _quantize(plane: Plane, table: Tensor) -> Plane:
+    """Transform 8 x 8 blocks, quantize, and transform back; the edge is repeated to fill the last blocks."""
     height, width = plane.shape[1:]
     rows, columns = -(-height // 8), -(-width // 8)
-    filled = repeated(plane, 8 * rows - height, 8 * columns - width)
+    filled = repeat_edges(plane, 8 * rows - height, 8 * columns - width)
     blocks = filled.view(-1, rows, 8, columns, 8).transpose(2, 3) - 128
     matrix = transform(plane.device)
-    coefficients = _shifted(blocks @ matrix.T, CONSTANT_BITS - PASS_BITS)
-    coefficients = _shifted(matrix @ coefficients, CONSTANT_BITS + PASS_BITS)
+    coefficients = _shift_right(blocks @ matrix.T, CONSTANT_BITS - PASS_BITS)
+    coefficients = _shift_right(matrix @ coefficients, CONSTANT_BITS + PASS_BITS)
     divisor = 8 * table
-    whole = coefficients.sign() * ((coefficients.abs() + divisor / 2) / divisor).floor()
-    pixels = _shifted(matrix.T @ (whole * table), CONSTANT_BITS - PASS_BITS)
-    pixels = _shifted(pixels @ matrix, CONSTANT_BITS + PASS_BITS + 3) + 128
+    quantized = coefficients.sign() * ((coefficients.abs() + divisor / 2) / divisor).floor()
+    pixels = _shift_right(matrix.T @ (quantized * table), CONSTANT_BITS - PASS_BITS)
+    pixels = _shift_right(pixels @ matrix, CONSTANT_BITS + PASS_BITS + 3) + 128
     return pixels.clamp(0, 255).transpose(2, 3).reshape(filled.shape)[:, :height, :width]
 
 
-def _downsampled(plane: Plane, step: tuple[int, int]) -> Plane:
-    """Means of the pixels of each sample, halves up and down in turns."""
+def _downsample(plane: Plane, step: tuple[int, int]) -> Plane:
+    """The mean of the pixels of each sample; halves are rounded up and down alternately."""
     rows, columns = step
     if columns == 1:
         return plane
     height, width = plane.shape[1:]
-    # Columns are repeated up to whole blocks before the mean is taken, rows only up to a whole sample.
-    plane = repeated(plane, -height % rows, -width % (8 * columns))
+    # Before the mean is taken, columns are repeated up to whole blocks but rows only up to a whole sample.
+    plane = repeat_edges(plane, -height % rows, -width % (8 * columns))
     total = plane.unfold(1, rows, rows).unfold(2, columns, columns).sum((-1, -2))
     bias = torch.arange(total.shape[2], device=plane.device) % 2 + rows - 1
     return ((total + bias) / (rows * columns)).floor()
 
 
-def _upsampled(plane: Plane, step: tuple[int, int], shape: torch.Size) -> Plane:
-    """Each pixel from the two nearest samples along each subsampled axis, weighted 3 to 1; rounding as libjpeg's."""
+def _upsample(plane: Plane, step: tuple[int, int], shape: torch.Size) -> Plane:
+    """Each pixel from the two nearest samples along each subsampled axis, weighted 3 to 1; rounded like libjpeg."""
     rows, columns = step
     if columns == 1:
         return plane
     plane = plane[:, : -(-shape[0] // rows), : -(-shape[1] // columns)]
     if plane.shape[2] <= 2:  # too narrow for libjpeg's filter
         return plane.repeat_interleave(rows, 1).repeat_interleave(columns, 2)[:, : shape[0], : shape[1]]
-    # The offsets before the shift differ from column to column, so that halves do not all go the same way.
+    # The offsets alternate between columns, so that halves are rounded both ways.
     offsets, bits = ([8, 7], 4) if rows == 2 else ([1, 2], 2)
     wide: Tensor = _triangle(_triangle(plane, 1) if rows == 2 else plane, 2)
     wide += torch.tensor(offsets, device=plane.device).repeat(plane.shape[2])
@@ -127,7 +127,7 @@ def _upsampled(plane: Plane, step: tuple[int, int], shape: torch.Size) -> Plane:
 
 
 def _triangle(plane: Plane, axis: int) -> Plane:
-    """Twice as many numbers along the axis, 3 times the nearest and once the next nearest, the edge repeated."""
+    """Twice as many numbers along the axis: 3 times the nearest plus the next nearest, with the edge repeated."""
     length = plane.shape[axis]
     first, last = plane.narrow(axis, 0, 1), plane.narrow(axis, length - 1, 1)
     before = torch.cat([first, plane.narrow(axis, 0, length - 1)], axis)
@@ -138,31 +138,27 @@ def _triangle(plane: Plane, axis: int) -> Plane:
 def _to_ycc(rgb: Levels) -> Levels:
     matrix = [[19595, 38470, 7471], [-11059, -21709, 32768], [32768, -27439, -5329]]  # ITU-R BT.601, times 2^16
     middle = 2**23 - 1
-    return _mixed(rgb, matrix, [0, middle, middle])
+    weights = rgb.new_tensor(matrix)
+    ycc = torch.einsum("ij,bjhw->bihw", weights, rgb)
+    return _shift_right(ycc + rgb.new_tensor([0, middle, middle]).view(3, 1, 1), 16)
 
 
 def _to_rgb(ycc: Levels) -> Levels:
     y, blue, red = (ycc - ycc.new_tensor([0, 128, 128]).view(3, 1, 1)).unbind(1)
     parts = [
-        y + _shifted(91881 * red, 16),
-        y + _shifted(-22554 * blue - 46802 * red, 16),
-        y + _shifted(116130 * blue, 16),
+        y + _shift_right(91881 * red, 16),
+        y + _shift_right(-22554 * blue - 46802 * red, 16),
+        y + _shift_right(116130 * blue, 16),
     ]
     return torch.stack(parts, dim=1).clamp_(0, 255)
 
 
-def _mixed(planes: Levels, matrix: list[list[int]], offsets: list[int]) -> Levels:
-    weights = planes.new_tensor(matrix)
-    mixed = torch.einsum("ij,bjhw->bihw", weights, planes)
-    return _shifted(mixed + planes.new_tensor(offsets).view(3, 1, 1), 16)
-
-
-def _shifted(values: Tensor, bits: int) -> Tensor:
-    """Divided by 2^bits, to the nearest whole number, halves upwards."""
+def _shift_right(values: Tensor, bits: int) -> Tensor:
+    """Division by 2^bits, in place, rounded to the nearest integer with halves rounded up."""
     shifted: Tensor = values.div_(2**bits).add_(0.5).floor_()
     return shifted
 
 
-def repeated(plane: Plane, rows: int, columns: int) -> Plane:
-    """With its last row and column repeated so many times."""
+def repeat_edges(plane: Plane, rows: int, columns: int) -> Plane:
+    """The plane with its last row and column repeated the given number of times."""
     return functional.pad(plane, (0, columns, 0, rows), mode="replicate") if rows or columns else plane

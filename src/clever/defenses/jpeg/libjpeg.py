@@ -1,4 +1,4 @@
-"""JPEG by the real codec: libjpeg, through Pillow, on the CPU."""
+"""JPEG by libjpeg itself, through Pillow, on the CPU."""
 
 import functools
 import io
@@ -13,29 +13,29 @@ from PIL import Image, features
 from clever.defenses.jpeg.blocks import Levels
 
 BUILD = f"Pillow {PIL.__version__}, libjpeg {features.version('libjpeg_turbo') or features.version('jpg')}"
-"""Which codec it is."""
+"""The version of the codec."""
 
 Pixels = NDArray[np.uint8]
 
 
-def compressed(levels: Levels, quality: int, subsampling: str) -> Levels:
+def compress(levels: Levels, quality: int, subsampling: str) -> Levels:
     """The 8-bit levels read back from files in memory, on the device and in the dtype of ``levels``.
 
-    The images go through as many threads as torch has; the codec lets go of the interpreter's lock.
+    Runs in as many threads as torch uses; the codec releases the interpreter's lock.
     """
     pixels = levels.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    write_and_read = functools.partial(_each, quality=quality, subsampling=subsampling)
+    write_and_read = functools.partial(_images, quality=quality, subsampling=subsampling)
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads) as pool:
         decoded = np.concatenate(list(pool.map(write_and_read, np.array_split(pixels, threads))))
     return torch.from_numpy(decoded).permute(0, 3, 1, 2).to(levels).contiguous()
 
 
-def _each(pixels: Pixels, quality: int, subsampling: str) -> Pixels:
-    return np.stack([_one(image, quality, subsampling) for image in pixels]) if len(pixels) else pixels
+def _images(pixels: Pixels, quality: int, subsampling: str) -> Pixels:
+    return np.stack([_image(image, quality, subsampling) for image in pixels]) if len(pixels) else pixels
 
 
-def _one(pixels: Pixels, quality: int, subsampling: str) -> Pixels:
+def _image(pixels: Pixels, quality: int, subsampling: str) -> Pixels:
     file = io.BytesIO()
     image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
     image.save(file, "JPEG", quality=quality, subsampling=subsampling)

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from clever._internal.checks import is_number, require_int
 from clever._internal.types import Images
-from clever.attacks.projection import projected
+from clever.attacks.projection import project
 from clever.classifier.wrappers import frozen
 from clever.errors import InputError
 from clever.norms import Norm
@@ -90,7 +90,7 @@ class AdversarialTraining:
 
     def _within(self, change: Images) -> Images:
         """The perturbation projected onto the ball of ``radius``."""
-        return projected(change, Norm.parse(self.norm), change.new_full((len(change),), self.radius))
+        return project(change, Norm.parse(self.norm), change.new_full((len(change),), self.radius))
 
 
 def _lengths(change: Images) -> Float[Tensor, "batch 1 1 1"]:
