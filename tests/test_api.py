@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import clever
 from clever.extreme_value.estimators import EndPoint
-from clever.inputs.images import batch_of
+from clever.inputs.images import image_batch
 from clever.results import record
 
 SETTINGS = clever.paper(n_batches=5, n_samples=8, radius={"L2": 3.0, "Linf": 0.1})
@@ -117,9 +117,9 @@ def test_images_of_torchvision(network, images: torch.Tensor, tmp_path: Path) ->
 
 
 def test_device_and_type_follow_the_network(network, images: torch.Tensor) -> None:
-    assert batch_of(images, network.double()).images.dtype == torch.float64
-    assert batch_of(images.double(), network.float()).images.dtype == torch.float32
-    assert batch_of(images, network.to("meta")).images.device.type == "meta"
+    assert image_batch(images, network.double()).images.dtype == torch.float64
+    assert image_batch(images.double(), network.float()).images.dtype == torch.float32
+    assert image_batch(images, network.to("meta")).images.device.type == "meta"
     (score,) = clever.score(nn.Sequential(nn.Flatten(), nn.Linear(108, 3)).double(), images[0], SETTINGS, **ONE)
     assert math.isfinite(score.score)
 

@@ -14,18 +14,18 @@ from clever.attacks.criterion import randomness
 from clever.attacks.search import check_images, smallest_distances
 from clever.attacks.strength import Strength, check_method
 from clever.attacks.verified import verified
-from clever.classifier.subjects import image_name
-from clever.classifier.wrappers import frozen, logits_of
+from clever.classifier.image_context import image_sha256
+from clever.classifier.wrappers import finite_logits, frozen
 from clever.defenses.bpda import Defended, bare_network
 from clever.defenses.capabilities import needs_surrogate
 from clever.defenses.chain import parts
 from clever.defenses.smooth_surrogate import Smooth
 from clever.errors import InputError
-from clever.inputs.images import Images, batch_of
+from clever.inputs.images import Images, image_batch
 from clever.norms import Norm
 from clever.results.distance import Distance
 from clever.results.distances import Distances
-from clever.results.record import described
+from clever.results.record import network_record
 from clever.targets import RandomTarget, check_targets, target_classes
 
 
@@ -77,7 +77,7 @@ def attack(
         check_method(strength, norm)
     require_int("batch_size", batch_size, 1)
     require_int("seed", seed, 0, 2**63 - 1)
-    batch, called = batch_of(images, network, labels), tuple(names or ())
+    batch, called = image_batch(images, network, labels), tuple(names or ())
     if called and len(called) != len(batch.images):
         raise InputError(f"{len(called)} names for {len(batch.images)} images: there must be one for each, or none")
     check_images(batch.images)
@@ -100,7 +100,7 @@ def attack(
             "numbers of the network's classes",
             stacklevel=2,
         )
-    run = described(network, batch.images) | {"targets": asked_targets, "norms": list(map(str, asked_norms))}
+    run = network_record(network, batch.images) | {"targets": asked_targets, "norms": list(map(str, asked_norms))}
     return Distances(tuple(rows), run | {"strength": vars(strength), "seed": seed}, called, left_out)
 
 
@@ -159,9 +159,13 @@ def _attacked_images(
 ) -> Iterator[_AttackedImage]:
     """Without the misclassified ones. Each goes through the network alone, as in `clever.score`."""
     for index, image in enumerate(images):
-        logits = logits_of(network, image.unsqueeze(0), index)[0]
+        logits = finite_logits(network, image.unsqueeze(0), index)[0]
         check_targets(targets, len(logits))
-        label, predicted, name = None if labels is None else int(labels[index]), int(logits.argmax()), image_name(image)
+        label, predicted, name = (
+            None if labels is None else int(labels[index]),
+            int(logits.argmax()),
+            image_sha256(image),
+        )
         if label is None or predicted == label:
             classes = {
                 str(target): sorted(

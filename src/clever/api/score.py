@@ -8,15 +8,15 @@ from tqdm.auto import tqdm
 
 from clever.bounds.first_order import Order
 from clever.bounds.order_names import parse_order
-from clever.classifier.subjects import ImageContext, image_contexts
+from clever.classifier.image_context import ImageContext, image_contexts
 from clever.classifier.wrappers import frozen
 from clever.errors import GradientMasking, InputError
-from clever.inputs.images import Images, batch_of
+from clever.inputs.images import Images, image_batch
 from clever.norms import Norm
-from clever.results.record import run_of
+from clever.results.record import run_record
 from clever.results.score import Score
 from clever.results.scores import Scores
-from clever.sampling.samplers import sample_with
+from clever.sampling.samplers import direct_sampler
 from clever.scoring.engine import check_order, points_per_class, score_images, vanishing_message
 from clever.settings import Settings, paper
 
@@ -64,7 +64,7 @@ def score(
     norms = [Norm.parse(norm) for norm in ([norms] if isinstance(norms, str) else norms)]
     if not norms:
         raise InputError(f"no norm: choose from {', '.join(NORMS)}")
-    batch = batch_of(images, network, labels)
+    batch = image_batch(images, network, labels)
     called = tuple(names or ())
     if called and len(called) != len(batch.images):
         raise InputError(f"{len(called)} names for {len(batch.images)} images: there must be one for each, or none")
@@ -85,7 +85,7 @@ def score(
                 settings,
                 norms=norms,
                 order=order,
-                sampler=sample_with(bar.update),
+                sampler=direct_sampler(bar.update),
                 finished=correct,
             ):
                 found += scores
@@ -106,4 +106,4 @@ def score(
             "folders from 0",
             stacklevel=2,
         )
-    return Scores(tuple(found), run_of(network, batch.images, settings, targets, norms, order), called, left_out)
+    return Scores(tuple(found), run_record(network, batch.images, settings, targets, norms, order), called, left_out)

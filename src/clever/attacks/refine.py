@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from clever._internal.bisection import bisected
+from clever._internal.bisection import bisect
 from clever._internal.types import Images, Transformation
 from clever.attacks.criterion import HeldOutDraws
 from clever.attacks.descent import pixelwise
@@ -128,7 +128,7 @@ def snapped_back(originals: Images, images: Images, transformation: Transformati
     def noticeable(share: Tensor) -> Tensor:
         return transformation((originals + share * change).clamp(0, 1)) != noticed
 
-    _, share = bisected(noticeable, torch.zeros_like(change), torch.ones_like(change), HALVINGS)
+    _, share = bisect(noticeable, torch.zeros_like(change), torch.ones_like(change), HALVINGS)
     return originals + share * change
 
 
@@ -150,7 +150,7 @@ def sparsify(nearest: BestSoFar, transformation: Transformation, rounds: int, ge
 
 def _bisect(nearest: BestSoFar, at: Callable[[Rows], Images]) -> None:
     none, all_of_it = torch.zeros_like(nearest.distance), torch.ones_like(nearest.distance)
-    bisected(lambda share: ~nearest.keep_if_closer(nearest.originals + at(share)), none, all_of_it, HALVINGS)
+    bisect(lambda share: ~nearest.keep_if_closer(nearest.originals + at(share)), none, all_of_it, HALVINGS)
 
 
 def _wide(values: Tensor) -> Tensor:

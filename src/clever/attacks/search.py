@@ -20,7 +20,7 @@ from clever.attacks.jpeg_local_search import jpeg_local_search
 from clever.attacks.refine import HALVINGS, OUTWARD, BestSoFar, overshoot, shrink, snap_back, sparsify
 from clever.attacks.strength import Method, Strength, check_method
 from clever.classifier.compute import Compute
-from clever.classifier.wrappers import frozen, logits_of
+from clever.classifier.wrappers import finite_logits, frozen
 from clever.defenses.bpda import BPDA, Defended
 from clever.defenses.chain import Chain, Identity, parts
 from clever.defenses.expectation import Expectation
@@ -271,7 +271,7 @@ def _check(images: Tensor, predicted: Sequence[int], targets: Sequence[int], see
 
 
 def _check_network(network: nn.Module, images: Tensor, targets: Sequence[int]) -> None:
-    classes = logits_of(network, images).shape[1]
+    classes = finite_logits(network, images).shape[1]
     for target in targets:
         if not 0 <= target < classes:
             raise InputError(f"target class {target}: the network has classes 0 to {classes - 1}")

@@ -15,9 +15,9 @@ from clever.bounds.curvature import box_curvature, cross_curvature, curvature_fa
 from clever.bounds.eigenvalues import Eigenvalues, Solver
 from clever.bounds.lanczos import Lanczos
 from clever.classifier.hessian import Hessian
+from clever.classifier.image_context import ImageContext, reference_classifier
 from clever.classifier.margin import margins
 from clever.classifier.smoothness import require_twice_differentiable
-from clever.classifier.subjects import ImageContext, reference_classifier
 from clever.defenses.bpda import Defended
 from clever.defenses.chain import Identity
 from clever.errors import InputError
@@ -135,7 +135,7 @@ class SecondOrder:
 def _columns(
     found: Eigenvalues, dim: int, hessians: Float[Tensor, "point dim dim"] | None = None
 ) -> Float[Tensor, "point column"]:
-    curvatures = {(way, norm): way.of(found.lower) * curvature_factor(norm, dim) for way, norm in CURVATURES}
+    curvatures = {(way, norm): way.curvature(found.lower) * curvature_factor(norm, dim) for way, norm in CURVATURES}
     products = found.products
     if hessians is not None:
         products = products + dim

@@ -24,16 +24,16 @@ def gradient_norms(
 ) -> Float[Tensor, "batch t q"]:
     """||grad g(x)||_q at each point, for each target class and each norm q of ``norms``.
 
-    Units: logits per unit of [0,1] pixel space; see `of_gradients`.
+    Units: logits per unit of [0,1] pixel space; see `map_gradients`.
     """
 
     def measured(target: int, gradient: Tensor) -> Tensor:
         return torch.stack([norm.of(gradient) for norm in norms], dim=1)
 
-    return of_gradients(network, points, predicted, targets, measured)
+    return map_gradients(network, points, predicted, targets, measured)
 
 
-def of_gradients(
+def map_gradients(
     network: nn.Module,
     points: Float[Tensor, "batch ..."],
     predicted: int,

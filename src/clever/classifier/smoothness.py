@@ -17,7 +17,7 @@ from clever.defenses.bpda import BPDA, Clamped, Straight
 from clever.defenses.chain import Identity
 from clever.errors import InputError
 
-KINKED_OPERATIONS = frozenset(
+NONSMOOTH_OPERATIONS = frozenset(
     """
     relu leaky_relu prelu _prelu_kernel rrelu rrelu_with_noise rrelu_with_noise_functional threshold
     hardtanh hardsigmoid hardswish hardshrink softshrink elu celu selu abs sign sgn heaviside
@@ -39,7 +39,7 @@ POWERS = {
 } | dict.fromkeys(("_cdist_forward", "cdist"), (2, 2.0))
 """Norms, with the place and the default of the argument that says which: below 2, and for infinity, they have kinks."""
 
-LEAST_SOFTPLUS_THRESHOLD = 15.0
+MIN_SOFTPLUS_THRESHOLD = 15.0
 """Softplus turns linear where beta * x exceeds its threshold: log(1 + exp(-15)) is a step below float32's rounding."""
 
 
@@ -47,7 +47,7 @@ def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "bat
     """Returns when nothing is found that makes ``network`` less than twice differentiable; `InputError` names what is.
 
     The network is run once, in its present mode (train or eval), on ``example`` (a batch of inputs; one will do), and
-    each ATen operation whose arguments depend on the input is looked at. One of `KINKED_OPERATIONS` is refused, whoever
+    each ATen operation whose arguments depend on the input is looked at. One of `NONSMOOTH_OPERATIONS` is refused, whoever
     calls it (``nn.ReLU``, or ``torch.relu`` in a ``forward``), and so is one that turns the input into booleans or
     integers (a comparison, an arg max, a cast), which can only serve to choose between pieces. Constants, and weights
     computed by ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class, and the
@@ -179,7 +179,7 @@ class _Watch(TorchDispatchMode):
     def _kinked(func: Any, args: tuple[Any, ...], result: Any) -> bool:
         operation = func.overloadpacket.__name__.removesuffix("_")
         if operation == "softplus":
-            return len(args) > 2 and float(args[2]) < LEAST_SOFTPLUS_THRESHOLD
+            return len(args) > 2 and float(args[2]) < MIN_SOFTPLUS_THRESHOLD
         if "grid_sampler" in operation:  # linear in the image, piecewise in the places at which it is looked up
             return bool(args[1].requires_grad) or not torch.is_grad_enabled()
         if operation in POWERS:
@@ -189,4 +189,4 @@ class _Watch(TorchDispatchMode):
         if operation.startswith("new_") or operation.endswith("_like"):  # takes the shape alone
             return False
         decides = isinstance(result, Tensor) and not (result.is_floating_point() or result.is_complex())
-        return decides or operation in KINKED_OPERATIONS
+        return decides or operation in NONSMOOTH_OPERATIONS

@@ -53,19 +53,21 @@ def frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def logits_of(network: nn.Module, images: Float[Tensor, "batch ..."], first: int = 0) -> Float[Tensor, "batch class"]:
+def finite_logits(
+    network: nn.Module, images: Float[Tensor, "batch ..."], first: int = 0
+) -> Float[Tensor, "batch class"]:
     """The logits, without gradients, checked: one finite row an image, two classes at least.
 
     ``first``: the place of the first of these images among all, for the message. `InputError`, `NotFinite`.
     """
-    logits = any_logits_of(network, images)
+    logits = compute_logits(network, images)
     if not bool(logits.isfinite().all()):
         bad = [first + row for row in (~logits.isfinite().all(1)).nonzero().flatten().tolist()]
         raise NotFinite(f"the network returns NaN or infinite logits for image(s) {', '.join(map(str, bad[:10]))}")
     return logits
 
 
-def any_logits_of(network: nn.Module, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch class"]:
+def compute_logits(network: nn.Module, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch class"]:
     """The logits, without gradients, finite or not: one row an image, two classes at least, or `InputError`."""
     with torch.no_grad():
         logits = network(images)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
-from clever._internal.optional import extra
+from clever._internal.optional import import_extra
 from clever.errors import InputError
 from clever.inputs.files import write_text
 from clever.results import plots, record
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-SHOWN = 20
+MAX_ROWS = 20
 """Distances that are shown where there are more."""
 
 
@@ -53,7 +53,7 @@ class Distances(Sequence[Distance]):
 
     def to_frame(self) -> "pd.DataFrame":
         """A pandas table, a row a distance. `ImportError` without pandas (the extra ``frame``)."""
-        table: pd.DataFrame = extra("pandas", "a data frame").DataFrame(self.rows())
+        table: pd.DataFrame = import_extra("pandas", "a data frame").DataFrame(self.rows())
         return table
 
     @overload
@@ -70,7 +70,9 @@ class Distances(Sequence[Distance]):
     def to_json(self, path: str | os.PathLike[str]) -> None: ...
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str | None:
         """All distances, without their images, and the run, as text or into a file. Not found is "Infinity"."""
-        document = record.plain({"format": "clever-distances", "version": 1, "run": self.run, "distances": self.rows()})
+        document = record.json_value(
+            {"format": "clever-distances", "version": 1, "run": self.run, "distances": self.rows()}
+        )
         return write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
     def plot(self) -> "Figure":
@@ -98,7 +100,7 @@ class Distances(Sequence[Distance]):
         return "; ".join([title, *parts])
 
     def _more(self) -> list[str]:
-        return [f"... and {len(self) - SHOWN} more"] if len(self) > SHOWN else []
+        return [f"... and {len(self) - MAX_ROWS} more"] if len(self) > MAX_ROWS else []
 
     def _table(self) -> Iterator[list[str]]:
         labels = any(distance.label is not None for distance in self.distances)
@@ -107,7 +109,7 @@ class Distances(Sequence[Distance]):
             *["name"] * bool(self.names),
             *["image", *["label"] * labels, "class", "target", "norm", "distance", *["rate"] * rates, "remarks"],
         ]
-        for one in self.distances[:SHOWN]:
+        for one in self.distances[:MAX_ROWS]:
             label = [str("" if one.label is None else one.label)] * labels
             rate = [f"{one.rate:.0%}" if one.rate is not None else ""] * rates
             target = f"{one.target_class} ({one.target})"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clever._internal.optional import extra
+from clever._internal.optional import import_extra
 from clever.norms import Norm
 from clever.results.distance import Distance
 from clever.results.score import Score
@@ -25,7 +25,7 @@ def scores(found: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
 
     Bars are the nominal 95 % interval, where it is known.
     """
-    pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
+    pyplot = import_extra("matplotlib", "a plot", "matplotlib.pyplot")
     norms, targets = (list(dict.fromkeys(values)) for values in zip(*((s.norm, s.target) for s in found), strict=True))
     places = {index: place for place, index in enumerate(dict.fromkeys(score.image_index for score in found))}
     figure, panels = pyplot.subplots(
@@ -55,7 +55,7 @@ def scores(found: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
 
 def distances(found: Sequence[Distance], names: Sequence[str] = ()) -> "Figure":
     """Adversarial distance over image, a panel a norm, a marker a target; hollow, at the upper edge: not found."""
-    pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
+    pyplot = import_extra("matplotlib", "a plot", "matplotlib.pyplot")
     norms, targets = (list(dict.fromkeys(values)) for values in zip(*((d.norm, d.target) for d in found), strict=True))
     places = {index: place for place, index in enumerate(dict.fromkeys(one.image_index for one in found))}
     figure, panels = pyplot.subplots(
@@ -86,7 +86,7 @@ def fit(score: Score, axes: "Axes | None" = None) -> "Axes":
     """The batch maxima as a histogram, the reverse Weibull density fitted to them, and the estimated end point."""
     from scipy.stats import weibull_max  # here, since it takes half a second that scores have no use for
 
-    pyplot = extra("matplotlib", "a plot", "matplotlib.pyplot")
+    pyplot = import_extra("matplotlib", "a plot", "matplotlib.pyplot")
     axes = pyplot.subplots(figsize=(4.2, 2.8), layout="constrained")[1] if axes is None else axes
     assert axes is not None
     point, maxima = score.end_point, score.maxima.astype(np.float64)

@@ -37,16 +37,16 @@ def schema() -> dict[str, Any]:
 
 
 def document(scores: Sequence[Mapping[str, object]], run: Mapping[str, object]) -> dict[str, object]:
-    """What `of_score` says of each, and the run, ready for `json.dumps`."""
-    return {"format": FORMAT, "version": VERSION, "run": plain(run), "scores": plain(list(scores))}
+    """What `score_fields` says of each, and the run, ready for `json.dumps`."""
+    return {"format": FORMAT, "version": VERSION, "run": json_value(run), "scores": json_value(list(scores))}
 
 
-def of_score(score: Score) -> dict[str, object]:
+def score_fields(score: Score) -> dict[str, object]:
     """The fields of a score without its maxima; the end point and the diagnostics are objects of their own."""
     return {name: value for name, value in asdict(score).items() if name != "maxima"}
 
 
-def run_of(
+def run_record(
     network: nn.Module,
     images: Tensor,
     settings: Settings,
@@ -56,10 +56,10 @@ def run_of(
 ) -> dict[str, object]:
     """What decides the scores of a call: versions, settings, and the network by the sha256 of its weights."""
     asked = {"targets": list(targets), "norms": list(norms), "order": repr(order)}
-    return {"versions": versions(), "settings": vars(settings)} | asked | described(network, images)
+    return {"versions": versions(), "settings": vars(settings)} | asked | network_record(network, images)
 
 
-def described(network: nn.Module, images: Tensor) -> dict[str, object]:
+def network_record(network: nn.Module, images: Tensor) -> dict[str, object]:
     """Versions, the network by the sha256 of its weights, its defense, and what its images are like."""
     return {
         "versions": versions(),
@@ -96,12 +96,12 @@ def weights_sha256(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def plain(value: object) -> object:
+def json_value(value: object) -> object:
     """The value as JSON can hold it: NaN as null, infinity as text."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, float):
         return None if math.isnan(value) else float(value) if math.isfinite(value) else f"{'-' * (value < 0)}Infinity"
     if value is None or isinstance(value, bool | int):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
-from clever._internal.optional import extra
+from clever._internal.optional import import_extra
 from clever.errors import InputError
 from clever.inputs.files import write_text
 from clever.results import plots, record
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOWN = 20
+MAX_ROWS = 20
 """Scores that are shown where there are more."""
 
 
@@ -54,7 +54,7 @@ class Scores(Sequence[Score]):
 
     def to_frame(self) -> "pd.DataFrame":
         """A pandas table, a row a score. `ImportError` without pandas (the extra ``frame``)."""
-        table: pd.DataFrame = extra("pandas", "a data frame").DataFrame(self.rows())
+        table: pd.DataFrame = import_extra("pandas", "a data frame").DataFrame(self.rows())
         return table
 
     @overload
@@ -71,7 +71,7 @@ class Scores(Sequence[Score]):
     def to_json(self, path: str | os.PathLike[str]) -> None: ...
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str | None:
         """All scores and the run, valid by the schema of `clever.results.record`, as text or into a file."""
-        named = [self._name(score) | record.of_score(score) for score in self.scores]
+        named = [self._name(score) | record.score_fields(score) for score in self.scores]
         return write_text(path, json.dumps(record.document(named, self.run), indent=2, allow_nan=False) + "\n")
 
     def plot(self) -> "Figure":
@@ -103,13 +103,13 @@ class Scores(Sequence[Score]):
         return f"{title}; {len(self.left_out)} left out as misclassified" if self.left_out else title
 
     def _more(self) -> list[str]:
-        return [f"... and {len(self) - SHOWN} more"] if len(self) > SHOWN else []
+        return [f"... and {len(self) - MAX_ROWS} more"] if len(self) > MAX_ROWS else []
 
     def _table(self) -> Iterator[list[str]]:
         labels = any(score.label is not None for score in self.scores)
         named = [*["name"] * bool(self.names), "image", *["label"] * labels]
         yield [*named, "class", "target", "norm", "order", "score", "95 % interval", "remarks"]
-        for score in self.scores[:SHOWN]:
+        for score in self.scores[:MAX_ROWS]:
             name = list(map(str, self._name(score).values()))
             label = [str("" if score.label is None else score.label)] * labels
             target = f"{score.target_class} ({score.target})"

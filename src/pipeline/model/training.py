@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
 from clever._internal.checks import is_number, require_bool, require_int
-from clever.classifier.wrappers import any_logits_of, frozen
+from clever.classifier.wrappers import compute_logits, frozen
 from clever.errors import InputError
 from pipeline.model.optimisers import Nesterov, OneCycle
 from pipeline.shared.models.networks.two_layer import TwoLayer
@@ -190,7 +190,7 @@ def share_right(network: nn.Module, images: Tensor, labels: Int64[Tensor, " imag
 def logits_of_all(network: nn.Module, images: Tensor) -> Float[Tensor, "image class"]:
     """The logits in evaluation mode, of any number of images."""
     with frozen(network):
-        return torch.cat([any_logits_of(network, some) for some in images.split(TOGETHER)])
+        return torch.cat([compute_logits(network, some) for some in images.split(TOGETHER)])
 
 
 def probabilities(teacher: nn.Module, images: Tensor, temperature: float) -> Float[Tensor, "image class"]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from clever.classifier.wrappers import any_logits_of
+from clever.classifier.wrappers import compute_logits
 from pipeline.shared.data.prepared import Prepared
 
 
@@ -19,6 +19,6 @@ def accuracy(network: nn.Module, prepared: Prepared, rows: Sequence[int] | NDArr
     where, labels = next(network.parameters()).device, prepared.labels
     right = 0
     for some in np.array_split(np.asarray(rows), -(-len(rows) // 64)):
-        logits = any_logits_of(network, prepared.images(some).to(where)).cpu()
+        logits = compute_logits(network, prepared.images(some).to(where)).cpu()
         right += int((logits.isfinite().all(1).numpy() & (logits.argmax(1).numpy() == labels[some])).sum())
     return right / len(rows)

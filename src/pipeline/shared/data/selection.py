@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 
 from clever._internal.choice import Choice
 from clever.classifier.compute import Compute
-from clever.classifier.subjects import ImageContext, image_context
-from clever.classifier.wrappers import frozen, logits_of
+from clever.classifier.image_context import ImageContext, image_context
+from clever.classifier.wrappers import finite_logits, frozen
 from clever.defenses.bpda import Defended
 from clever.errors import InputError, NotFinite
 from clever.norms import Norm
@@ -89,7 +89,7 @@ class Selection:
             for row in tqdm(self.rows.tolist(), desc="classify", unit="image", disable=len(self.rows) < MANY):
                 with self.finite(row):
                     image, label = self.image(row), int(labels[row])
-                    logits_of(self.network, image.unsqueeze(0), row)  # it need not be what names the classes
+                    finite_logits(self.network, image.unsqueeze(0), row)  # it need not be what names the classes
                     context = image_context(self.network, image, row, targets, self.settings, label)
                     if context:
                         self.contexts.append(context)

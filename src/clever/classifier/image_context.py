@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clever.classifier.margin import gradient_norms
-from clever.classifier.wrappers import logits_of
+from clever.classifier.wrappers import finite_logits
 from clever.defenses.bpda import Defended
 from clever.errors import InputError, NotFinite
 from clever.norms import Norm
@@ -22,7 +22,7 @@ from clever.targets import RandomTarget, check_targets, target_classes
 class ImageContext:
     """What is known of an image before it is scored: its classes, and the margin g to each at the image itself.
 
-    ``index``: its place among the images given. ``name``: `image_name`. ``dimension``: of its numbers, as a point.
+    ``index``: its place among the images given. ``name``: `image_sha256`. ``dimension``: of its numbers, as a point.
     ``gradients``: for each target class ``||grad g(x0)||_q`` in each norm q, in logits per unit of [0,1] pixel space.
     ``already_changed``: the classifier that is scored takes the image itself for another class than ``predicted``,
     which the undefended one (`Reference`) named. ``label``: its true class, where that was told. The image itself stays
@@ -89,12 +89,12 @@ def image_context(
             "there is clever.Compute(precision='bfloat16')"
         )
     classifier = reference_classifier(network, settings)
-    row = logits_of(classifier, image.unsqueeze(0), index)[0]
+    row = finite_logits(classifier, image.unsqueeze(0), index)[0]
     check_targets(targets, len(row))
     predicted = int(row.argmax())
     if label is not None and predicted != label:
         return None
-    name = image_name(image)
+    name = image_sha256(image)
     rule = RandomTarget.parse(settings.random_target)
     classes = {
         str(target): target_classes(target, row, rule=rule, seed=settings.seed, image=name) for target in targets
@@ -104,10 +104,12 @@ def image_context(
     if not all(math.isfinite(norm) for of_target in norms for norm in of_target):
         raise NotFinite(f"the derivative of the network is NaN or infinite at image {index} itself")
     gradients = {chosen: dict(zip(Norm, values, strict=True)) for chosen, values in zip(margins, norms, strict=True)}
-    changed = classifier is not network and int(logits_of(network, image.unsqueeze(0), index)[0].argmax()) != predicted
+    changed = (
+        classifier is not network and int(finite_logits(network, image.unsqueeze(0), index)[0].argmax()) != predicted
+    )
     return ImageContext(index, name, image.numel(), predicted, classes, margins, gradients, changed, label)
 
 
-def image_name(image: Float[Tensor, "channel height width"]) -> str:
+def image_sha256(image: Float[Tensor, "channel height width"]) -> str:
     """The sha256 of an image's values in double precision: what its random numbers depend on."""
     return hashlib.sha256(image.double().cpu().contiguous().numpy().tobytes()).hexdigest()
