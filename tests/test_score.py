@@ -120,7 +120,7 @@ def test_the_same_arguments_give_the_same_numbers(bent: nn.Sequential, images: t
 @pytest.mark.parametrize("size", [1, 5, 64])
 def test_the_hardware_batch_changes_no_score(bent, images: torch.Tensor, size: int, monkeypatch) -> None:
     expected = scored(bent, images, SETTINGS)
-    monkeypatch.setattr(Capacity, "of", classmethod(lambda cls, measure, point: cls(size)))
+    monkeypatch.setattr(Capacity, "estimate", classmethod(lambda cls, measure, point: cls(size)))
     assert np.allclose(scored(bent, images, SETTINGS).score, expected.score, rtol=1e-5)
 
 

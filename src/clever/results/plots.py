@@ -1,4 +1,4 @@
-"""Pictures of scores and distances, and of the law that one score rests on. They need matplotlib."""
+"""Plots of scores, distances, and the law fitted to the maxima of a score. They need matplotlib."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,27 +15,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00")
-"""Okabe and Ito's, told apart by the colour-blind; the markers tell them apart in grey."""
+"""Okabe and Ito's colour-blind safe palette; in grey, the markers differ."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DUAL = {Norm.L1: "L∞", Norm.L2: "L2", Norm.LINF: "L1"}
 
 
-def scores(found: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
-    """Score over image, a panel a norm, a marker a target; hollow where the score is capped.
+def scores(items: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
+    """Score by image, one panel per norm, one marker per target; hollow if capped.
 
-    Bars are the nominal 95 % interval, where it is known.
+    Bars show the nominal 95 % interval if it is known.
     """
     pyplot = import_extra("matplotlib", "a plot", "matplotlib.pyplot")
-    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((s.norm, s.target) for s in found), strict=True))
-    places = {index: place for place, index in enumerate(dict.fromkeys(score.image_index for score in found))}
+    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((s.norm, s.target) for s in items), strict=True))
+    places = {index: place for place, index in enumerate(dict.fromkeys(score.image_index for score in items))}
     figure, panels = pyplot.subplots(
         1, len(norms), figsize=(3.4 * len(norms), 2.8), squeeze=False, layout="constrained"
     )
     for panel, norm in zip(panels[0], norms, strict=True):
         for k, target in enumerate(targets):
-            here = [s for s in found if (s.norm, s.target) == (norm, target) and np.isfinite(s.score)]
             shift = 0.12 * (k - (len(targets) - 1) / 2)
-            for score in here:
+            for score in (s for s in items if (s.norm, s.target) == (norm, target) and np.isfinite(s.score)):
                 known = np.isfinite(score.low) and np.isfinite(score.high)
                 low, high = (max(0, score.score - score.low), max(0, score.high - score.score)) if known else (0, 0)
                 panel.errorbar(
@@ -53,24 +52,24 @@ def scores(found: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
     return drawn
 
 
-def distances(found: Sequence[Distance], names: Sequence[str] = ()) -> "Figure":
-    """Adversarial distance over image, a panel a norm, a marker a target; hollow, at the upper edge: not found."""
+def distances(items: Sequence[Distance], names: Sequence[str] = ()) -> "Figure":
+    """Adversarial distance by image, one panel per norm, one marker per target; hollow at the upper edge: not found."""
     pyplot = import_extra("matplotlib", "a plot", "matplotlib.pyplot")
-    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((d.norm, d.target) for d in found), strict=True))
-    places = {index: place for place, index in enumerate(dict.fromkeys(one.image_index for one in found))}
+    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((d.norm, d.target) for d in items), strict=True))
+    places = {index: place for place, index in enumerate(dict.fromkeys(d.image_index for d in items))}
     figure, panels = pyplot.subplots(
         1, len(norms), figsize=(3.4 * len(norms), 2.8), squeeze=False, layout="constrained"
     )
     for panel, norm in zip(panels[0], norms, strict=True):
-        top = 1.1 * max([d.distance for d in found if d.norm == norm and np.isfinite(d.distance)], default=1.0)
+        top = 1.1 * max([d.distance for d in items if d.norm == norm and np.isfinite(d.distance)], default=1.0)
         for k, target in enumerate(targets):
             style = {"ls": "", "marker": MARKERS[k % 6], "color": COLOURS[k % 6], "ms": 5}
             shift = 0.12 * (k - (len(targets) - 1) / 2)
-            here = [d for d in found if (d.norm, d.target) == (norm, target)]
-            for there, fill in ((True, {}), (False, {"mfc": "none"})):
-                chosen = [d for d in here if np.isfinite(d.distance) == there]
-                x = [places[d.image_index] + shift for d in chosen]
-                panel.plot(x, [min(d.distance, top) for d in chosen], **style, **fill)
+            selected = [d for d in items if (d.norm, d.target) == (norm, target)]
+            for is_finite, fill in ((True, {}), (False, {"mfc": "none"})):
+                shown = [d for d in selected if np.isfinite(d.distance) == is_finite]
+                x = [places[d.image_index] + shift for d in shown]
+                panel.plot(x, [min(d.distance, top) for d in shown], **style, **fill)
             panel.plot([], [], **style, label=target)
         panel.set_xticks(list(places.values()), [names[index] if names else str(index) for index in places])
         panel.tick_params(axis="x", rotation=45 if names else 0)
@@ -83,22 +82,28 @@ def distances(found: Sequence[Distance], names: Sequence[str] = ()) -> "Figure":
 
 
 def fit(score: Score, axes: "Axes | None" = None) -> "Axes":
-    """The batch maxima as a histogram, the reverse Weibull density fitted to them, and the estimated end point."""
-    from scipy.stats import weibull_max  # here, since it takes half a second that scores have no use for
+    """Histogram of the batch maxima, the fitted reverse Weibull density, and the estimated end point."""
+    from scipy.stats import weibull_max  # slow to import (0.5 s), not needed by scores
 
     pyplot = import_extra("matplotlib", "a plot", "matplotlib.pyplot")
     axes = pyplot.subplots(figsize=(4.2, 2.8), layout="constrained")[1] if axes is None else axes
     assert axes is not None
     point, maxima = score.end_point, score.maxima.astype(np.float64)
-    equal = point.degenerate
-    axes.hist(maxima, bins=1 if equal else "auto", density=True, color="#C8C8C8", edgecolor="#707070", label="maxima")
+    axes.hist(
+        maxima,
+        bins=1 if point.degenerate else "auto",
+        density=True,
+        color="#C8C8C8",
+        edgecolor="#707070",
+        label="maxima",
+    )
     if np.isfinite(point.shape):
         x = np.linspace(maxima.min(), point.value, 400, endpoint=False)
         axes.plot(x, weibull_max(point.shape, point.value, point.scale).pdf(x), color=COLOURS[0], label="fit")
     axes.axvline(point.value, color=COLOURS[1], ls="--", label="end point")
     axes.set_xlabel(f"{DUAL[Norm.parse(score.norm)]} norm of ∇g" if score.order == "first_order" else "batch maxima")
     axes.set_ylabel("density")
-    # Above the axes, where it hides nothing.
+    # The legend is above the axes, where it covers no data.
     axes.set_title(f"image {score.image_index}, {score.norm} score {score.score:.3g}", fontsize="medium", pad=26)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
     return axes
