@@ -228,7 +228,7 @@ class Cut(nn.Module):
         ({"targets": [1]}, "1 target classes for 2 images"),
         ({"targets": [0, 1]}, "is the predicted class"),
         ({"targets": [7, 1]}, "target class 7: the network has classes 0 to 3"),
-        ({"network": Cut()}, "are not differentiable in the input"),
+        ({"network": Cut()}, "do not depend on the input in a way that can be differentiated"),
     ],
 )
 def test_what_cannot_be_attacked_is_refused(bent, change, message: str) -> None:

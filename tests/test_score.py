@@ -234,7 +234,7 @@ class Cut(nn.Module):
             lambda n, x: (Broken(n, float(x[:, 0, 0, 0].max())), x, {}),
             r"NaN or infinite at \d+ of 120 points, the first of them point \d+ of batch 0 in the L1 ball",
         ),
-        (lambda n, x: (Cut(), x, {}), "do not depend on the input"),
+        (lambda n, x: (Cut(), x, {}), "are not differentiable in the input"),
         (lambda n, x: (nn.Flatten(0), x, {}), r"returns \(108,\) for 1 images"),
         (lambda n, x: (n, x * 255, {}), r"in \[0,1\], with normalisation inside"),
         (lambda n, x: (n, (x * 255).int(), {}), r"int32: they must be floating-point numbers in \[0,1\], or uint8"),
