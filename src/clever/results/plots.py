@@ -1,7 +1,7 @@
 """Plots of scores, distances, and the law fitted to the maxima of a score. They need matplotlib."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,13 +25,8 @@ def scores(items: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
 
     Bars show the nominal 95 % interval if it is known.
     """
-    pyplot = import_extra("matplotlib", "a plot", "matplotlib.pyplot")
-    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((s.norm, s.target) for s in items), strict=True))
-    places = {index: place for place, index in enumerate(dict.fromkeys(score.image_index for score in items))}
-    figure, panels = pyplot.subplots(
-        1, len(norms), figsize=(3.4 * len(norms), 2.8), squeeze=False, layout="constrained"
-    )
-    for panel, norm in zip(panels[0], norms, strict=True):
+    figure, panels, targets, places = _panels(items, names, "score")
+    for norm, panel in panels.items():
         for k, target in enumerate(targets):
             shift = 0.12 * (k - (len(targets) - 1) / 2)
             for score in (s for s in items if (s.norm, s.target) == (norm, target) and np.isfinite(s.score)):
@@ -42,43 +37,48 @@ def scores(items: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
                     marker=MARKERS[k % 6], color=COLOURS[k % 6], mfc="none" if score.capped else None, ms=5,
                 )  # fmt: skip
             panel.plot([], [], ls="", marker=MARKERS[k % 6], color=COLOURS[k % 6], label=target)
-        panel.set_xticks(list(places.values()), [names[index] if names else str(index) for index in places])
-        panel.tick_params(axis="x", rotation=45 if names else 0)
-        panel.set_xlabel("image")
-        panel.set_ylabel(f"{norm} score (pixel units)")
-        panel.set_ylim(bottom=0)
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
-    drawn: Figure = figure
-    return drawn
+    return _with_legend(figure)
 
 
 def distances(items: Sequence[Distance], names: Sequence[str] = ()) -> "Figure":
     """Adversarial distance by image, one panel per norm, one marker per target; hollow at the upper edge: not found."""
-    pyplot = import_extra("matplotlib", "a plot", "matplotlib.pyplot")
-    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((d.norm, d.target) for d in items), strict=True))
-    places = {index: place for place, index in enumerate(dict.fromkeys(d.image_index for d in items))}
-    figure, panels = pyplot.subplots(
-        1, len(norms), figsize=(3.4 * len(norms), 2.8), squeeze=False, layout="constrained"
-    )
-    for panel, norm in zip(panels[0], norms, strict=True):
+    figure, panels, targets, places = _panels(items, names, "distance")
+    for norm, panel in panels.items():
         top = 1.1 * max([d.distance for d in items if d.norm == norm and np.isfinite(d.distance)], default=1.0)
         for k, target in enumerate(targets):
-            style = {"ls": "", "marker": MARKERS[k % 6], "color": COLOURS[k % 6], "ms": 5}
+            style: dict[str, Any] = {"ls": "", "marker": MARKERS[k % 6], "color": COLOURS[k % 6], "ms": 5}
             shift = 0.12 * (k - (len(targets) - 1) / 2)
             selected = [d for d in items if (d.norm, d.target) == (norm, target)]
-            for is_finite, fill in ((True, {}), (False, {"mfc": "none"})):
+            for is_finite in (True, False):
                 shown = [d for d in selected if np.isfinite(d.distance) == is_finite]
                 x = [places[d.image_index] + shift for d in shown]
-                panel.plot(x, [min(d.distance, top) for d in shown], **style, **fill)
+                fill = None if is_finite else "none"
+                panel.plot(x, [min(d.distance, top) for d in shown], mfc=fill, **style)
             panel.plot([], [], **style, label=target)
+    return _with_legend(figure)
+
+
+def _panels(
+    items: Sequence[Score] | Sequence[Distance], names: Sequence[str], quantity: str
+) -> "tuple[Figure, dict[str, Axes], list[str], dict[int, int]]":
+    """A figure, its panel for each norm, the targets, and the x position of each image index."""
+    pyplot = import_extra("matplotlib", "a plot", "matplotlib.pyplot")
+    norms, targets = (list(dict.fromkeys(values)) for values in zip(*((s.norm, s.target) for s in items), strict=True))
+    places = {index: place for place, index in enumerate(dict.fromkeys(item.image_index for item in items))}
+    size = (3.4 * len(norms), 2.8)
+    figure, axes = pyplot.subplots(1, len(norms), figsize=size, squeeze=False, layout="constrained")
+    for panel, norm in zip(axes[0], norms, strict=True):
         panel.set_xticks(list(places.values()), [names[index] if names else str(index) for index in places])
         panel.tick_params(axis="x", rotation=45 if names else 0)
-        panel.set_xlabel("image")
-        panel.set_ylabel(f"{norm} distance (pixel units)")
+        panel.set(xlabel="image", ylabel=f"{norm} {quantity} (pixel units)")
+    return figure, dict(zip(norms, axes[0], strict=True)), targets, places
+
+
+def _with_legend(figure: "Figure") -> "Figure":
+    for panel in figure.axes:
         panel.set_ylim(bottom=0)
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
-    drawn: Figure = figure
-    return drawn
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
+    return figure
 
 
 def fit(score: Score, axes: "Axes | None" = None) -> "Axes":
