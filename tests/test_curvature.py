@@ -348,7 +348,7 @@ def test_conventions_and_norms():
         ({"points": torch.zeros(0, 3)}, "non-empty floating-point batch"),
         ({"points": torch.zeros(2, 3, dtype=torch.int64)}, "non-empty floating-point batch"),
         ({"margin": lambda x: x}, "one number per row"),
-        ({"margin": lambda x: x.detach().sum(1)}, "cut off"),
+        ({"margin": lambda x: x.detach().sum(1)}, "is not differentiable"),
         ({"start": torch.zeros(3)}, "not be zero"),
         ({"start": torch.ones(4)}, "start vectors must have shape"),
     ],
