@@ -44,7 +44,7 @@ def _coverage(law: LargestOf, n: int, samples: int, bootstrapped: int, replicate
     span = np.ptp(largest[:, :, 0], axis=1)
     rows = []
     for estimator in (Estimator.PROFILE, Estimator.R_LARGEST):
-        points = end_points(largest[:, :, : estimator.values_of(law.n_samples)], estimator)
+        points = end_points(largest[:, :, : estimator.n_largest(law.n_samples)], estimator)
         low, high = np.array([(p.low, p.high) for p in points]).T
         given = np.isfinite(low)
         row = {"law": law.name, "N_s": law.n_samples, "N_b": n, "samples": few, "likelihood": str(estimator)}

@@ -48,7 +48,7 @@ def main() -> None:
             name: FirstOrder().measure(Defended(net, defense), centre, context, targets)
             for name, defense in DEFENSES.items()
         }
-        capacity = Capacity.of(measures["identity"], centre)
+        capacity = Capacity.estimate(measures["identity"], centre)
         for turn in range(options.rounds + 1):
             for name, measure in measures.items():
                 started = time.perf_counter()

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from clever.extreme_value.estimators import Estimator, end_points
 
 RANKS = (2, 4, 8)
-"""Beside those that `Estimator.values_of` chooses."""
+"""Beside those that `Estimator.n_largest` chooses."""
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def _errors(law: LargestOf, n_batches: int, samples: int) -> list[dict[str, obje
 
     rows = []
     for estimator in Estimator:
-        own = estimator.values_of(law.n_samples)
+        own = estimator.n_largest(law.n_samples)
         choices = [own, *(r for r in RANKS if r != own)] if estimator is Estimator.R_LARGEST else [own]
         for ranks in choices:
             points = end_points(largest[:, :, :ranks], estimator)

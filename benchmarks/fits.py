@@ -14,7 +14,7 @@ from scipy.stats import kstest, weibull_max
 from tqdm import tqdm
 
 from clever.extreme_value.estimators import end_points
-from clever.extreme_value.laws import LEAST_PVALUE
+from clever.extreme_value.laws import MIN_PVALUE
 from clever.extreme_value.maximum_likelihood import PENALTY, SHAPES
 
 
@@ -63,7 +63,7 @@ def _authors(row: np.ndarray) -> float:
     fitted = [fmin(loss, [shape, 0.1, 1.0], disp=False, maxiter=1000, maxfun=1000) for shape in SHAPES]
     pvalues = [kstest(z, weibull_max(*theta).cdf).pvalue for theta in fitted]
     best = int(np.argmax(pvalues))
-    return float(top + (fitted[best][1] * span if pvalues[best] >= LEAST_PVALUE else 0))
+    return float(top + (fitted[best][1] * span if pvalues[best] >= MIN_PVALUE else 0))
 
 
 if __name__ == "__main__":

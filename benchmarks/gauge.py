@@ -17,7 +17,7 @@ from tqdm import tqdm
 import clever
 from clever._internal.capacity import Capacity
 from clever.bounds.first_order import Order
-from clever.classifier.subjects import ImageContext, image_context
+from clever.classifier.image_context import ImageContext, image_context
 from clever.classifier.wrappers import frozen
 from clever.defenses.bpda import BareNetwork
 from clever.norms import Norm

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 import clever
 from clever.classifier.compute import Compilation, Compute, Layout, Precision
-from clever.classifier.subjects import image_context
+from clever.classifier.image_context import image_context
 from clever.classifier.wrappers import frozen
 from clever.norms import Norm
 from clever.sampling.maxima import BallSampler

@@ -13,8 +13,8 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from clever import Normalize, paper
-from clever.classifier.subjects import ImageContext, image_context
-from clever.classifier.wrappers import frozen, logits_of
+from clever.classifier.image_context import ImageContext, image_context
+from clever.classifier.wrappers import finite_logits, frozen
 from pipeline.prepare.digits import Digits
 from pipeline.prepare.source import Candidate
 
@@ -71,7 +71,7 @@ def second_classes(net: nn.Module, images: Tensor, labels: Tensor, count: int) -
 
 def subject_with_targets(net: nn.Module, image: Tensor, count: int) -> tuple[ImageContext, list[int]]:
     """The image ready for scoring, with the ``count`` most likely classes beside the predicted one as targets."""
-    targets = logits_of(net, image.unsqueeze(0))[0].argsort(descending=True).tolist()[1 : count + 1]
+    targets = finite_logits(net, image.unsqueeze(0))[0].argsort(descending=True).tolist()[1 : count + 1]
     context = image_context(net, image, 0, targets, paper())
     assert context is not None  # it has no label to differ from
     return context, targets

@@ -53,7 +53,9 @@ def main() -> None:
         faster = compute.applied(net)
         context, targets = subject_with_targets(net, centre, options.targets)
         measure = FirstOrder().measure(Defended(faster, Identity()), centre, context, targets)
-        capacity = Capacity.of(FirstOrder().measure(Defended(net, Identity()), centre, context, targets[:1]), centre)
+        capacity = Capacity.estimate(
+            FirstOrder().measure(Defended(net, Identity()), centre, context, targets[:1]), centre
+        )
         points = torch.rand(capacity.size, *centre.shape, device=options.device)
         passes = max(1, n_points // capacity.size)
 

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import clever
 from clever.extreme_value.estimators import EndPoint
-from clever.inputs.images import batch_of
+from clever.inputs.images import image_batch
 from clever.results import record
 
 SETTINGS = clever.paper(n_batches=5, n_samples=8, radius={"L2": 3.0, "Linf": 0.1})
@@ -117,9 +117,9 @@ def test_images_of_torchvision(network, images: torch.Tensor, tmp_path: Path) ->
 
 
 def test_device_and_type_follow_the_network(network, images: torch.Tensor) -> None:
-    assert batch_of(images, network.double()).images.dtype == torch.float64
-    assert batch_of(images.double(), network.float()).images.dtype == torch.float32
-    assert batch_of(images, network.to("meta")).images.device.type == "meta"
+    assert image_batch(images, network.double()).images.dtype == torch.float64
+    assert image_batch(images.double(), network.float()).images.dtype == torch.float32
+    assert image_batch(images, network.to("meta")).images.device.type == "meta"
     (score,) = clever.score(nn.Sequential(nn.Flatten(), nn.Linear(108, 3)).double(), images[0], SETTINGS, **ONE)
     assert math.isfinite(score.score)
 
@@ -132,11 +132,11 @@ def test_misclassified_images_are_left_out_and_the_others_keep_their_index(netwo
     assert [score.label for score in found] == labels[[0, 2, 3]].tolist()
     assert found.left_out == (1,)
     assert "3 CLEVER scores of 3 images, distances in [0,1]-pixel units; 1 left out as misclassified" in repr(found)
-    with pytest.warns(UserWarning, match="all 4 images are left out: the network takes none for its label"):
+    with pytest.warns(UserWarning, match="all 4 images are left out as misclassified"):
         none = clever.score(network, images, SETTINGS, labels=(labels + 2) % 7, **ONE)
     assert len(none) == 0
     assert "0 CLEVER scores of 0 images" in repr(none)
-    with pytest.raises(clever.InputError, match="no score to draw"):
+    with pytest.raises(clever.InputError, match="no score to plot"):
         none.plot()
 
 
@@ -150,12 +150,12 @@ def test_misclassified_images_are_left_out_and_the_others_keep_their_index(netwo
         ),
         (lambda x: pixels(x).astype(int), {}, "images of int64: they must be floating-point numbers in"),
         (lambda x: [], {}, "list holds no image"),
-        (lambda x: torch.empty(0, 3, 6, 6), {}, r"shape \(0, 3, 6, 6\): there must be one at least"),
+        (lambda x: torch.empty(0, 3, 6, 6), {}, r"shape \(0, 3, 6, 6\): there must be at least one"),
         (lambda x: x[0, 0], {}, r"shape \(6, 6\)|shape \(1, 6, 6\)"),
-        (lambda x: [x[0], x[1, :, :5]], {}, r"\(3, 6, 6\) and \(3, 5, 6\): all must have one shape"),
+        (lambda x: [x[0], x[1, :, :5]], {}, r"\(3, 6, 6\) and \(3, 5, 6\): all shapes must be equal"),
         (lambda x: ["cat.png"], {}, "image 0 is a str: it must be a tensor, an array or a PIL image"),
         (lambda x: 7, {}, "images are a int: they must be a tensor"),
-        (lambda x: [Image.new("RGBA", (6, 6))], {}, "of mode RGBA: convert"),
+        (lambda x: [Image.new("RGBA", (6, 6))], {}, "has mode RGBA: use convert"),
         (lambda x: x, {"labels": [1, 2]}, r"labels of shape \(2,\) and type int64 for 4 images"),
         (lambda x: x, {"labels": [0.5] * 4}, "type float64 for 4 images"),
         (lambda x: TensorDataset(x, torch.arange(4)), {"labels": [0] * 4}, "labels are given twice"),

@@ -157,7 +157,7 @@ def test_misclassified_images_are_left_out(curved: nn.Module, images: Tensor) ->
     with pytest.warns(UserWarning, match="all 4 images are left out"):
         none = clever.attack(curved, images, (labels + 2) % 5, norms="L2", steps=1, progress=False)
     assert len(none) == 0
-    with pytest.raises(clever.InputError, match="no distance to draw"):
+    with pytest.raises(clever.InputError, match="no distance to plot"):
         none.plot()
 
 

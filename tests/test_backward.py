@@ -157,7 +157,7 @@ def test_what_has_no_substitute_is_refused() -> None:
 def test_second_order_is_refused_behind_any_substitute() -> None:
     linear = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
     network = clever.Defended(linear, clever.Identity(), backward=torch.sin)
-    with pytest.raises(clever.InputError, match="not defined behind a transformation with BPDA"):
+    with pytest.raises(clever.InputError, match="not defined for a transformation with BPDA"):
         require_twice_differentiable(network, torch.rand(1, 3, 2, 2))
 
 

@@ -14,7 +14,7 @@ from clever.attacks.descent import pixelwise
 from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength
 from clever.bounds.gauge.order import gauge_function
-from clever.classifier.subjects import image_context
+from clever.classifier.image_context import image_context
 from clever.classifier.wrappers import frozen
 from clever.defenses.capabilities import has_useful_gradient, needs_surrogate, steps_of
 from clever.defenses.jpeg.linearized import Linear

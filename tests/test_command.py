@@ -86,7 +86,8 @@ def test_pictures_of_several_sizes_are_named_with_what_helps(folder: Path, capsy
     code = main(["--model", "networks:load", "--images", "pictures"])
     assert code == 2
     assert (
-        "c.png has 9 x 9 pixels, pictures/b.png 9 x 10: all must have one size, and --size N" in capsys.readouterr().err
+        "c.png has 9 x 9 pixels, pictures/b.png 9 x 10: all must have the same size; --size N"
+        in capsys.readouterr().err
     )
 
 
@@ -102,12 +103,12 @@ def test_grey_pictures_and_the_second_order(folder: Path, capsys) -> None:
         ([], {"model": "networks"}, "--model is 'networks': it must be MODULE:NAME"),
         ([], {"model": "networks:loader"}, "networks has no loader; it has grey, load"),
         ([], {"model": "nothing_here:load"}, "No module named 'nothing_here'"),
-        ([], {"model": "networks:words"}, "gives a str: it must be or make a torch.nn.Module"),
-        ([], {"model": "networks:NUMBER"}, "gives a int: it must be or make a torch.nn.Module"),
-        ([], {"images": "none"}, "none is no folder: name one with pictures (.bmp,"),
-        ([], {"images": "empty"}, "empty holds no picture"),
-        ([], {"images": "broken"}, "broken/x.png is no picture that can be read"),
-        (["--size", "9"], {}, "the network takes no picture of 9 x 9 pixels and 3 channel(s)"),
+        ([], {"model": "networks:words"}, "is of type str: it must be a torch.nn.Module"),
+        ([], {"model": "networks:NUMBER"}, "is of type int: it must be a torch.nn.Module"),
+        ([], {"images": "none"}, "none is not a folder: name one with images (.bmp,"),
+        ([], {"images": "empty"}, "empty holds no image"),
+        ([], {"images": "broken"}, "broken/x.png cannot be read as an image"),
+        (["--size", "9"], {}, "the network fails on an image of 9 x 9 pixels and 3 channel(s)"),
         (["--size", "0"], {}, "--size is 0: it must be a whole number from 1 up"),
         (["--size", "big"], {}, "argument --size: invalid int value: 'big'"),
         (["--norms", "L2,L3"], {}, "unknown norm 'L3': it must be one of L1, L2, Linf"),
@@ -119,7 +120,7 @@ def test_grey_pictures_and_the_second_order(folder: Path, capsys) -> None:
         (["--radius", "L2=far"], {}, "--radius is 'L2=far': it must be a number, or one for each norm, such as L1=30,"),
         (["--radius", "L2=1", "--norms", "L1"], {}, "no radius for the L1 ball: settings.radius has L2"),
         (["--device", "warp"], {}, "--device warp cannot be used"),
-        (["--output", "none/scores.csv"], {}, "none is no folder; name one that exists"),
+        (["--output", "none/scores.csv"], {}, "none is not a folder; name one that exists"),
         (["--colour"], {}, "unrecognized arguments: --colour; clever-score --help names all options"),
     ],
 )

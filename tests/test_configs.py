@@ -177,7 +177,7 @@ def test_two_cells_of_one_name_are_refused() -> None:
 
 
 def test_unknown_normalisations_are_refused() -> None:
-    with pytest.raises(clever.InputError, match="one positive std a channel"):
+    with pytest.raises(clever.InputError, match="one positive std per channel"):
         clever.Normalize([0.5], [0.5, 0.5])
-    with pytest.raises(clever.InputError, match="one positive std a channel"):
+    with pytest.raises(clever.InputError, match="one positive std per channel"):
         clever.Normalize([0.5], [0.0])

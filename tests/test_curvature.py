@@ -330,8 +330,8 @@ def test_power_iteration_agrees_and_every_point_pays_for_every_step():
 
 def test_conventions_and_norms():
     smallest = torch.tensor([-2.0, 0.0, 3.0])
-    assert Convention.NEGATIVE_PART.of(smallest).tolist() == [2.0, 0.0, 0.0]
-    assert Convention("absolute").of(smallest).tolist() == [2.0, 0.0, 3.0]
+    assert Convention.NEGATIVE_PART.curvature(smallest).tolist() == [2.0, 0.0, 0.0]
+    assert Convention("absolute").curvature(smallest).tolist() == [2.0, 0.0, 3.0]
     # The factor bounds the curvature along any direction of unit norm.
     matrix = with_spectrum(front(-1.0, low=-0.9, high=0.5, dim=12))
     for norm in Norm:
@@ -347,8 +347,8 @@ def test_conventions_and_norms():
         ({"points": torch.zeros(3)}, "non-empty floating-point batch"),
         ({"points": torch.zeros(0, 3)}, "non-empty floating-point batch"),
         ({"points": torch.zeros(2, 3, dtype=torch.int64)}, "non-empty floating-point batch"),
-        ({"margin": lambda x: x}, "one number a row"),
-        ({"margin": lambda x: x.detach().sum(1)}, "cut off"),
+        ({"margin": lambda x: x}, "one number per row"),
+        ({"margin": lambda x: x.detach().sum(1)}, "is not differentiable"),
         ({"start": torch.zeros(3)}, "not be zero"),
         ({"start": torch.ones(4)}, "start vectors must have shape"),
     ],

@@ -10,7 +10,7 @@ import clever
 from clever.attacks.descent import descend, pixelwise
 from clever.attacks.hyperplane import nearest_beyond
 from clever.bounds.gauge.order import gauge_function
-from clever.classifier.subjects import ImageContext, image_context
+from clever.classifier.image_context import ImageContext, image_context
 from clever.classifier.wrappers import frozen
 from clever.norms import Norm
 from clever.scoring.path import path_maxima

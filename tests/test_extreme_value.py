@@ -14,7 +14,7 @@ from clever.extreme_value.cutoffs import HIGH, LOW, RECIPROCAL_SHAPES, SIZES, cu
 from clever.extreme_value.estimators import Estimator, end_points
 from clever.extreme_value.interval import intervals
 from clever.extreme_value.maximum_likelihood import SHAPES
-from clever.extreme_value.profile import BEND, Profile, likeliest
+from clever.extreme_value.profile import BEND, Profile, fit_shape_scale
 from conftest import ROOT
 
 TRUE = 20.0
@@ -346,7 +346,7 @@ def test_the_likelihood_of_the_r_largest_is_the_product_of_its_densities() -> No
         return float((np.log(shape / scale) + (shape - 1) * np.log(w)).sum() - (w[:, -1] ** shape).sum())
 
     gap = 0.4
-    shape, scale = (float(found[0]) for found in likeliest(z[None], np.array([gap])))
+    shape, scale = (float(found[0]) for found in fit_shape_scale(z[None], np.array([gap])))
     best = log_likelihood(gap, shape, scale)
     value, reciprocal = Profile(z[None])(np.log1p(1 / (gap * np.array([BEND]))))
     assert value[0] == pytest.approx(best, rel=1e-6)

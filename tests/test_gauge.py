@@ -17,7 +17,7 @@ from clever._internal.types import Transformation
 from clever.bounds.gauge.jpeg import CoefficientGauge
 from clever.bounds.gauge.jumps import _hull, _listed, sides
 from clever.bounds.gauge.order import NORMS, gauge_function, minimiser
-from clever.classifier.subjects import image_context
+from clever.classifier.image_context import image_context
 from clever.defenses.bpda import bare_network
 from clever.defenses.capabilities import steps_of
 from clever.defenses.chain import Chain, Identity

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import clever
-from clever.classifier.subjects import image_contexts
+from clever.classifier.image_context import image_contexts
 from clever.norms import Norm
 from clever.scoring.path import path_maxima
 

@@ -21,7 +21,7 @@ from clever.defenses.jpeg.defense import JPEG
 from clever.defenses.quantization import PNG, BitDepth, Quantize
 from clever.errors import InputError
 from clever.extreme_value.estimators import RESOLUTION, EndPoint, Estimator, end_points
-from clever.extreme_value.laws import FEWEST_BATCHES
+from clever.extreme_value.laws import MIN_BATCHES
 from clever.norms import Norm
 from clever.sampling.balls import Ball, Law, batch_generator, batch_offsets, offsets
 from clever.sampling.maxima import BallSampler
@@ -83,7 +83,7 @@ def test_points_of_a_large_uniform_ball_lie_near_its_surface(norm: Norm, dtype: 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64])
 @pytest.mark.parametrize("norm", list(Norm))
 def test_numbers_whose_sums_overflow_are_refused(norm: Norm, dtype: torch.dtype) -> None:
-    with pytest.raises(InputError, match="must be float32 or float64"):
+    with pytest.raises(InputError, match="use float32 or float64"):
         offsets(Ball(norm, 3.0), 4, torch.zeros(3, 8, 8, dtype=dtype), generator(0))
 
 
@@ -238,7 +238,7 @@ def test_the_norms_are_in_order(single: list[torch.Tensor]) -> None:
 @examples(60)
 @given(outer=NORMS, inner=NORMS, radius=RADII, dimension=st.integers(1, 50))
 def test_the_largest_ball_inside_another_touches_it(outer: Norm, inner: Norm, radius: float, dimension: int) -> None:
-    held = Ball(outer, radius).holds(inner, dimension)
+    held = Ball(outer, radius).inner_radius(inner, dimension)
     corners = torch.stack([torch.eye(dimension, dtype=torch.float64)[0], torch.ones(dimension, dtype=torch.float64)])
     reach = outer.of(corners / inner.of(corners)[:, None] * held)
     assert float(reach.max()) == pytest.approx(radius)
@@ -431,7 +431,7 @@ ESTIMATORS = st.sampled_from(list(Estimator))
 
 
 @st.composite
-def samples(draw: st.DrawFn, least: int = FEWEST_BATCHES) -> np.ndarray:
+def samples(draw: st.DrawFn, least: int = MIN_BATCHES) -> np.ndarray:
     """Maxima as a bounded law gives them, rows of one sample each."""
     rows, columns = draw(st.integers(1, 4)), draw(st.integers(least, 80))
     rng = np.random.default_rng(draw(SEEDS))
@@ -458,7 +458,7 @@ def same(one: EndPoint, other: EndPoint, span: float) -> None:
 
 
 @examples(80)
-@given(maxima=st.lists(ODD, min_size=FEWEST_BATCHES, max_size=40), estimator=ESTIMATORS)
+@given(maxima=st.lists(ODD, min_size=MIN_BATCHES, max_size=40), estimator=ESTIMATORS)
 @example(maxima=[0.0] * 5, estimator=Estimator.MLE_REG)
 @example(maxima=[0.0] * 39 + [1e300], estimator=Estimator.MLE_REG)
 @example(maxima=[1e300] * 39 + [0.0], estimator=Estimator.MLE)
@@ -515,7 +515,7 @@ def test_a_row_has_the_end_point_that_it_has_alone(maxima: np.ndarray, odd: list
 
 
 @examples(30)
-@given(maxima=st.lists(st.integers(0, 50), min_size=FEWEST_BATCHES, max_size=30), estimator=ESTIMATORS)
+@given(maxima=st.lists(st.integers(0, 50), min_size=MIN_BATCHES, max_size=30), estimator=ESTIMATORS)
 def test_whole_numbers_and_single_precision_are_samples_too(maxima: list[int], estimator: Estimator) -> None:
     exact = end_points(np.array([maxima], dtype=np.float64), estimator)[0]
     for kind in (np.int64, np.int32, np.uint8, np.float32):
@@ -533,7 +533,7 @@ def test_what_is_no_sample_is_refused(
     maxima: list[float], bad: float | None, estimator: Estimator, data: st.DataObject
 ) -> None:
     if bad is None:
-        maxima = maxima[: FEWEST_BATCHES - 1] if estimator is not Estimator.MAXIMUM else []
+        maxima = maxima[: MIN_BATCHES - 1] if estimator is not Estimator.MAXIMUM else []
     else:
         maxima[data.draw(st.integers(0, len(maxima) - 1))] = bad
     with pytest.raises(InputError):

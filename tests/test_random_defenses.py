@@ -247,7 +247,7 @@ def test_ones_own_defense_without_gradient_goes_with_bpda(images: torch.Tensor, 
     posterized = of_ones_own("Posterized", "+defense.levels=7")
     norms = gradient_norms(clever.Defended(network, posterized), images, 0, [1], [Norm.L2])
     assert torch.equal(norms, gradient_norms(network, clever.Quantize(levels=8)(images), 0, [1], [Norm.L2]))
-    with pytest.raises(clever.InputError, match=r"put the part that cannot be differentiated into clever\.BPDA"):
+    with pytest.raises(clever.InputError, match=r"wrap the non-differentiable part in clever\.BPDA"):
         gradient_norms(clever.Defended(network, posterized, bpda=False), images, 0, [1], [Norm.L2])
 
 

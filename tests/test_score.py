@@ -11,8 +11,8 @@ from torch import nn
 import clever
 from clever._internal.capacity import Capacity
 from clever.bounds.first_order import FirstOrder
-from clever.classifier.subjects import ImageContext, image_contexts
-from clever.sampling.samplers import sample_with
+from clever.classifier.image_context import ImageContext, image_contexts
+from clever.sampling.samplers import direct_sampler
 from clever.scoring.engine import score_image
 
 RADII = {"L1": 30.0, "L2": 3.0, "Linf": 0.1}
@@ -120,7 +120,7 @@ def test_the_same_arguments_give_the_same_numbers(bent: nn.Sequential, images: t
 @pytest.mark.parametrize("size", [1, 5, 64])
 def test_the_hardware_batch_changes_no_score(bent, images: torch.Tensor, size: int, monkeypatch) -> None:
     expected = scored(bent, images, SETTINGS)
-    monkeypatch.setattr(Capacity, "of", classmethod(lambda cls, measure, point: cls(size)))
+    monkeypatch.setattr(Capacity, "estimate", classmethod(lambda cls, measure, point: cls(size)))
     assert np.allclose(scored(bent, images, SETTINGS).score, expected.score, rtol=1e-5)
 
 
@@ -169,7 +169,7 @@ def test_one_forward_pass_serves_all_targets(bent: nn.Sequential, images: torch.
     list(image_contexts(bent, images[:1], ["top2"], SETTINGS))
     context = next(iter(image_contexts(bent, images[:1], ["top2", "least", "random"], SETTINGS)))
     forwards.clear()
-    norms, sampler = ["L1", "L2", "Linf"], sample_with(lambda _: None)
+    norms, sampler = ["L1", "L2", "Linf"], direct_sampler(lambda _: None)
     score_image(bent, images[0], context, SETTINGS, norms=norms, order=FirstOrder(), sampler=sampler)
     # one ball of 6 x 20 points in passes of up to 256, and one point to see what a pass needs
     assert len(forwards) == 2
@@ -234,7 +234,7 @@ class Cut(nn.Module):
             lambda n, x: (Broken(n, float(x[:, 0, 0, 0].max())), x, {}),
             r"NaN or infinite at \d+ of 120 points, the first of them point \d+ of batch 0 in the L1 ball",
         ),
-        (lambda n, x: (Cut(), x, {}), "do not depend on the input"),
+        (lambda n, x: (Cut(), x, {}), "are not differentiable in the input"),
         (lambda n, x: (nn.Flatten(0), x, {}), r"returns \(108,\) for 1 images"),
         (lambda n, x: (n, x * 255, {}), r"in \[0,1\], with normalisation inside"),
         (lambda n, x: (n, (x * 255).int(), {}), r"int32: they must be floating-point numbers in \[0,1\], or uint8"),
@@ -284,6 +284,6 @@ def test_a_larger_network_gets_a_smaller_pass() -> None:
         layers = [nn.Conv2d(3, width, 3, padding=1), *[nn.Conv2d(width, width, 3, padding=1) for _ in range(4)]]
         net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * 64 * 64, 2)).eval()
         context = ImageContext(0, "image", 3 * 64 * 64, 0, {}, {}, {})
-        return Capacity.of(FirstOrder().measure(net, torch.empty(0), context, [1]), torch.rand(3, 64, 64)).size
+        return Capacity.estimate(FirstOrder().measure(net, torch.empty(0), context, [1]), torch.rand(3, 64, 64)).size
 
     assert passed(4) > passed(64) >= 1

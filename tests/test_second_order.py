@@ -122,7 +122,7 @@ def test_the_hardware_batch_and_the_company_change_no_score(smooth, images: Tens
     assert expected[["score", "products"]].equals(scored(smooth, images)[["score", "products"]])
     alone = scored(smooth, images[1])
     assert alone.score.to_numpy() == pytest.approx(expected.score[len(alone) :].to_numpy(), rel=1e-6)
-    monkeypatch.setattr(Capacity, "of", classmethod(lambda cls, measure, point: cls(3)))
+    monkeypatch.setattr(Capacity, "estimate", classmethod(lambda cls, measure, point: cls(3)))
     assert scored(smooth, images).score.to_numpy() == pytest.approx(expected.score.to_numpy(), rel=1e-6)
 
 

@@ -91,14 +91,14 @@ def test_the_store_tells_segments_apart(tmp_path: Path, affine: nn.Module, image
     computed: list[int] = []
     store = Store(tmp_path, {}, 100, compute=computed.append, find=lambda _: None)
 
-    def measure_of(targets: object) -> Callable[[Tensor], Tensor]:
+    def make_measure(targets: object) -> Callable[[Tensor], Tensor]:
         return lambda points: points.flatten(1)[:, :1].unsqueeze(2)
 
     ball_samplers = [
         BallSampler(images[0], "a", Ball(Norm.L2, 1.0), 10, 0, True, transform)
         for transform in (None, clever.Identity(), None)
     ]
-    kept = [store(measure_of, ball_sampler, 0, [1], range(2)) for ball_sampler in ball_samplers]  # type: ignore[arg-type]
+    kept = [store(make_measure, ball_sampler, 0, [1], range(2)) for ball_sampler in ball_samplers]  # type: ignore[arg-type]
     assert sum(computed) == 2 * 20
     assert np.array_equal(kept[0].value, kept[2].value)
     assert not np.array_equal(kept[0].value, kept[1].value)

@@ -17,7 +17,7 @@ from torch import nn
 
 from clever._internal.capacity import Measure
 from clever.bounds.first_order import FirstOrder
-from clever.classifier.subjects import ImageContext
+from clever.classifier.image_context import ImageContext
 from clever.defenses.bpda import Defended
 from clever.defenses.chain import Chain, Identity
 from clever.defenses.expectation import Expectation
@@ -28,7 +28,7 @@ from clever.errors import InputError
 from clever.norms import Norm
 from clever.sampling.balls import Ball
 from clever.sampling.maxima import BallSampler, BatchMaxima
-from clever.sampling.samplers import sample_with
+from clever.sampling.samplers import direct_sampler
 from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
 from pipeline.shared.store import kept
@@ -91,7 +91,7 @@ def test_the_store_gives_what_sampling_gives(tmp_path: Path, network: Defended) 
     stored = Counted(tmp_path, network)
     image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
     ball_sampler = BallSampler(image, "image", Ball(Norm.L2, 1.0), N_SAMPLES, 0, True)
-    direct = sample_with(lambda _: None)(lambda some: measure(network, some), ball_sampler, 0, [1, 3], range(9))
+    direct = direct_sampler(lambda _: None)(lambda some: measure(network, some), ball_sampler, 0, [1, 3], range(9))
     first = stored.maxima(9, [1, 3])
     assert np.allclose(first.value, direct.value, rtol=1e-6)
     assert np.array_equal(first.index, direct.index)

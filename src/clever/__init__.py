@@ -1,17 +1,17 @@
-"""CLEVER robustness scores for any torch classifier: first and second order, and with BPDA.
+"""CLEVER robustness scores for any torch classifier: first order, second order, and with BPDA.
 
     import clever
 
     network = clever.Defended(my_network, clever.JPEG(quality=75))     # or my_network itself
     settings = clever.paper(n_batches=50, n_samples=256)
     scores = clever.score(network, images, settings)
-    second = clever.score(smooth_network, images, settings, order="second_order")    # twice differentiable only
+    second = clever.score(smooth_network, images, settings, order="second_order")  # twice differentiable networks
     scores.to_csv("scores.csv"), scores.to_json("scores.json"), scores.to_frame(), scores.plot()
     distances = clever.attack(network, images, targets=["top2"], norms=["L2"])  # nearest adversarial images
 
-Images and radii are in [0,1] pixel space; `Normalize` is the first layer of a network that wants other numbers. Every
-score is an estimate of a lower bound of the distance to an adversarial image, never a guarantee; the distance of an
-attack is an upper bound of it, verified on the network.
+Images and radii are in [0,1] pixel space; for a network with another input range, make `Normalize` its first layer. A
+score estimates a lower bound of the adversarial distance and guarantees nothing; an attack's distance is an upper
+bound, verified on the network.
 """
 
 from clever.api.attack import attack

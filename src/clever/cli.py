@@ -1,4 +1,4 @@
-"""The command clever-score: scores of the pictures in a folder, for those who do not write Python."""
+"""The command ``clever-score``: CLEVER scores of the images in a folder."""
 
 import argparse
 import importlib
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from clever.api.score import NORMS, TARGETS, score
 from clever.classifier.wrappers import frozen
 from clever.errors import InputError
-from clever.inputs.files import in_a_folder, opened, pictures, write_text
-from clever.inputs.images import batch_of
+from clever.inputs.files import image_paths, open_images, require_parent_folder, write_text
+from clever.inputs.images import image_batch
 from clever.norms import Norm
 from clever.results.record import versions
 from clever.results.scores import Scores
@@ -29,39 +29,38 @@ FORMATS: dict[str, Callable[[Scores], str]] = {
     "json": lambda scores: scores.to_json(),
 }
 ABOUT = (
-    "CLEVER scores of every picture in a folder: estimates of a lower bound of the distance, in [0,1]-pixel units, to "
-    "an image that the network takes for another class. Exit code 0; 2 for input that cannot be used; 130 when "
-    "interrupted."
+    "CLEVER score of every image in a folder: an estimated lower bound of the distance, in [0,1]-pixel units, to an "
+    "adversarial image. Exit codes: 0, success; 2, invalid input; 130, interrupted."
 )
 MODEL = (
-    "a torch.nn.Module from images in [0,1] to logits, or a function without arguments that makes one, such as "
-    "clever.Defended(network, clever.JPEG(75)); modules of the current folder are found"
+    "a torch.nn.Module that maps images in [0,1] to logits, such as clever.Defended(network, clever.JPEG(75)), or a "
+    "function without arguments that returns one; MODULE may be in the current folder"
 )
 RADIUS = "L1=30,L2=3,Linf=0.1"
-"""The authors' code has an L2 ball of this radius; the others are of about the same use in images."""
-NAMED = "comma-separated: top2, random, least, untargeted or class numbers; default %(default)s"
+"""The L2 radius is that of the authors' code; the others are of a similar scale."""
+TARGETS_HELP = "comma-separated: top2, random, least, untargeted or class numbers; default %(default)s"
 
 
 class Parser(argparse.ArgumentParser):
-    """What argparse refuses is bad input as any other."""
+    """Raises `InputError` where argparse would exit."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; clever-score --help names all options")
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Runs the command line ``words``, by default the program's own; its exit code."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, by default ``sys.argv[1:]``; returns the exit code."""
     try:
-        arguments = _parser().parse_args(words)
-        in_a_folder(arguments.output)
-        shown = write_text(arguments.output, FORMATS[arguments.format](_scores(arguments)))
+        arguments = _parser().parse_args(argv)
+        require_parent_folder(arguments.output)
+        unwritten = write_text(arguments.output, FORMATS[arguments.format](_scores(arguments)))
     except InputError as error:
         sys.stderr.write(f"clever-score: error: {error}\n")
         return BAD_INPUT
     except KeyboardInterrupt:
         sys.stderr.write("clever-score: interrupted\n")
         return INTERRUPTED
-    sys.stdout.write(shown or "")
+    sys.stdout.write(unwritten or "")
     return 0
 
 
@@ -70,25 +69,20 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("--version", action="version", version=", ".join(f"{name} {number}" for name, number in versions().items()))
     add("--model", required=True, metavar="MODULE:NAME", help=MODEL)
-    add("--images", required=True, metavar="DIR", help="a folder of pictures, which may be in folders of it")
-    add("--size", type=int, metavar="N", help="scale the shorter side to N pixels and cut out the centre square")
+    add("--images", required=True, metavar="DIR", help="a folder of images, searched recursively")
+    add("--size", type=int, metavar="N", help="scale the shorter side to N pixels and crop the central square")
     add("--grey", action="store_true", help="one channel instead of three")
-    add("--targets", default=",".join(map(str, TARGETS)), help=NAMED)
+    add("--targets", default=",".join(map(str, TARGETS)), help=TARGETS_HELP)
     add("--norms", default=",".join(NORMS), help="comma-separated: L1, L2, Linf; default %(default)s")
-    add(
-        "--order",
-        choices=ORDERS,
-        default="first",
-        help="second: for twice differentiable networks; default %(default)s",
-    )
+    add("--order", choices=ORDERS, default="first", help="second needs a smooth network; default %(default)s")
     add("--radius", default=RADIUS, help="R of the ball of each norm, or one number for all; default %(default)s")
-    add("--n-batches", type=int, default=500, metavar="N_B", help="batches of points; default %(default)s")
-    add("--n-samples", type=int, default=1024, metavar="N_S", help="points a batch; default %(default)s")
-    add("--seed", type=int, default=1215, help="of the points; default %(default)s")
-    add("--device", default="cpu", help="such as cuda; default %(default)s")
-    add("--format", choices=FORMATS, default="table", help="of what is written; default %(default)s")
-    add("--output", metavar="FILE", help="write there, not to the terminal")
-    add("--quiet", action="store_true", help="no bar of progress")
+    add("--n-batches", type=int, default=500, metavar="N_B", help="number of batches; default %(default)s")
+    add("--n-samples", type=int, default=1024, metavar="N_S", help="points per batch; default %(default)s")
+    add("--seed", type=int, default=1215, help="random seed of the points; default %(default)s")
+    add("--device", default="cpu", help="torch device, such as cuda; default %(default)s")
+    add("--format", choices=FORMATS, default="table", help="output format; default %(default)s")
+    add("--output", metavar="FILE", help="write to FILE instead of standard output")
+    add("--quiet", action="store_true", help="no progress bar")
     return parser
 
 
@@ -97,10 +91,10 @@ def _scores(arguments: argparse.Namespace) -> Scores:
     settings = paper(n_batches=arguments.n_batches, n_samples=arguments.n_samples, radius=radius, seed=arguments.seed)
     if arguments.size is not None and arguments.size < 1:
         raise InputError(f"--size is {arguments.size}: it must be a whole number from 1 up")
-    paths = pictures(arguments.images)
-    network = _on(_named(arguments.model), arguments.device)
-    images = batch_of(opened(paths, "L" if arguments.grey else "RGB", arguments.size), network).images
-    _try(network, images[:1])
+    paths = image_paths(arguments.images)
+    network = _to_device(_load_network(arguments.model), arguments.device)
+    images = image_batch(open_images(paths, "L" if arguments.grey else "RGB", arguments.size), network).images
+    _check_forward(network, images[:1])
     return score(
         network,
         images,
@@ -113,54 +107,55 @@ def _scores(arguments: argparse.Namespace) -> Scores:
     )
 
 
-def _radius(words: str) -> dict[str, float]:
-    """R of each norm, from L2=3,Linf=0.1 or one number."""
+def _radius(text: str) -> dict[str, float]:
+    """R of each norm, from a text such as "L2=3,Linf=0.1" or one number."""
     try:
-        if "=" not in words:
-            return dict.fromkeys(map(str, Norm), float(words))
-        pairs = [word.partition("=") for word in words.split(",")]
+        if "=" not in text:
+            return dict.fromkeys(map(str, Norm), float(text))
+        pairs = [pair.partition("=") for pair in text.split(",")]
         return {norm: float(number) for norm, _, number in pairs}
     except ValueError as error:
         raise InputError(
-            f"--radius is {words!r}: it must be a number, or one for each norm, such as {RADIUS}"
+            f"--radius is {text!r}: it must be a number, or one for each norm, such as {RADIUS}"
         ) from error
 
 
-def _named(name: str) -> nn.Module:
-    """The network that ``module:name`` is or makes. An error within the function is the user's to see, whole."""
+def _load_network(name: str) -> nn.Module:
+    """The network at ``module:name``, or the one that the function there returns; its exceptions pass through."""
     module, _, attribute = name.partition(":")
     if not (module and attribute):
         raise InputError(f"--model is {name!r}: it must be MODULE:NAME, such as my_networks:load")
     if "" not in sys.path:
-        sys.path.insert(0, "")  # a program that was installed does not look into the current folder
+        sys.path.insert(0, "")  # an installed program does not import from the current folder
     try:
-        found: Any = importlib.import_module(module)
+        imported: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise InputError(f"--model {name}: {error}; name a module that is installed or in this folder") from error
-    if not hasattr(found, attribute):
-        there = ", ".join(sorted(known for known, value in vars(found).items() if callable(value) and known[0] != "_"))
-        raise InputError(f"--model {name}: {module} has no {attribute}; it has {there or 'nothing to call'}")
-    network = getattr(found, attribute)
+    if not hasattr(imported, attribute):
+        valid = ", ".join(sorted(key for key, value in vars(imported).items() if callable(value) and key[0] != "_"))
+        raise InputError(f"--model {name}: {module} has no {attribute}; it has {valid or 'nothing to call'}")
+    network = getattr(imported, attribute)
     network = network() if callable(network) and not isinstance(network, nn.Module) else network
     if not isinstance(network, nn.Module):
-        raise InputError(f"--model {name} gives a {type(network).__name__}: it must be or make a torch.nn.Module")
+        got = type(network).__name__
+        raise InputError(f"--model {name} is of type {got}: it must be a torch.nn.Module or a function returning one")
     return network
 
 
-def _try(network: nn.Module, image: Float[Tensor, "1 channel height width"]) -> None:
-    """`InputError` where the network does not take a picture like this."""
+def _check_forward(network: nn.Module, image: Float[Tensor, "1 channel height width"]) -> None:
+    """`InputError` if the network fails on an image of this shape."""
     try:
         with frozen(network), torch.no_grad():
             network(image)
     except RuntimeError as error:
         channels, height, width = image.shape[1:]
         raise InputError(
-            f"the network takes no picture of {width} x {height} pixels and {channels} channel(s): "
-            f"{str(error).splitlines()[0]}; --size N scales pictures, --grey makes one channel of three"
+            f"the network fails on an image of {width} x {height} pixels and {channels} channel(s): "
+            f"{str(error).splitlines()[0]}; --size N scales images, --grey converts them to one channel"
         ) from error
 
 
-def _on(network: nn.Module, device: str) -> nn.Module:
+def _to_device(network: nn.Module, device: str) -> nn.Module:
     try:
         return network.to(device)
     except (RuntimeError, AssertionError) as error:

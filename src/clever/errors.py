@@ -1,18 +1,18 @@
-"""The errors a caller can mend."""
+"""Errors and warnings that a caller can act on."""
 
 
 class InputError(ValueError):
-    """What was given cannot be used. The message names the bad value and what would be valid.
+    """Invalid input. The message names the bad value and the valid ones.
 
-    Everything that a user can get wrong raises this, before long work starts where that is possible; whatever else is
-    raised is a defect of ours.
+    Every user error raises this, before long computations start where possible; any other exception is a bug in this
+    library.
     """
 
 
 class GradientMasking(UserWarning):
-    """Gradients are zero, or nearly so, at every sampled point: they hide what changes the class, and scores say
-    nothing. The message says for how many scores, and what to do."""
+    """Gradients vanish at every sampled point, so scores are uninformative. The message gives the number of scores and
+    a remedy."""
 
 
 class NotFinite(InputError):
-    """A network gave NaN or infinity where a score needs a number. The message says for which image, and where."""
+    """The network returned NaN or infinity. The message names the image and the point."""

@@ -10,7 +10,7 @@ from clever._internal.choice import Choice
 
 
 class Norm(Choice):
-    """A norm on images, 1/p + 1/q = 1 between a norm and its dual (Weng et al. 2018, section 3)."""
+    """A norm on images; a norm p and its dual q satisfy 1/p + 1/q = 1 (Weng et al. 2018, section 3)."""
 
     L1 = "L1"
     L2 = "L2"
@@ -23,13 +23,14 @@ class Norm(Choice):
 
     @property
     def dual(self) -> "Norm":
-        """The norm of gradients that bounds the change of a function over a ball of this norm."""
+        """The norm of the gradient that bounds the change of a function over a ball of this norm."""
         return {Norm.L1: Norm.LINF, Norm.L2: Norm.L2, Norm.LINF: Norm.L1}[self]
 
     def of(self, rows: Float[Tensor, "row ..."]) -> Float[Tensor, " row"]:
-        """The norm of each row, all other dimensions taken together. Shape ``(row,)``, dtype of the input.
+        """The norm of each row over all its other dimensions. Shape ``(row,)``, dtype of the input.
 
-        Zero, or infinite, only where the norm itself is, to the dtype's range: squares neither underflow nor overflow.
+        Squares neither underflow nor overflow: the result is 0 or infinite only if the norm itself leaves the dtype's
+        range.
         """
         flat = rows.flatten(1)
         if self is Norm.LINF:
@@ -37,14 +38,14 @@ class Norm(Choice):
         norm: Tensor = torch.linalg.vector_norm(flat, ord=self.p, dim=1)
         if self is Norm.L2:
             safe = norm.isfinite() & (norm > 1e6 * math.sqrt(torch.finfo(norm.dtype).tiny))
-            if norm.is_cuda or not bool(safe.all()):  # to look would be to wait for the GPU
+            if norm.is_cuda or not bool(safe.all()):  # a check would wait for the GPU
                 norm = norm.where(safe, _scaled(flat))
         return norm
 
 
 def _scaled(rows: Float[Tensor, "row dim"]) -> Float[Tensor, " row"]:
-    """The L2 norm where a sum of squares would leave the range of the numbers, or lose some of its terms below it."""
-    numbers = torch.finfo(rows.dtype)
-    largest = rows.abs().amax(1, keepdim=True).clamp(numbers.tiny, numbers.max)
+    """The L2 norm of rows divided by their largest entry, whose squares neither overflow nor underflow."""
+    limits = torch.finfo(rows.dtype)
+    largest = rows.abs().amax(1, keepdim=True).clamp(limits.tiny, limits.max)
     relative: Tensor = torch.linalg.vector_norm(rows / largest, dim=1)
     return relative * largest.squeeze(1)

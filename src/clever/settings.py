@@ -1,4 +1,4 @@
-"""Everything that decides a score apart from network, image, target and order; the two published presets."""
+"""The settings of a score apart from network, image, target and order; the two published presets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ from clever.targets import RandomTarget
 
 
 class Convention(Choice):
-    """What a smallest eigenvalue contributes to M."""
+    """How the smallest eigenvalue of the Hessian becomes a curvature, whose maximum is M."""
 
     NEGATIVE_PART = "negative_part"
-    """max(-lambda_min, 0): the theorem's. A margin convex around the image has M = 0."""
+    """max(-lambda_min, 0), as in the theorem. A margin that is convex around the image has M = 0."""
     ABSOLUTE = "absolute"
-    """abs(lambda_min): the authors' code's, which lowers the score where the margin is convex."""
+    """abs(lambda_min), as in the authors' code; lowers the score where the margin is convex."""
 
-    def of(self, smallest: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-        """The curvature, never negative, of each smallest eigenvalue."""
+    def curvature(self, smallest: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """The non-negative curvature for each smallest eigenvalue."""
         return smallest.abs() if self is Convention.ABSOLUTE else (-smallest).clamp_min(0)
 
 
 class Reference(Choice):
-    """Which classifier says what the predicted class, the targets, g(x0) and grad g(x0) are.
+    """The classifier that determines the predicted class, the targets, g(x0) and grad g(x0).
 
-    ``defended``: f(t(x)), the classifier that is scored. ``undefended``: f(x), as in the authors' code, where only the
-    sampled points are transformed.
+    ``defended``: f(t(x)), the classifier that is scored. ``undefended``: f(x), as in the authors' code, which
+    transforms only the sampled points.
     """
 
     DEFENDED = "defended"
@@ -47,29 +47,32 @@ CHOICES: dict[str, type[Choice]] = {
     "estimator": Estimator,
     "curvature": Convention,
 }
-"""The settings that are names."""
+"""Settings whose values are enumerated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How points are drawn and what is made of them. Checked when made: `InputError` says what would be valid.
+    """How points are sampled and the end point is estimated. `InputError` for an invalid value, on construction.
 
-    What is a choice may be given as its name ("uniform").
+    Enumerated values may be given by name, such as ``law="uniform"``.
 
-    ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: of the
-    points in the ball. ``shared_points``: the points of the L2 ball serve all norms. ``clip``: points go to the
-    valid pixel range first, after which a law that is uniform on the ball is not uniform on the images in it.
-    ``segments``: what is measured is f at z = z0 + u (t(x) - z0), z0 = t(x0), u uniform
-    in [0,1], for each point x drawn, as the mean value theorem behind the bound needs, and not only at the images
-    t(x); without BPDA, t is part of f and the segments are those from x0 to x. ``cap``: a score is at most the
-    radius that was sampled, min(R, what the box leaves) (`Score.radius`). ``floor``: the estimate of L or M is at
-    least what is measured at the image itself, which is a point of the ball, too. ``path``: nor less than what is
-    measured on the way to an adversarial image that a short attack finds within the ball (`clever.scoring.path`), so
-    that no score exceeds that image's distance, behind a staircase with BPDA that of what the network sees of it, with
-    `clever.Gauge` its own. ``ascent``: nor less than what so many steps of projected gradient ascent reach from each
-    of the largest sampled points (`clever.scoring.ascent`), for networks with second derivatives (third ones, of second
-    order); 0 for none. ``estimator``: how the end point is found; of batches of fewer than 256 points ``r_largest`` is
-    ``profile``. ``curvature``: what an eigenvalue counts, for the second order.
+    ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: the
+    distribution of the points in the ball. ``shared_points``: use the points of the L2 ball for all norms. ``clip``:
+    clip points to the valid pixel range; uniform points are then no longer uniform. ``segments``: evaluate f at
+    z = z0 + u (t(x) - z0), z0 = t(x0), u uniform in [0,1], for each sampled x instead of at t(x), as the mean value
+    theorem behind the bound requires; without BPDA, t is part of f and the segments run from x0 to x. ``cap``: limit
+    scores to the sampled radius (`Score.radius`). ``random_target``: which classes a random target may be.
+    ``reference``: which classifier determines the predicted class. ``curvature``: how an eigenvalue becomes a
+    curvature, for second order. ``estimator``: the estimator of the end point; below 256 points per batch
+    ``r_largest`` reduces to ``profile``.
+
+    Three settings raise the estimate of L, M or K. ``floor``: to the value at the image itself, which is a point of
+    the ball. ``path``: to the largest value on the path to an adversarial image that a short attack finds within the
+    ball (`clever.scoring.path`), so that no score exceeds that image's distance (behind a staircase with BPDA, the
+    distance after the transformation; with `clever.Gauge`, the distance before it). ``ascent``: to the largest value
+    that this number of steps of projected gradient ascent reaches from the largest sampled points
+    (`clever.scoring.ascent`); 0 for none. Ascent needs a network with second derivatives, for second order with third
+    derivatives.
     """
 
     n_batches: int
@@ -92,8 +95,8 @@ class Settings:
     def __post_init__(self) -> None:
         for name, choice in CHOICES.items():
             object.__setattr__(self, name, choice.parse(getattr(self, name)))
-        fewest = Estimator.parse(self.estimator).rule.fewest
-        for name, least in (("n_batches", fewest), ("n_samples", 2)):
+        min_batches = Estimator.parse(self.estimator).rule.min_batches
+        for name, least in (("n_batches", min_batches), ("n_samples", 2)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
@@ -111,7 +114,7 @@ class Settings:
         object.__setattr__(self, "radius", {name: float(value) for name, value in radius.items()})
 
     def ball(self, norm: str) -> Ball:
-        """The ball whose points serve the scores of this norm; `InputError` where it is unknown or has no radius."""
+        """The ball sampled for scores in this norm; `InputError` if the norm is unknown or has no radius."""
         sampled = Norm.L2 if self.shared_points else Norm.parse(norm)
         if sampled not in self.radius:
             raise InputError(
@@ -121,10 +124,10 @@ class Settings:
 
 
 def paper(**changes: Any) -> Settings:
-    """The setting of Weng et al. 2018 (ICLR, arXiv 1801.10578): 500 batches of 1024 points uniform in a ball, capped.
+    """The settings of Weng et al. 2018 (ICLR, arXiv 1801.10578): 500 batches of 1024 uniform points, scores capped.
 
-    Its radius is 5 in every norm, in [0,1]-pixel units. ``changes``: other values of fields of `Settings`; `InputError`
-    for what that refuses.
+    The radius is 5 in every norm, in [0,1]-pixel units. ``changes``: fields of `Settings` to override; `InputError`
+    for invalid values.
     """
     chosen: dict[str, Any] = dict(
         n_batches=500, n_samples=1024, radius=dict.fromkeys(Norm, 5.0), floor=False, estimator=Estimator.MLE
@@ -133,10 +136,10 @@ def paper(**changes: Any) -> Settings:
 
 
 def reference_code(**changes: Any) -> Settings:
-    """What the authors' published program does where it differs from the papers (arXiv 1810.08640 and its code).
+    """The settings of the authors' published code, which differ from the papers' (arXiv 1810.08640 and its code).
 
-    Points of one L2 ball of radius 3, clipped to [0,1], serve all norms; scores are not capped; the undefended network
-    names the classes. ``changes``: other values of fields of `Settings`; `InputError` for what that refuses.
+    One L2 ball of radius 3, its points clipped to [0,1], serves all norms; scores are not capped; the undefended
+    network determines the classes. ``changes``: fields of `Settings` to override; `InputError` for invalid values.
     """
     chosen: dict[str, Any] = dict(
         n_batches=500,

@@ -6,17 +6,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clever._internal.choice import Choice
-from clever._internal.generators import numpy_generator_of
+from clever._internal.generators import numpy_generator
 from clever.errors import InputError
 
-NAMED = ("top2", "random", "least", "untargeted")
-"""Second most likely class, a random one, the least likely one, and the minimum over all classes."""
+TARGET_NAMES = ("top2", "random", "least", "untargeted")
+"""The runner-up class, a random class, the least likely class, and the minimum over all classes."""
 
 
 class RandomTarget(Choice):
-    """Which classes a random target may be: ``any`` but the predicted one, or not an extreme one either.
+    """Classes eligible as a random target.
 
-    ``not_extreme`` is the authors' code: neither predicted, nor second most likely, nor least likely.
+    ``any``: all but the predicted one. ``not_extreme``, as in the authors' code: neither the predicted, nor the
+    runner-up, nor the least likely class.
     """
 
     ANY = "any"
@@ -24,12 +25,14 @@ class RandomTarget(Choice):
 
 
 def check_targets(targets: Sequence[str | int], classes: int) -> None:
-    """`InputError` for an unknown name, a class that does not exist, or no target at all."""
+    """`InputError` for an unknown name, a nonexistent class, or an empty list."""
     if not targets:
-        raise InputError(f"no target: choose from {', '.join(NAMED)} or give class numbers")
+        raise InputError(f"no target: choose from {', '.join(TARGET_NAMES)} or give class numbers")
     for target in targets:
-        if isinstance(target, str) and target not in NAMED:
-            raise InputError(f"unknown target {target!r}: it must be one of {', '.join(NAMED)} or a class number")
+        if isinstance(target, str) and target not in TARGET_NAMES:
+            raise InputError(
+                f"unknown target {target!r}: it must be one of {', '.join(TARGET_NAMES)} or a class number"
+            )
         if not isinstance(target, str) and not 0 <= target < classes:
             raise InputError(f"target class {target}: the network has classes 0 to {classes - 1}")
 
@@ -37,10 +40,10 @@ def check_targets(targets: Sequence[str | int], classes: int) -> None:
 def target_classes(
     target: str | int, logits: Float[Tensor, " class"], *, rule: RandomTarget, seed: int, image: str
 ) -> list[int]:
-    """The classes that a target stands for, given the logits of one image: one class, or all for ``untargeted``.
+    """The classes of a target, given the logits of one image: one class, or for ``untargeted`` all but the predicted.
 
-    The random class depends on the seed and the image alone, as far as the rule lets it: two defenses that see the same
-    image draw the same class. `InputError` for a target equal to the predicted class.
+    The random class depends only on the seed and the image, apart from the classes that the rule excludes: two
+    defenses draw the same class for the same image. `InputError` for a target equal to the predicted class.
     """
     ranked = logits.argsort(descending=True, stable=True).tolist()
     predicted, others = ranked[0], sorted(ranked[1:])
@@ -53,8 +56,8 @@ def target_classes(
     if target == "random":
         excluded = {predicted} if rule is RandomTarget.ANY else {predicted, ranked[1], ranked[-1]}
         if len(excluded) >= len(ranked):
-            raise InputError(f"a random target by the rule {rule} does not exist among {len(ranked)} classes")
-        order = numpy_generator_of(f"{seed}/{image}/random target").permutation(len(ranked)).tolist()
+            raise InputError(f"the rule {rule} leaves no random target among {len(ranked)} classes")
+        order = numpy_generator(f"{seed}/{image}/random target").permutation(len(ranked)).tolist()
         return [next(label for label in order if label not in excluded)]
     if target == predicted:
         raise InputError(f"target class {target} is the predicted class of the image: choose another class")

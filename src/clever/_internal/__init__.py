@@ -1,1 +1,1 @@
-"""What several rooms need and nobody outside should: checks of arguments, random generators, memory."""
+"""Private helpers that several packages share: argument checks, random generators, batch sizes."""

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 
-def bisected(short: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, halvings: int) -> tuple[Tensor, Tensor]:
-    """The ends of each interval after so many halvings: ``short`` says, number by number, where the middle falls short
-    of what is looked for, so that it becomes the low end. Shapes as those of ``low`` and ``high``, all the same."""
+def bisect(is_low: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, halvings: int) -> tuple[Tensor, Tensor]:
+    """The ends of each interval after ``halvings`` steps: the middle replaces ``low`` where ``is_low(middle)``, else
+    ``high``. All shapes are equal."""
     for _ in range(halvings):
         middle = (low + high) / 2
-        below = short(middle)
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        replaces_low = is_low(middle)
+        low, high = torch.where(replaces_low, middle, low), torch.where(replaces_low, high, middle)
     return low, high

@@ -1,4 +1,4 @@
-"""Settings that are one of a few names."""
+"""Enumerations of setting values."""
 
 import re
 from enum import StrEnum
@@ -8,11 +8,11 @@ from clever.errors import InputError
 
 
 class Choice(StrEnum):
-    """Names to choose from; each is the text itself, so that a configuration can hold it."""
+    """Base class of string enumerations; members are strings, so that a configuration can hold them."""
 
     @classmethod
     def parse(cls, name: object) -> Self:
-        """The choice of that name, in upper or lower case; `InputError` with the valid names for any other."""
+        """The member with that name, ignoring case; `InputError` with the valid names if there is none."""
         for choice in cls:
             if choice.value.lower() == str(name).lower():
                 return choice

@@ -1,4 +1,4 @@
-"""Random numbers that depend on what they are for, and on nothing else."""
+"""Random generators seeded by a name that describes their purpose, and by nothing else."""
 
 import hashlib
 
@@ -7,16 +7,16 @@ import torch
 from torch import Generator
 
 
-def generator_of(name: str, device: torch.device | str = "cpu") -> Generator:
-    """A generator whose seed is the first 64 bits of the sha256 of ``name``: the same in every process, in any order.
+def torch_generator(name: str, device: torch.device | str = "cpu") -> Generator:
+    """A generator seeded by the first 64 bits of the sha256 of ``name``: the same in every process, in any order.
 
-    Generators of the CPU and of a GPU give different numbers for one name. The CPU's takes 32 bits of its seed.
+    CPU and GPU generators give different numbers for the same name. The CPU's uses only 32 bits of the seed.
     """
     return Generator(device).manual_seed(int.from_bytes(_digest(name), "little", signed=True))
 
 
-def numpy_generator_of(name: str) -> np.random.Generator:
-    """The same of NumPy's, which gives other numbers for the same name."""
+def numpy_generator(name: str) -> np.random.Generator:
+    """A NumPy generator with the same seed, and different numbers."""
     return np.random.default_rng(int.from_bytes(_digest(name), "little"))
 
 

@@ -1,14 +1,14 @@
-"""Packages that the library can do without, imported when they are asked for."""
+"""Optional dependencies, imported on first use."""
 
 from importlib import import_module
 from typing import Any
 
 EXTRAS = {"pandas": "frame", "matplotlib": "plot"}
-"""The extra of this package that installs each of them."""
+"""Optional dependency -> extra of this package that installs it."""
 
 
-def extra(package: str, purpose: str, module: str = "") -> Any:
-    """The package, or a ``module`` of it; `ImportError` that names the extra where it is not installed."""
+def import_extra(package: str, purpose: str, module: str = "") -> Any:
+    """The package, or its submodule ``module``; `ImportError` with the extra to install if it is missing."""
     try:
         return import_module(module or package)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Types that several rooms share."""
+"""Shared types."""
 
 from collections.abc import Callable
 
@@ -8,4 +8,4 @@ from torch import Tensor
 Images = Float[Tensor, "batch channel height width"]
 """A batch of images."""
 Transformation = Callable[[Tensor], Tensor]
-"""A map of images in [0,1], (batch, channel, height, width), to images in [0,1] of the same shape, row by row."""
+"""Maps images in [0,1], (batch, channel, height, width), to images in [0,1] of the same shape, row by row."""

@@ -1,1 +1,1 @@
-"""What a user calls: `clever.score` and `clever.attack`."""
+"""The public functions `clever.score` and `clever.attack`."""

@@ -1,4 +1,4 @@
-"""The public call: images in any form in, `clever.Scores` out."""
+"""The public function `clever.score`."""
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -9,15 +9,15 @@ from tqdm.auto import tqdm
 from clever.bounds.first_order import FirstOrder, Order
 from clever.bounds.gauge.order import Gauge
 from clever.bounds.second_order import SecondOrder
-from clever.classifier.subjects import ImageContext, image_contexts
+from clever.classifier.image_context import ImageContext, image_contexts
 from clever.classifier.wrappers import frozen
 from clever.errors import GradientMasking, InputError
-from clever.inputs.images import Images, batch_of
+from clever.inputs.images import Images, image_batch
 from clever.norms import Norm
-from clever.results.record import run_of
+from clever.results.record import run_record
 from clever.results.score import Score
 from clever.results.scores import Scores
-from clever.sampling.samplers import sample_with
+from clever.sampling.samplers import direct_sampler
 from clever.scoring.engine import check_order, points_per_class, score_images, vanishing_message
 from clever.settings import Settings, paper
 
@@ -38,27 +38,26 @@ def score(
     names: Iterable[str] | None = None,
     progress: bool = True,
 ) -> Scores:
-    """CLEVER of each image, target and norm (Weng et al. 2018, algorithm 1; of a `Defended` network, CLEVER-BPDA).
+    """CLEVER scores of each image, target and norm (Weng et al. 2018, algorithm 1; `Defended` networks: CLEVER-BPDA).
 
-    What is estimated is a lower bound of the distance to an adversarial image, but for a `Defended` network with BPDA
-    in first order: there it is one of the distance from t(x0) to what f must see (`Defended`).
+    A score estimates a lower bound of the distance to an adversarial image. Exception: for a `Defended` network with
+    BPDA in first order, it estimates one of the distance after the transformation (`Defended`).
 
-    ``network`` maps images in [0,1] to logits and may be any module, on any device. ``images``: a tensor or NumPy array
-    (N,C,H,W), or one image (C,H,W), of numbers in [0,1] or of type uint8, which is divided by 255; a `DataLoader`; a
-    `Dataset` or other iterable of images (tensors, arrays, PIL images), each alone or with its label. All are held in
-    memory at once, on the network's device and in its floating-point type.
+    ``network``: any module, on any device, that maps images in [0,1] to logits. ``images``: a tensor or NumPy array
+    (N,C,H,W), or one image (C,H,W), of floats in [0,1] or uint8, which is divided by 255; a `DataLoader`; a `Dataset`
+    or other iterable of images (tensors, arrays, PIL images), each alone or with its label. All images are held in
+    memory, on the network's device and in its floating-point dtype.
 
-    ``settings``: `paper()` where none are given, half a million gradients for each image, target class and norm.
-    ``targets``: "top2", "random", "least", "untargeted" or class numbers. ``norms``: "L1", "L2", "Linf". One target or
-    norm may be given alone. The predicted class is the one defended. With labels, which come with the images or as
-    ``labels``, misclassified images are left out, as the papers do (`Scores.left_out`; a warning where none remains).
-    ``order``: "first_order", "second_order" or "gauge", or an object with other settings, such as
-    ``clever.SecondOrder(seed=7)``. ``names``: what tables call the images. ``progress``: a bar of sampled points, on
-    stderr.
+    ``settings``: default `paper()`, half a million gradients per image, target class and norm. ``targets``: "top2",
+    "random", "least", "untargeted" or class numbers. ``norms``: "L1", "L2", "Linf". A single target or norm need not be
+    in a list. Scores refer to the predicted class. With labels, from ``images`` or ``labels``, misclassified images are
+    left out, as in the papers (`Scores.left_out`; a warning if none remains). ``order``: "first_order", "second_order"
+    or "gauge", or an object with its own parameters, such as ``clever.SecondOrder(seed=7)``. ``names``: image names for
+    tables. ``progress``: show a progress bar on stderr.
 
-    The same arguments give the same numbers, and those of an image do not depend on which others there are.
-    `InputError` for what cannot be scored, before anything is sampled; `NotFinite` where NaN or infinity turns up in
-    sampling. `GradientMasking` is a warning, once a call.
+    The same arguments give the same numbers, and the scores of an image do not depend on the other images. `InputError`
+    for invalid input, before sampling starts; `NotFinite` for NaN or infinity during sampling. One `GradientMasking`
+    warning per call if gradients vanish.
     """
     settings = paper() if settings is None else settings
     order = _parse_order(order)
@@ -66,19 +65,19 @@ def score(
     norms = [Norm.parse(norm) for norm in ([norms] if isinstance(norms, str) else norms)]
     if not norms:
         raise InputError(f"no norm: choose from {', '.join(NORMS)}")
-    batch = batch_of(images, network, labels)
-    called = tuple(names or ())
-    if called and len(called) != len(batch.images):
-        raise InputError(f"{len(called)} names for {len(batch.images)} images: there must be one for each, or none")
-    found: list[Score] = []
+    batch = image_batch(images, network, labels)
+    name_list = tuple(names or ())
+    if name_list and len(name_list) != len(batch.images):
+        raise InputError(f"{len(name_list)} names for {len(batch.images)} images: there must be one for each, or none")
+    scored: list[Score] = []
     with frozen(network):
         check_order(network, batch.images[:1], settings, order)
         contexts = list(image_contexts(network, batch.images, targets, settings, batch.labels))
-        left = points_per_class(settings, norms) * sum(len(context.classes) for context in contexts)
-        with tqdm(total=left, unit="point", unit_scale=True, disable=not progress or not left, smoothing=0) as bar:
+        points = points_per_class(settings, norms) * sum(len(context.classes) for context in contexts)
+        with tqdm(total=points, unit="point", unit_scale=True, disable=not progress or not points, smoothing=0) as bar:
 
-            def correct(_: ImageContext, left: int) -> None:
-                bar.total = bar.n + left  # a tolerance may have saved some
+            def update_total(_: ImageContext, remaining: int) -> None:
+                bar.total = bar.n + remaining  # a tolerance may stop sampling early
 
             for _, scores in score_images(
                 network,
@@ -87,32 +86,31 @@ def score(
                 settings,
                 norms=norms,
                 order=order,
-                sampler=sample_with(bar.update),
-                finished=correct,
+                sampler=direct_sampler(bar.update),
+                finished=update_total,
             ):
-                found += scores
-    if message := vanishing_message(found):
+                scored += scores
+    if message := vanishing_message(scored):
         warnings.warn(
-            f"{message}. A transformation that cannot be differentiated belongs into clever.Defended or clever.BPDA, "
-            "whose backward pass is not zero; a network that ends in a saturated softmax or sigmoid should give its "
-            "logits",
+            f"{message}. Wrap a non-differentiable transformation in clever.Defended or clever.BPDA, whose backward "
+            "pass is not zero; remove a saturated softmax or sigmoid, so that the network returns logits",
             GradientMasking,
             stacklevel=2,
         )
-    labels, scored = batch.labels or [], {one.image_index for one in found}
-    left_out = tuple(index for index in range(len(labels)) if index not in scored)
+    labels, indices = batch.labels or [], {item.image_index for item in scored}
+    left_out = tuple(index for index in range(len(labels)) if index not in indices)
     if left_out and not scored:
         warnings.warn(
-            f"all {len(left_out)} images are left out: the network takes none for its label ({labels[0]} for the "
-            "first). Labels must be the numbers of the network's classes; those of torchvision's ImageFolder count its "
-            "folders from 0",
+            f"all {len(left_out)} images are left out as misclassified (the first label is {labels[0]}). Labels must "
+            "be the network's class numbers; torchvision's ImageFolder numbers its folders from 0",
             stacklevel=2,
         )
-    return Scores(tuple(found), run_of(network, batch.images, settings, targets, norms, order), called, left_out)
+    run = run_record(network, batch.images, settings, targets, norms, order)
+    return Scores(tuple(scored), run, name_list, left_out)
 
 
 def _parse_order(order: Order | str) -> Order:
-    """The order of that name with its default settings, or the order itself. `InputError` for anything else."""
+    """The order with this name and default parameters, or the order itself; `InputError` for anything else."""
     if isinstance(order, str) and order.lower() in ORDERS:
         return ORDERS[order.lower()]()
     if isinstance(order, str | type) or not all(hasattr(order, name) for name in ("check", "measure", "bound")):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from clever._internal.checks import require_int
-from clever.classifier.wrappers import logits_of
+from clever.classifier.wrappers import finite_logits
 from clever.errors import InputError
 
 
@@ -35,7 +35,7 @@ def check_arguments(images: Tensor, predicted: Sequence[int], targets: Sequence[
 
 def check_network(network: nn.Module, images: Tensor, targets: Sequence[int]) -> None:
     """The network must have the target classes, and logits that can be differentiated."""
-    classes = logits_of(network, images).shape[1]
+    classes = finite_logits(network, images).shape[1]
     for target in targets:
         if not 0 <= target < classes:
             raise InputError(f"target class {target}: the network has classes 0 to {classes - 1}")

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clever._internal.bisection import bisected
+from clever._internal.bisection import bisect
 from clever.norms import Norm
 
 HALVINGS = 40
@@ -43,5 +43,5 @@ def _together(steep: Tensor, room: Tensor, goal: Tensor, norm: Norm) -> Tensor:
     def short(reach: Tensor) -> Tensor:
         return (steep * torch.minimum(reach * speed, room)).sum(1, keepdim=True) < goal
 
-    _, reach = bisected(short, low, high, HALVINGS)
+    _, reach = bisect(short, low, high, HALVINGS)
     return torch.minimum(reach * speed, room)

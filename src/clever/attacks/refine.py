@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from clever._internal.bisection import bisected
+from clever._internal.bisection import bisect
 from clever._internal.broadcast import per_row
 from clever._internal.types import Images, Transformation
 from clever.attacks.criterion import HeldOutDraws
@@ -138,7 +138,7 @@ def snapped_back(originals: Images, images: Images, transformation: Transformati
     def differs(share: Tensor) -> Tensor:
         return transformation((originals + share * change).clamp(0, 1)) != transformed
 
-    _, share = bisected(differs, torch.zeros_like(change), torch.ones_like(change), HALVINGS)
+    _, share = bisect(differs, torch.zeros_like(change), torch.ones_like(change), HALVINGS)
     return originals + share * change
 
 
@@ -162,4 +162,4 @@ def sparsify(nearest: BestSoFar, transformation: Transformation, rounds: int, ge
 
 def _bisect(nearest: BestSoFar, change_at: Callable[[Rows], Images]) -> None:
     low, high = torch.zeros_like(nearest.distance), torch.ones_like(nearest.distance)
-    bisected(lambda share: ~nearest.keep_if_closer(nearest.originals + change_at(share)), low, high, HALVINGS)
+    bisect(lambda share: ~nearest.keep_if_closer(nearest.originals + change_at(share)), low, high, HALVINGS)

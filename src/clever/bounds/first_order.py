@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from clever._internal.capacity import Measure
 from clever.bounds import formulas as bounds
+from clever.classifier.image_context import ImageContext
 from clever.classifier.margin import gradient_norms
-from clever.classifier.subjects import ImageContext
 from clever.norms import Norm
 from clever.sampling.maxima import BatchMaxima
 from clever.settings import Settings

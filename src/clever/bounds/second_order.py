@@ -15,9 +15,9 @@ from clever.bounds.curvature import box_curvature, cross_curvature, curvature_fa
 from clever.bounds.eigenvalues import Eigenvalues, Solver
 from clever.bounds.lanczos import Lanczos
 from clever.classifier.hessian import Hessian
+from clever.classifier.image_context import ImageContext, reference_classifier
 from clever.classifier.margin import margins
 from clever.classifier.smoothness import require_twice_differentiable
-from clever.classifier.subjects import ImageContext, reference_classifier
 from clever.defenses.bpda import Defended
 from clever.defenses.chain import Identity
 from clever.errors import InputError
@@ -136,7 +136,7 @@ def _columns(
 ) -> Float[Tensor, "point column"]:
     lower, dtype = eigenvalues.lower, eigenvalues.value.dtype
     curvatures = {
-        (convention, norm): convention.of(lower) * curvature_factor(norm, dim) for convention, norm in CURVATURES
+        (convention, norm): convention.curvature(lower) * curvature_factor(norm, dim) for convention, norm in CURVATURES
     }
     products = eigenvalues.products
     if hessians is not None:

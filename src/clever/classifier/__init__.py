@@ -1,1 +1,1 @@
-"""What is scored: wrappers of networks, margins, Hessians, the check of smoothness, precision."""
+"""The scored classifier: wrappers, margins, Hessians, the smoothness check, precision."""

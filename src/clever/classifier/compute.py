@@ -1,4 +1,4 @@
-"""How a network is computed at the sampled points: number format, memory layout, compilation."""
+"""How a network is evaluated at the sampled points: number format, memory layout, compilation."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,10 +19,10 @@ from clever.norms import Norm
 
 
 class Precision(Choice):
-    """Of the network's arithmetic. The points, their transformation and the norms are always in single precision.
+    """The precision of the network's arithmetic. Points, transformations and norms are always in single precision.
 
-    ``float32``: full single precision. ``tf32``: products with 10 bits behind the point, on GPUs that have them (Ampere
-    or later); elsewhere the same as float32. ``bfloat16``: 7 bits, by autocast.
+    ``float32``: full single precision. ``tf32``: products with a 10-bit mantissa on GPUs that support it (Ampere or
+    later), elsewhere float32. ``bfloat16``: a 7-bit mantissa, by autocast.
     """
 
     FLOAT32 = "float32"
@@ -31,20 +31,20 @@ class Precision(Choice):
 
 
 class Layout(Choice):
-    """Of images in memory: channel by channel, or all channels of a pixel together."""
+    """The memory layout of images: channel by channel, or all channels of a pixel together."""
 
     CONTIGUOUS = "contiguous"
     CHANNELS_LAST = "channels_last"
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """Torch's name of it."""
+        """The corresponding torch memory format."""
         return torch.channels_last if self is Layout.CHANNELS_LAST else torch.contiguous_format
 
 
 class Compilation(Choice):
-    """``none``: eager. ``default`` and ``max_autotune``: torch.compile. ``cuda_graphs``: torch.compile, whose kernels a
-    GPU then starts all at once (torch's mode reduce-overhead)."""
+    """``none``: eager. ``default`` and ``max_autotune``: torch.compile. ``cuda_graphs``: torch.compile in the mode
+    reduce-overhead, which launches all kernels at once."""
 
     NONE = "none"
     DEFAULT = "default"
@@ -53,16 +53,16 @@ class Compilation(Choice):
 
     @property
     def mode(self) -> str:
-        """Torch's name of it."""
+        """The corresponding mode of torch.compile."""
         return "reduce-overhead" if self is Compilation.CUDA_GRAPHS else self.value.replace("_", "-")
 
 
 @dataclass(frozen=True)
 class Compute:
-    """The three choices, each of which may be given as its name. The defaults change nothing; layout and compilation
-    change the rounding only.
+    """Precision, layout and compilation of a network, each as a name or enumeration member.
 
-    What a lower precision changes depends on the network: `deviation` measures it. `InputError` for an unknown name.
+    The defaults leave the network as it is; layout and compilation affect rounding only. The error of a lower precision
+    depends on the network: `deviation` measures it. `InputError` for an unknown name.
     """
 
     precision: Precision | str = Precision.FLOAT32
@@ -74,19 +74,17 @@ class Compute:
             object.__setattr__(self, name, choice.parse(getattr(self, name)))
 
     def applied(self, network: nn.Module) -> nn.Module:
-        """The network computed in this way; the network itself where the choices are the defaults.
+        """The network wrapped with these choices; the network itself for the defaults.
 
-        TF32 is a state of the process, not of a network: have the passes, backward ones included, in `arithmetic`.
+        TF32 is a setting of the process, not of a network: run forward and backward passes within `arithmetic`.
         """
         return network if self == Compute() else Computed(network, self)
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:
-        """Within it, a GPU uses TF32 only if `Precision.TF32` says so; torch's own default uses it for some layers."""
-        backends: tuple[Any, ...] = (
-            torch.backends.cuda.matmul,
-            torch.backends.cudnn,
-        )  # by the names that the compiler still reads
+        """Within this context, a GPU uses TF32 only for `Precision.TF32`; torch's default uses it in some layers."""
+        # torch.compile still reads these older settings.
+        backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
         before = [backend.allow_tf32 for backend in backends]
         try:
             for backend in backends:
@@ -98,7 +96,7 @@ class Compute:
 
 
 class Computed(nn.Module):
-    """A copy of a network computed as `Compute` says, its logits in the images' precision."""
+    """A copy of a network evaluated according to `Compute`, with logits in the images' dtype."""
 
     def __init__(self, network: nn.Module, compute: Compute) -> None:
         super().__init__()
@@ -116,16 +114,16 @@ class Computed(nn.Module):
         return logits.to(images.dtype)
 
     def extra_repr(self) -> str:
-        """The choices, by which stored numbers are told apart."""
+        """The choices, which are part of cache keys."""
         return repr(self.compute)
 
 
 class _Compiled(torch.autograd.Function):
-    """A compiled network, differentiable once, by the images; its graph serves any number of backward passes.
+    """A compiled network with first derivatives in the images, whose graph allows repeated backward passes.
 
-    One forward pass serves all targets, so that no backward pass may give the memory of its graph to others, as
-    compiled ones do by torch's default (donated buffers). That is a setting of the process, read when a graph is
-    compiled and when it is run: it is changed around both, and then put back.
+    One forward pass serves all targets, so a backward pass must not reuse the memory of its graph, which compiled ones
+    do by default (donated buffers). That process-wide setting is read when a graph is compiled and when it is run: it
+    is changed around both and then restored.
     """
 
     @staticmethod
@@ -139,8 +137,8 @@ class _Compiled(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
         with functorch.patch(donated_buffer=False), torch.enable_grad():
-            (of_images,) = torch.autograd.grad(ctx.logits, ctx.images, gradient, retain_graph=True)
-        return None, of_images
+            (image_gradient,) = torch.autograd.grad(ctx.logits, ctx.images, gradient, retain_graph=True)
+        return None, image_gradient
 
 
 def deviation(
@@ -151,11 +149,10 @@ def deviation(
     predicted: int,
     targets: Sequence[int],
 ) -> Float[Tensor, "point t q"]:
-    """By which share gradient norms of ``computed``, in the arithmetic of ``compute``, differ from the network's own.
+    """The relative deviation |a - b| / b of gradient norms of ``computed``, per norm q.
 
-    |a - b| / b, one a norm q, b in full single precision.
-
-    To be set beside the sampling error of a score: a score, g / L, changes by as much as its L does.
+    a: in the arithmetic of ``compute``; b: of ``network`` in full single precision. Compare it with the sampling error
+    of a score: the relative change of a score g / L is that of L.
     """
     norms = tuple(Norm)
     with compute.arithmetic():

@@ -1,4 +1,4 @@
-"""Products of the Hessians of a function at many points with one vector each; the Hessians themselves where small."""
+"""Hessian-vector products of a function at many points, and dense Hessians of small inputs."""
 
 from collections.abc import Callable
 
@@ -9,25 +9,25 @@ from torch import Tensor
 from clever.errors import InputError
 
 Margin = Callable[[Float[Tensor, "batch ..."]], Float[Tensor, " batch"]]
-"""A scalar function of each row of a batch."""
+"""Maps each row of a batch to a scalar."""
 Start = torch.Generator | Float[Tensor, "*batch dim"]
-"""Where a Krylov space starts: random directions from a generator, or given ones, one a point or one for all."""
+"""Start of a Krylov space: a generator for random directions, or given directions, one per point or one for all."""
 
 
 class Hessian:
-    """v_i -> H(x_i) v_i for the rows x_i of ``points``, H the Hessian of ``margin``; ``gradient`` comes with it.
+    """The map v_i -> H(x_i) v_i for the rows x_i of ``points``, H the Hessian of ``margin``, with its ``gradient``.
 
-    ``margin`` maps ``(batch, ...)`` to ``(batch,)``, is twice differentiable (`clever.classifier.smoothness` refuses a
-    network that is not), and gives a row a value that depends on the row alone, not on its place (a network in
-    ``eval()``). The gradient's graph is built once: a product is one backward pass through it, for all rows together,
-    because the gradient of the sum over the rows is the gradient of each. Memory: the graph, and nothing of size
-    dimension squared.
+    ``margin`` maps ``(batch, ...)`` to ``(batch,)``, is twice differentiable (see `clever.classifier.smoothness`), and
+    its value for a row depends on that row alone (a network in ``eval()``). The gradient's graph is built once. Each
+    product is one backward pass through it for all rows together, since the gradient of the sum over rows contains the
+    gradient of each. Memory: the graph, nothing of size dimension squared.
 
-    Under BPDA (backward pass through a transformation t taken as the identity) these are products with the Hessian of f
-    at t(x), not of f(t(x)), which has none where t is a staircase: the second-order theorem does not cover f(t(x)).
+    With BPDA (the backward pass treats a transformation t as the identity) these are products with the Hessian of f at
+    t(x), not with that of f(t(x)), which does not exist where t is a staircase: the second-order theorem does not cover
+    f(t(x)).
 
-    Raises `InputError` when ``points`` is not a batch of floating-point numbers, or ``margin`` does not return one
-    number a row that autograd can trace back to the points.
+    `InputError` if ``points`` is not a floating-point batch, or if ``margin`` does not return one differentiable value
+    per row.
     """
 
     def __init__(self, margin: Margin, points: Float[Tensor, "batch ..."]) -> None:
@@ -40,11 +40,11 @@ class Hessian:
             values = margin(self._points)
             if values.shape != points.shape[:1]:
                 expected, shape = tuple(points.shape[:1]), tuple(values.shape)
-                raise InputError(f"the margin must return one number a row, shape {expected}, not {shape}")
+                raise InputError(f"the margin must return one number per row, shape {expected}, not {shape}")
             if not values.requires_grad:
-                raise InputError("the margin cannot be differentiated: its values are cut off from the points")
+                raise InputError("the margin is not differentiable: its values are detached from the points")
             self._values = values.detach()
-            self._nothing = 0 * values.detach().unsqueeze(1)  # but NaN where the margin is not finite
+            self._nan_mask = 0 * values.detach().unsqueeze(1)  # 0, but NaN where the margin is not finite
             (self._gradient,) = torch.autograd.grad(
                 values.sum(), self._points, create_graph=True, allow_unused=True, materialize_grads=True
             )
@@ -56,16 +56,16 @@ class Hessian:
 
     @property
     def gradient(self) -> Float[Tensor, "batch ..."]:
-        """The margin's gradient at each point, shape of the points."""
+        """The margin's gradient at each point, with the shape of the points."""
         return self._gradient.detach()
 
     def __call__(self, vectors: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        """The product of each row's Hessian with that row's vector, the point's dimensions flattened into one.
+        """The product of each row's Hessian with that row's vector, over flattened points.
 
-        NaN for a row whose margin is NaN or infinite.
+        NaN for rows whose margin is NaN or infinite.
         """
-        if not self._gradient.requires_grad:  # an affine margin: its gradient is a constant
-            return torch.zeros_like(vectors) + self._nothing
+        if not self._gradient.requires_grad:  # an affine margin: constant gradient
+            return torch.zeros_like(vectors) + self._nan_mask
         (product,) = torch.autograd.grad(
             self._gradient,
             self._points,
@@ -74,26 +74,26 @@ class Hessian:
             allow_unused=True,
             materialize_grads=True,
         )
-        return product.flatten(1) + self._nothing
+        return product.flatten(1) + self._nan_mask
 
     def matrices(self) -> Float[Tensor, "batch dim dim"]:
-        """The Hessians themselves, symmetric to the last bit: one product a dimension, dim squared numbers a point."""
+        """The dense Hessians, exactly symmetric; costs one product per dimension and dim**2 numbers per point."""
         batch, dim = self._points.shape[0], self._points[0].numel()
         units = torch.eye(dim, dtype=self._points.dtype, device=self._points.device)
         columns = torch.stack([self(unit.expand(batch, dim)) for unit in units], dim=2)
         return (columns + columns.mT) / 2
 
     def keep(self, rows: Bool[Tensor, " batch"]) -> "Hessian":
-        """The same for the marked rows only. It costs one forward pass and one gradient of those rows."""
+        """The same map for the selected rows only; costs one forward pass and one gradient of those rows."""
         return Hessian(self._margin, self._points.detach()[rows])
 
 
 def start_vectors(points: Float[Tensor, "batch ..."], start: Start) -> Float[Tensor, "batch dim"]:
-    """One unit vector a point, with its dtype and on its device.
+    """One unit vector per point, in the points' dtype and on their device.
 
-    A generator draws them, uniform on the sphere, on its own device. A tensor (dim,) or (batch, dim) is scaled to
-    length 1: one random direction for all points gives results that do not depend on how they are split into batches.
-    `InputError` for any other shape and for a zero vector.
+    A generator draws directions uniform on the sphere, on its own device. A tensor (dim,) or (batch, dim) is
+    normalised; with one direction for all points, results do not depend on the split into batches. `InputError` for any
+    other shape and for a zero vector.
     """
     batch, dim = points.shape[0], points[0].numel()
     if isinstance(start, torch.Generator):

@@ -11,7 +11,7 @@ from clever.norms import Norm
 
 
 def margins(logits: Float[Tensor, "batch class"], predicted: int, targets: Sequence[int]) -> Float[Tensor, "batch t"]:
-    """g for one predicted class c and each target class j, row by row."""
+    """g for the predicted class c and each target class j, for each row."""
     return logits[:, [predicted]] - logits[:, list(targets)]
 
 
@@ -24,39 +24,38 @@ def gradient_norms(
 ) -> Float[Tensor, "batch t q"]:
     """||grad g(x)||_q at each point, for each target class and each norm q of ``norms``.
 
-    Units: logits per unit of [0,1] pixel space; see `of_gradients`.
+    Units: logits per unit of [0,1] pixel space; see `map_gradients`.
     """
 
-    def measured(target: int, gradient: Tensor) -> Tensor:
+    def stacked_norms(_: int, gradient: Tensor) -> Tensor:
         return torch.stack([norm.of(gradient) for norm in norms], dim=1)
 
-    return of_gradients(network, points, predicted, targets, measured)
+    return map_gradients(network, points, predicted, targets, stacked_norms)
 
 
-def of_gradients(
+def map_gradients(
     network: nn.Module,
     points: Float[Tensor, "batch ..."],
     predicted: int,
     targets: Sequence[int],
-    measured: Callable[[int, Tensor], Tensor],
+    function: Callable[[int, Tensor], Tensor],
 ) -> Float[Tensor, "batch t column"]:
-    """What ``measured(j, grad g(x))``, (batch, column), says of the gradient of each target class j at each point.
+    """``function(j, grad g(x))``, (batch, column), for each target class j at each point.
 
-    One forward pass serves all targets and each target's gradient all columns; the parameters get no gradients. The
-    rows must be independent, as they are in evaluation mode. NaN wherever the margin is NaN or infinite, whatever
-    autograd makes of that (`torch.where` makes zero of it).
+    One forward pass serves all targets, and one gradient per target serves all columns; parameters get no gradients.
+    Rows must be independent, as in evaluation mode. NaN wherever the margin is NaN or infinite, even where autograd
+    returns zero (as for `torch.where`). `InputError` if the logits are not differentiable in the input.
     """
     points = points.detach().requires_grad_()
     with torch.enable_grad():
-        of_point = margins(network(points), predicted, targets)
-        of_target = of_point.sum(0).unbind()
-        if not of_target[0].requires_grad:
+        point_margins = margins(network(points), predicted, targets)
+        summed = point_margins.sum(0).unbind()
+        if not summed[0].requires_grad:
             raise InputError(
-                "the logits do not depend on the input in a way that can be differentiated: put the part that "
-                "cannot be differentiated into clever.BPDA"
+                "the logits are not differentiable in the input: wrap the non-differentiable part in clever.BPDA"
             )
         columns = []
-        for index, margin in enumerate(of_target):
+        for index, margin in enumerate(summed):
             (gradient,) = torch.autograd.grad(margin, points, retain_graph=index < len(targets) - 1)
-            columns.append(measured(targets[index], gradient))
-    return torch.stack(columns, dim=1) + 0 * of_point.detach().unsqueeze(2)
+            columns.append(function(targets[index], gradient))
+    return torch.stack(columns, dim=1) + 0 * point_margins.detach().unsqueeze(2)

@@ -1,4 +1,4 @@
-"""Second order needs a network that is twice differentiable: the others are refused, by the name of the module."""
+"""Check that a network is twice differentiable, as second order requires."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from clever.defenses.bpda import BPDA, Clamped, StraightThrough
 from clever.defenses.chain import Identity
 from clever.errors import InputError
 
-KINKED_OPERATIONS = frozenset(
+NONSMOOTH_OPERATIONS = frozenset(
     """
     relu leaky_relu prelu _prelu_kernel rrelu rrelu_with_noise rrelu_with_noise_functional threshold
     hardtanh hardsigmoid hardswish hardshrink softshrink elu celu selu abs sign sgn heaviside
@@ -29,7 +29,7 @@ KINKED_OPERATIONS = frozenset(
     fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor quantize_per_channel
     """.split()  # noqa: SIM905 (one name a line would be longer than the rest of this file)
 )
-"""ATen operations refused wherever they act on something that depends on the input."""
+"""ATen operations rejected when an argument depends on the input."""
 
 POWERS = {
     "linalg_vector_norm": (1, 2.0),
@@ -37,30 +37,30 @@ POWERS = {
     "dist": (2, 2.0),
     "_pdist_forward": (1, 2.0),
 } | dict.fromkeys(("_cdist_forward", "cdist"), (2, 2.0))
-"""Norms, with the place and the default of the argument that says which: below 2, and for infinity, they have kinks."""
+"""Norms, with the position and default of the argument for their order: nonsmooth below 2 and for infinity."""
 
-LEAST_SOFTPLUS_THRESHOLD = 15.0
-"""Softplus turns linear where beta * x exceeds its threshold: log(1 + exp(-15)) is a step below float32's rounding."""
+MIN_SOFTPLUS_THRESHOLD = 15.0
+"""Softplus is linear where beta * x exceeds its threshold; from 15 up the jump log(1 + exp(-15)) is below rounding."""
 
 
 def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "batch ..."]) -> None:
-    """Returns when nothing is found that makes ``network`` less than twice differentiable; `InputError` names what is.
+    """`InputError` if ``network`` is found not to be twice differentiable.
 
-    The network is run once, in its present mode (train or eval), on ``example`` (a batch of inputs; one will do), and
-    each ATen operation whose arguments depend on the input is looked at. One of `KINKED_OPERATIONS` is refused, whoever
-    calls it (``nn.ReLU``, or ``torch.relu`` in a ``forward``), and so is one that turns the input into booleans or
-    integers (a comparison, an arg max, a cast), which can only serve to choose between pieces. Constants, and weights
-    computed by ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class, and the
-    operation. An ``autograd.Function`` that is not torch's is refused, too: nothing says that its backward pass is the
-    derivative of its forward pass. Last, one product with the Hessian must be possible.
+    Runs the network once, in its current mode (train or eval), on ``example`` (a batch of at least one input), and
+    checks each ATen operation whose arguments depend on the input. Rejected are `NONSMOOTH_OPERATIONS`, whoever calls
+    them (``nn.ReLU``, or ``torch.relu`` in a ``forward``), and operations that turn the input into booleans or integers
+    (a comparison, an arg max, a cast), since these can only select between pieces. Constants, and weights computed by
+    ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class, and the operation.
+    Custom ``autograd.Function``s are rejected, too: their backward pass need not be the derivative of their forward
+    pass. Finally, a Hessian-vector product must be possible.
 
-    Refused although the theorem would extend to them, with M an essential supremum, because they have no second
-    derivative at 0: ELU with alpha = 1, CELU, Softsign. Fine: Tanh, Sigmoid, Softplus, GELU, SiLU, Mish, Tanhshrink,
-    GLU, softmax, average pooling, normalisation layers. Not seen: branches that the example does not take; roots at 0,
-    whose derivatives are infinite, such as ``sqrt(z * z)`` and ``hypot(z, 0)``. `clever.BPDA` of anything but the
-    identity is refused, however smooth: its derivatives are not those of its values.
+    ELU with alpha = 1, CELU and Softsign are rejected because they have no second derivative at 0, although the theorem
+    would extend to them with M an essential supremum. Accepted: Tanh, Sigmoid, Softplus, GELU, SiLU, Mish, Tanhshrink,
+    GLU, softmax, average pooling, normalisation layers. Not detected: branches that the example does not take; roots
+    at 0, whose derivatives are infinite, such as ``sqrt(z * z)`` and ``hypot(z, 0)``. `clever.BPDA` is rejected unless
+    its transformation is the identity: its derivatives are not those of its values.
 
-    The network, its parameters and its gradients are left as they were.
+    The network, its parameters and its gradients are left unchanged.
     """
     for name, module in network.named_modules():
         if isinstance(module, Computed) and module.compute.compilation is not Compilation.NONE:
@@ -70,37 +70,37 @@ def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "bat
             )
         if isinstance(module, BPDA) and not (isinstance(module.transformation, Identity) and module.substitute is None):
             raise InputError(
-                f"second order is not defined behind a transformation with BPDA: {name or 'the network'} "
-                f"({module.transformation}) has the derivatives of a substitute: the Hessian is not one of f(t(x)). "
-                "First order is defined; so is second order for the network alone, at the transformed image"
+                f"second order is not defined for a transformation with BPDA: {name or 'the network'} "
+                f"({module.transformation}) has the derivatives of a substitute, so the Hessian is not that of "
+                "f(t(x)). Use first order, or second order for the bare network at the transformed image"
             )
     given = example.detach().clone().requires_grad_(True)
     with torch.enable_grad():
         with _running(network) as stack, _Watch(stack):
             logits = functional_call(network, dict(_tensors(network)), (given,))
-        if functions := _own_functions(logits):
+        if functions := _custom_functions(logits):
             raise InputError(
-                f"second order is not defined for this network: it has an autograd.Function of its own "
-                f"({', '.join(functions)}), of whose backward pass nothing says that it is the derivative"
+                "second order is not defined for this network: it has a custom autograd.Function "
+                f"({', '.join(functions)}), whose backward pass need not be the derivative"
             )
         _require_products(logits, given)
 
 
-def _own_functions(logits: Tensor) -> list[str]:
-    """The names of the custom ``autograd.Function`` classes behind the logits, without `StraightThrough`."""
-    found: set[str] = set()
-    seen: set[Node] = set()
-    left = [logits.grad_fn]
-    while left:
-        node = left.pop()
-        if node is None or node in seen:
+def _custom_functions(logits: Tensor) -> list[str]:
+    """The names of the custom ``autograd.Function``s in the logits' graph, without torch's and `StraightThrough`."""
+    names: set[str] = set()
+    visited: set[Node] = set()
+    pending = [logits.grad_fn]
+    while pending:
+        node = pending.pop()
+        if node is None or node in visited:
             continue
-        seen.add(node)
-        function = getattr(node, "_forward_cls", StraightThrough)  # of torch's operations there is none
+        visited.add(node)
+        function = getattr(node, "_forward_cls", StraightThrough)  # torch's operations have none
         if function is not StraightThrough and not function.__module__.startswith("torch."):
-            found.add(function.__name__)
-        left += [before for before, _ in node.next_functions]
-    return sorted(found)
+            names.add(function.__name__)
+        pending += [parent for parent, _ in node.next_functions]
+    return sorted(names)
 
 
 def _require_products(logits: Tensor, given: Tensor) -> None:
@@ -112,16 +112,14 @@ def _require_products(logits: Tensor, given: Tensor) -> None:
             torch.autograd.grad(gradient.sum(), given, allow_unused=True)
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError as error:  # autograd's word for it
-        raise InputError(
-            f"second order needs products with the Hessian, and this network gives none: {error}"
-        ) from error
+    except RuntimeError as error:
+        raise InputError(f"second order needs Hessian-vector products, but autograd fails: {error}") from error
 
 
 def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    # Parameters without gradients, so that requires_grad says: depends on the input.
+    # Parameters without gradients, so that requires_grad means: depends on the input.
     yield from ((name, parameter.detach()) for name, parameter in network.named_parameters())
-    # Copies: a batch normalisation in training mode counts in place.
+    # Copies: batch normalisation in training mode updates its buffers in place.
     yield from ((name, buffer.clone()) for name, buffer in network.named_buffers())
 
 
@@ -129,13 +127,13 @@ def _refusal(name: str, module: nn.Module, operation: str) -> str:
     return (
         f"second order is not defined for this network: {name or 'the network itself'} ({type(module).__name__}) calls "
         f"{operation}, which is not twice differentiable. Smooth activations (Tanh, Sigmoid, Softplus, GELU, SiLU) and "
-        "average pooling are; first order needs none of this"
+        "average pooling are. First order works for this network"
     )
 
 
 @contextmanager
 def _running(network: nn.Module) -> Iterator[list[tuple[str, nn.Module]]]:
-    """A stack, kept by hooks, of the modules whose forward pass is under way."""
+    """A stack of the modules whose forward pass is running, maintained by hooks."""
     stack: list[tuple[str, nn.Module]] = []
     hooks = []
     try:
@@ -165,28 +163,28 @@ class _Watch(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         given = [value for value in (*args, *(kwargs or {}).values()) if isinstance(value, Tensor)]
-        # Where gradients are switched off (inside an autograd.Function), nothing says what depends on the input.
+        # With gradients disabled (inside an autograd.Function), anything may depend on the input.
         depends = any(value.requires_grad for value in given) or not torch.is_grad_enabled()
         result = func(*args, **(kwargs or {}))
-        if self._stack and isinstance(self._stack[-1][1], Clamped):  # the identity, for images
+        if self._stack and isinstance(self._stack[-1][1], Clamped):  # the identity on images
             return result
-        if depends and any(value.is_floating_point() for value in given) and self._kinked(func, args, result):
+        if depends and any(value.is_floating_point() for value in given) and self._is_nonsmooth(func, args, result):
             name, module = self._stack[-1]
             raise InputError(_refusal(name, module, str(func.overloadpacket)))
         return result
 
     @staticmethod
-    def _kinked(func: Any, args: tuple[Any, ...], result: Any) -> bool:
+    def _is_nonsmooth(func: Any, args: tuple[Any, ...], result: Any) -> bool:
         operation = func.overloadpacket.__name__.removesuffix("_")
         if operation == "softplus":
-            return len(args) > 2 and float(args[2]) < LEAST_SOFTPLUS_THRESHOLD
-        if "grid_sampler" in operation:  # linear in the image, piecewise in the places at which it is looked up
+            return len(args) > 2 and float(args[2]) < MIN_SOFTPLUS_THRESHOLD
+        if "grid_sampler" in operation:  # linear in the image, piecewise smooth in the grid
             return bool(args[1].requires_grad) or not torch.is_grad_enabled()
         if operation in POWERS:
-            place, default = POWERS[operation]
-            power = default if len(args) <= place or args[place] is None else float(args[place])
+            position, default = POWERS[operation]
+            power = default if len(args) <= position or args[position] is None else float(args[position])
             return power < 2 or power == math.inf
-        if operation.startswith("new_") or operation.endswith("_like"):  # takes the shape alone
+        if operation.startswith("new_") or operation.endswith("_like"):  # uses the shape only
             return False
-        decides = isinstance(result, Tensor) and not (result.is_floating_point() or result.is_complex())
-        return decides or operation in KINKED_OPERATIONS
+        is_discrete = isinstance(result, Tensor) and not (result.is_floating_point() or result.is_complex())
+        return is_discrete or operation in NONSMOOTH_OPERATIONS

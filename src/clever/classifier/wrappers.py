@@ -1,4 +1,4 @@
-"""What a classifier needs before it can be scored."""
+"""Normalisation, evaluation mode and checked logits of a network."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from clever.errors import InputError, NotFinite
 
 
 class Normalize(nn.Module):
-    """(x - mean) / std by channel: the first layer, so that radii and scores are in [0,1] pixel units.
+    """(x - mean) / std per channel, as the first layer of a network, so that radii and scores are in pixel units.
 
     `InputError` for a mean and std of different lengths, or a std that is not positive.
     """
@@ -22,23 +22,25 @@ class Normalize(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         if len(mean) != len(std) or min(std, default=0) <= 0:
-            raise InputError(f"normalisation by mean {list(mean)} and std {list(std)}: one positive std a channel")
-        # Not persistent: the weights of a state_dict stay those of the network alone.
+            raise InputError(
+                f"normalisation by mean {list(mean)} and std {list(std)}: give one positive std per channel"
+            )
+        # Not persistent, so that a state_dict holds only the network's own weights.
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch ..."]:
-        """The normalised images, for images in [0,1]."""
+        """Normalise images in [0,1]."""
         return (images - self.mean) / self.std
 
     def extra_repr(self) -> str:
-        """Mean and std by channel."""
+        """Mean and std per channel."""
         return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}"
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients of the parameters; on leaving, every module and parameter is as it was."""
+    """Evaluation mode without parameter gradients; restores every module and parameter on exit."""
     training = [module for module in network.modules() if module.training]
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     try:
@@ -53,20 +55,22 @@ def frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def logits_of(network: nn.Module, images: Float[Tensor, "batch ..."], first: int = 0) -> Float[Tensor, "batch class"]:
-    """The logits, without gradients, checked: one finite row an image, two classes at least.
+def finite_logits(
+    network: nn.Module, images: Float[Tensor, "batch ..."], first: int = 0
+) -> Float[Tensor, "batch class"]:
+    """The logits, without gradients, checked as in `compute_logits`; `NotFinite` for NaN or infinity.
 
-    ``first``: the place of the first of these images among all, for the message. `InputError`, `NotFinite`.
+    ``first``: the index of the first of these images among all images, for the message.
     """
-    logits = any_logits_of(network, images)
+    logits = compute_logits(network, images)
     if not bool(logits.isfinite().all()):
         bad = [first + row for row in (~logits.isfinite().all(1)).nonzero().flatten().tolist()]
         raise NotFinite(f"the network returns NaN or infinite logits for image(s) {', '.join(map(str, bad[:10]))}")
     return logits
 
 
-def any_logits_of(network: nn.Module, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch class"]:
-    """The logits, without gradients, finite or not: one row an image, two classes at least, or `InputError`."""
+def compute_logits(network: nn.Module, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch class"]:
+    """The logits, without gradients; `InputError` unless there is one row per image and at least two classes."""
     with torch.no_grad():
         logits = network(images)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 2:

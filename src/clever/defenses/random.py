@@ -7,7 +7,7 @@ from typing import Protocol, Self, runtime_checkable
 from torch import Generator, Tensor
 
 from clever._internal.checks import require_int
-from clever._internal.generators import generator_of
+from clever._internal.generators import torch_generator
 
 
 @runtime_checkable
@@ -49,4 +49,4 @@ class Seeded:
 
     def generator(self, images: Tensor) -> Generator:
         """The generator of this draw for images (batch, ...) of this shape; on the CPU, as device streams differ."""
-        return generator_of(f"{type(self).__name__}/{self.seed}/{self.draw}/{tuple(images.shape[1:])}")
+        return torch_generator(f"{type(self).__name__}/{self.seed}/{self.draw}/{tuple(images.shape[1:])}")

@@ -1,1 +1,1 @@
-"""The end point of a distribution from the maxima of batches: estimators, intervals, goodness of fit."""
+"""The end point of a distribution from batch maxima: estimators, intervals, goodness of fit."""

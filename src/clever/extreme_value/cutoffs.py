@@ -1,8 +1,8 @@
-"""How far the profile likelihood of the end point falls at the true one: cutoffs for intervals, by simulation.
+"""Cutoffs of the profile likelihood for intervals of the end point, by simulation (benchmarks/cutoffs.py).
 
-Twice the fall of the log likelihood is below these numbers in all but 2.5 % of samples, each side for itself; for very
-many maxima and shapes above 2 it would be 3.84, the quantile of chi squared. Few maxima, and shapes up to 2, of which
-the usual theory says nothing (Smith, Biometrika 72, 1985), need numbers of their own. Made by benchmarks/cutoffs.py.
+Twice the drop of the log likelihood from its maximum to the true end point exceeds the cutoff in 2.5 % of samples on
+each side. Standard asymptotics give 3.84, the quantile of chi squared, for many maxima and shapes above 2; they do not
+apply to few maxima or to shapes up to 2 (Smith, Biometrika 72, 1985).
 """
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from clever.extreme_value.weibull import Array
 
 SIZES = (5, 8, 12, 16, 24, 32, 64, 128, 512, 1024)
-"""N_b, the rows of the tables."""
+"""N_b: the rows of the tables."""
 RECIPROCAL_SHAPES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
-"""The columns; 0: the Gumbel law."""
+"""The columns of the tables; 0 is the Gumbel law."""
 LOW = np.array(
     [
         [0.00, 0.17, 0.41, 0.73, 1.03, 1.41, 1.77, 1.89, 1.86, 1.79, 1.47],  # 5
@@ -27,7 +27,7 @@ LOW = np.array(
         [0.00, 2.87, 3.89, 3.55, 3.69, 3.27, 2.79, 2.09, 1.12, 0.33, 0.00],  # 1024
     ]
 )
-"""Where the true end point is before the estimated one."""
+"""Cutoffs where the true end point is below the estimate."""
 HIGH = np.array(
     [
         [6.62, 6.52, 6.77, 6.47, 6.47, 6.38, 5.88, 5.66, 5.23, 4.86, 4.54],  # 5
@@ -42,20 +42,20 @@ HIGH = np.array(
         [3.82, 3.91, 3.94, 3.88, 3.89, 4.12, 4.55, 5.08, 5.60, 6.37, 7.02],  # 1024
     ]
 )
-"""Where it is beyond."""
+"""Cutoffs where the true end point is above the estimate."""
 
 
 def cutoffs(n: int, reciprocal_shapes: Array) -> tuple[Array, Array]:
-    """The cutoffs of samples of n maxima for end points before and beyond the estimate, shaped as the shapes are.
+    """The cutoffs for samples of n maxima, below and above the estimate, each shaped like ``reciprocal_shapes``.
 
-    Linear between the tables' shapes and logarithms of N_b; beyond the tables, their last rows.
+    Interpolated linearly in the reciprocal shape and in log N_b; outside the tables, the nearest row.
     """
-    at = np.interp(np.log(n), np.log(SIZES), np.arange(len(SIZES)))
-    row, share = int(at), at - int(at)
+    position = np.interp(np.log(n), np.log(SIZES), np.arange(len(SIZES)))
+    row, share = int(position), position - int(position)
 
     def cutoff(table: Array) -> Array:
-        between = (1 - share) * table[row] + share * table[min(row + 1, len(SIZES) - 1)]
-        found: Array = np.interp(reciprocal_shapes, RECIPROCAL_SHAPES, between)
-        return found
+        interpolated = (1 - share) * table[row] + share * table[min(row + 1, len(SIZES) - 1)]
+        values: Array = np.interp(reciprocal_shapes, RECIPROCAL_SHAPES, interpolated)
+        return values
 
     return cutoff(LOW), cutoff(HIGH)

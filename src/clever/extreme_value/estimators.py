@@ -1,4 +1,4 @@
-"""The right end point of the reverse Weibull law, estimated from batch maxima or the few largest values of batches."""
+"""Estimators of the end point of the reverse Weibull law, from batch maxima or the largest values of batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,43 +12,44 @@ from clever.errors import InputError
 from clever.extreme_value.interval import Interval, intervals
 from clever.extreme_value.laws import Laws, Rule, Samples
 from clever.extreme_value.maximum_likelihood import mle, mle_reg
-from clever.extreme_value.profile_maximum import profile, tail
+from clever.extreme_value.profile_maximum import n_tail, profile
 from clever.extreme_value.weibull import Array
 
 RESOLUTION = 1e-6
-"""Maxima that differ by less, relatively, are equal: single precision cannot tell them apart."""
+"""Maxima within this relative range count as equal: float32 hardly resolves them."""
 ROUNDING = 2.0**-23
-"""Maxima that differ by no more, relatively, repeat each other: one unit in the last place of single precision."""
+"""Maxima with no larger relative difference, one unit in the last place of float32, count as repeated."""
 REPEATED = 0.05
-"""Above this share of maxima that repeat another one no continuous law describes them."""
+"""With a larger fraction of repeated maxima, no continuous law is fitted."""
 
 
 class Estimator(Choice):
-    """How the end point is found.
+    """Estimators of the end point.
 
-    ``mle_reg``: the authors' default. Maximum likelihood from seven starts, 0.01 * scale^2 added to the negative log
-    likelihood (they meant the shape; the code penalises the scale, which keeps a fit from running away to an unbounded
-    law); the start with the best K-S p-value wins; the sample maximum where none reaches 0.001.
-    ``mle``: maximum likelihood, the best proper local maximum. Where none is found because the likelihood grows
-    up to the law without an end point, or nearly so, the likeliest law that ends one range of the maxima above the
-    sample maximum; else the sample maximum.
+    ``mle_reg``: the authors' default. Maximum likelihood from seven starts, with 0.01 * scale^2 added to the negative
+    log likelihood (the authors intended the shape; their code penalises the scale, which keeps the fit from diverging
+    to an unbounded law). Of all starts, the fit with the best K-S p-value; the sample maximum if none reaches 0.001.
+    ``mle``: maximum likelihood, the best proper local maximum. If there is none because the likelihood grows towards
+    a law without an end point, the best law whose end point is one range of the maxima above the sample maximum;
+    otherwise the sample maximum.
     ``maximum``: the sample maximum, which is below the end point.
-    ``profile``: ours. Maximum likelihood among shapes of 1 or more; at most one range above the sample maximum where
-    the interval has no upper end; the sample maximum where the K-S p-value is below 0.001.
-    ``r_largest``: like ``profile``, by the likelihood of the r largest values of each batch (`Profile`), in a score of
-    the largest 128th of its points (`Estimator.values_of`): more of a batch does not follow the law of its maximum.
+    ``profile``: ours. Maximum likelihood over shapes of 1 or more; at most one range above the sample maximum if the
+    interval has no upper end; the sample maximum if the K-S p-value is below 0.001.
+    ``r_largest``: like ``profile``, with the likelihood of the r largest values of each batch (`Profile`). For a score,
+    r is 1/128 of the batch (`Estimator.n_largest`): values below that do not follow the law of the maximum.
 
-    One range beyond N_b maxima of the Gumbel law is about what one of N_b^2 maxima exceeds. All but ``maximum`` take
-    the sample maximum where more than 5 % of the maxima repeat another one: such a sample has no continuous law.
+    For N_b maxima of the Gumbel law, one range above the sample maximum is about the level that one in N_b^2 maxima
+    exceeds. All but ``maximum`` use the sample maximum if more than 5 % of the maxima are repeated, since no continuous
+    law fits such a sample.
 
-    Each is the name by which settings choose it, and a `clever.extreme_value.laws.Rule`.
+    Each member is its name in settings and has a `clever.extreme_value.laws.Rule`.
     """
 
     MLE_REG = "mle_reg", Rule(mle_reg)
     MLE = "mle", Rule(mle)
-    MAXIMUM = "maximum", Rule(None, fewest=1)
+    MAXIMUM = "maximum", Rule(None, min_batches=1)
     PROFILE = "profile", Rule(profile)
-    R_LARGEST = "r_largest", Rule(profile, values=tail)
+    R_LARGEST = "r_largest", Rule(profile, n_largest=n_tail)
 
     rule: Rule
 
@@ -57,30 +58,29 @@ class Estimator(Choice):
         estimator._value_, estimator.rule = name, rule
         return estimator
 
-    def values_of(self, n_samples: int) -> int:
-        """How many of the largest values of a batch of N_s points it is to have."""
-        return self.rule.values(n_samples) if self.rule.values else 1
+    def n_largest(self, n_samples: int) -> int:
+        """How many of the largest values of a batch of N_s points enter the likelihood."""
+        return self.rule.n_largest(n_samples) if self.rule.n_largest else 1
 
 
 @dataclass(frozen=True)
 class EndPoint:
-    """An estimated end point, in the unit of the maxima, and what it rests on.
+    """An estimated end point, in the unit of the maxima, with the fitted law and its diagnostics.
 
-    The law is P(M <= m) = exp(-((value - m)/scale)^shape), m <= value. ``start``: the start of the shape that led to
-    it. ``fit_failed``: no fit was good enough, the sample maximum stands in. ``degenerate``: all maxima equal, their
-    common value is the answer. ``tied``: how many maxima repeat another one; ``discrete``: so many that no law was
-    fitted. Without a fit, its numbers are NaN; after a fall-back, shape and scale are, and K-S numbers and start are of
-    the best fit, which was not good enough.
+    The law is P(M <= m) = exp(-((value - m)/scale)^shape), m <= value. ``start``: the initial shape that led to the
+    fit. ``fit_failed``: no fit was accepted; the value is the sample maximum. ``degenerate``: all maxima are equal; the
+    value is their common value. ``tied``: the number of maxima equal to another one. ``discrete``: so many values are
+    repeated, within the sample of maxima or within batches, that no law was fitted. Without a fit, its numbers are
+    NaN; after a rejected fit, shape and scale are NaN, and K-S numbers and start are those of the best rejected fit.
 
-    ``low`` and ``high``: nominal 95 % interval by the profile likelihood (`clever.extreme_value.interval`), widened to
-    hold the value: of 16 to 500 maxima of the law, 93 to 98 % hold the true end point. Neither it nor ``flatness``
-    knows the estimator or its penalty, which would put a bound to every law. ``flatness``: by how much the log
-    likelihood of the best end point exceeds that of none; 0 where it grows all the way. ``unbounded``: ``high`` is
-    infinite, a law without an end point is not rejected. That holds for 97.5 % of samples from such a law, and for
-    those of shape 5 it holds for 74 % with 32 maxima, 25 % with 100, none with 500. ``limited``: the value is one range
-    above the sample maximum, beyond which the likelihood is larger yet. ``r_largest`` has the interval of its own
-    likelihood; the law, and the K-S numbers, are those of the maxima. ``tied`` counts maxima, ``discrete`` tells of all
-    values.
+    ``low`` and ``high``: nominal 95 % interval by profile likelihood (`clever.extreme_value.interval`), widened to
+    include the value; with 16 to 500 maxima of the law, its coverage is 93 to 98 %. The interval and ``flatness``
+    ignore the estimator and its penalty, which would bound every law. ``flatness``: by how much the log likelihood at
+    the best end point exceeds the one without an end point; 0 if it increases all the way. ``unbounded``: ``high`` is
+    infinite; a law without an end point is not rejected. This is the case for 97.5 % of samples from such a law, and
+    for shape 5 in 74 % of samples of 32 maxima, 25 % of 100, none of 500. ``limited``: the value is one range above
+    the sample maximum, although the likelihood is larger beyond it. For ``r_largest`` the interval is that of its own
+    likelihood; the law and K-S numbers are those of the maxima.
     """
 
     value: float
@@ -103,12 +103,11 @@ class EndPoint:
 
 
 def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str = Estimator.MLE_REG) -> list[EndPoint]:
-    """The end point of each sample by `Estimator` (Weng et al. 2018, section 4.1).
+    """The estimated end point of each sample (Weng et al. 2018, section 4.1).
 
-    ``largest``: the batch maxima, (samples, N_b), or the largest values of each batch, largest first,
-    (samples, N_b, kept), of which all estimators but ``r_largest`` use the maxima.
-    `InputError` for NaN, infinite or negative values, and for fewer batches than `FEWEST_BATCHES` where a law is
-    fitted.
+    ``largest``: the batch maxima, (samples, N_b), or the largest values of each batch in descending order,
+    (samples, N_b, kept); all estimators but ``r_largest`` use only the maxima. `InputError` for NaN, infinite or
+    negative values, and for fewer than `MIN_BATCHES` batches if a law is fitted.
     """
     estimator = Estimator.parse(estimator)
     rule = estimator.rule
@@ -116,7 +115,7 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
     if largest.ndim == 2:
         largest = largest[:, :, None]
     _check(largest, estimator)
-    maxima, used = largest[:, :, 0], largest[:, :, : None if rule.values else 1]
+    maxima, used = largest[:, :, 0], largest[:, :, : None if rule.n_largest else 1]
     top = maxima.max(1)
     span = top - maxima.min(1)
     equal = span <= RESOLUTION * top
@@ -124,9 +123,9 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
     steps = np.diff(np.sort(maxima, axis=1), axis=1)
     discrete = (steps <= ROUNDING * top[:, None]).sum(1) > max(1, REPEATED * maxima.shape[1])
     if used.shape[2] > 1:
-        # Within batches, since of thousands of values some are that close by chance.
-        within = -np.diff(largest, axis=2)
-        discrete |= (within <= ROUNDING * top[:, None, None]).mean((1, 2)) > REPEATED
+        # Only within batches: among thousands of values some are that close by chance.
+        steps_within = -np.diff(largest, axis=2)
+        discrete |= (steps_within <= ROUNDING * top[:, None, None]).mean((1, 2)) > REPEATED
     discrete &= fitted
     ties = (steps == 0).sum(1)
     points = [
@@ -149,7 +148,7 @@ def end_points(largest: NDArray[np.float32] | Array, estimator: Estimator | str 
 def _fitted(
     points: Sequence[EndPoint], z: Array, used: Array, span: Array, fit: Callable[[Samples], Laws]
 ) -> Iterator[EndPoint]:
-    """The points with the numbers of the laws fitted to ``used`` and tested on the maxima z, in units of ``span``."""
+    """The points updated with laws fitted to ``used`` and tested on the maxima z, both in units of ``span``."""
     reach = used.max((1, 2))
     spread = intervals(used / reach[:, None, None])
     low, best, high = (ends * reach for ends in (spread.low, spread.best, spread.high))
@@ -187,6 +186,8 @@ def _check(largest: Array, estimator: Estimator) -> None:
         raise InputError(f"the smallest maximum is {largest.min():g}: norms and curvatures are never negative")
     if (np.diff(largest, axis=2) > 0).any():
         raise InputError("the largest values of each batch must come largest first")
-    fewest = estimator.rule.fewest
-    if largest.shape[1] < fewest:
-        raise InputError(f"{largest.shape[1]} batch maxima (N_b): the estimator {estimator} needs at least {fewest}")
+    min_batches = estimator.rule.min_batches
+    if largest.shape[1] < min_batches:
+        raise InputError(
+            f"{largest.shape[1]} batch maxima (N_b): the estimator {estimator} needs at least {min_batches}"
+        )

@@ -1,4 +1,4 @@
-"""Whether a law describes batch maxima, and whether they have an end point at all, by parametric bootstrap."""
+"""Parametric bootstrap tests of whether a law fits batch maxima, and whether they have an end point."""
 
 from dataclasses import dataclass
 
@@ -7,24 +7,24 @@ from numpy.typing import NDArray
 
 from clever.errors import InputError
 from clever.extreme_value.estimators import Estimator, end_points
-from clever.extreme_value.laws import FEWEST_BATCHES
+from clever.extreme_value.laws import MIN_BATCHES
 from clever.extreme_value.profile import Profile, peak
 from clever.extreme_value.weibull import Array
 
-HEAVY: Array = -np.linspace(0.04, 0.98, 20)
-"""Reciprocal gaps of Frechet laws: they begin 1/|h| ranges below the sample maximum, where all maxima are within 1."""
+FRECHET_RECIPROCAL_GAPS: Array = -np.linspace(0.04, 0.98, 20)
+"""Reciprocal gaps h of Frechet laws, which begin 1/|h| ranges below the sample maximum."""
 
 
 @dataclass(frozen=True)
 class Goodness:
-    """Statistics of one sample of maxima and their p-values, (1 + those at least as large) / (1 + replicates).
+    """Test statistics of one sample of maxima, with bootstrap p-values.
 
-    ``ks``, ``ad``: Kolmogorov-Smirnov and Anderson-Darling distance from the likeliest law (reverse Weibull of shape 1
-    or more, or Gumbel: that of `Estimator.PROFILE`, not that of another estimator of the score), against samples of
-    that law that are fitted anew, so that the p-value is uniform under it, which the plain K-S p-value of an
-    `EndPoint` and its own estimator is not. ``bounded``, ``heavy``: twice the log likelihood ratio of the likeliest law
-    with an end point, and of the likeliest Frechet law, to the likeliest Gumbel law, against Gumbel samples: a small
-    ``bounded_pvalue`` says that there is an end point, a small ``heavy_pvalue`` that there is none.
+    p-value: (1 + replicates with a statistic at least as large) / (1 + replicates). ``ks``, ``ad``: Kolmogorov-Smirnov
+    and Anderson-Darling distance from the law that `Estimator.PROFILE` fits (reverse Weibull of shape 1 or more, or
+    Gumbel). Replicates are samples of that law, each refitted, so that the p-value is uniform if the law is true,
+    unlike the K-S p-value of an `EndPoint`. ``bounded``, ``heavy``: twice the log likelihood ratio of the best law with
+    an end point, and of the best Frechet law, to the best Gumbel law, with Gumbel samples as replicates. A small
+    ``bounded_pvalue`` is evidence for an end point, a small ``heavy_pvalue`` against one.
     """
 
     ks: float
@@ -40,38 +40,41 @@ class Goodness:
 def goodness_of_fit(
     maxima: NDArray[np.float32] | Array, generator: np.random.Generator, replicates: int = 199
 ) -> Goodness:
-    """Of one sample, (N_b,), and the law that `Estimator.PROFILE` fits to it; a tenth of a second for 100 maxima.
+    """Goodness of fit of the law that `Estimator.PROFILE` fits to one sample, (N_b,); 0.1 s for 100 maxima.
 
-    `InputError` for what `end_points` refuses, and where the maxima are equal or repeat each other: such a sample has
-    no continuous law (Stephens 1974 on both distances; Genest and Remillard 2008 on their bootstrap).
+    Both distances: Stephens 1974; their bootstrap: Genest and Remillard 2008. `InputError` for samples that
+    `end_points` rejects, and if the maxima are equal or repeat each other, since no continuous law describes them.
     """
     sample = np.asarray(maxima, dtype=np.float64)
-    if sample.ndim != 1 or len(sample) < FEWEST_BATCHES:
-        raise InputError(f"maxima of shape {sample.shape}: one sample has at least {FEWEST_BATCHES} numbers")
+    if sample.ndim != 1 or len(sample) < MIN_BATCHES:
+        raise InputError(f"maxima of shape {sample.shape}: one sample has at least {MIN_BATCHES} numbers")
     (point,) = end_points(sample, Estimator.PROFILE)
     if point.degenerate or point.discrete:
         raise InputError(f"{point.tied} of {len(sample)} maxima repeat another one: no continuous law describes them")
-    found, reciprocal_shape = _distances(sample[None])
-    power = generator.exponential(size=(2, replicates, len(sample)))
-    reciprocal = float(reciprocal_shape[0])
-    of_law = -(power[0] ** reciprocal) if reciprocal > 0 else -np.log(power[0])
-    distances, _ = _distances(of_law)
-    shapes, of_gumbel = _shape_statistics(sample[None]), _shape_statistics(-np.log(power[1]))
-    told = []
-    for statistics, under in ((found, distances), (shapes, of_gumbel)):
-        for value, others in zip(statistics[:, 0], under, strict=True):
-            told += [float(value), float(1 + (others >= value).sum()) / (1 + replicates)]
-    return Goodness(*told)
+    distances, reciprocal_shapes = _distances(sample[None])
+    exponential = generator.exponential(size=(2, replicates, len(sample)))
+    reciprocal = float(reciprocal_shapes[0])
+    fitted_law = -(exponential[0] ** reciprocal) if reciprocal > 0 else -np.log(exponential[0])
+    gumbel = -np.log(exponential[1])
+    results = []
+    for observed, replicated in (
+        (distances, _distances(fitted_law)[0]),
+        (_shape_statistics(sample[None]), _shape_statistics(gumbel)),
+    ):
+        for value, under_law in zip(observed[:, 0], replicated, strict=True):
+            results += [float(value), float(1 + (under_law >= value).sum()) / (1 + replicates)]
+    return Goodness(*results)
 
 
 def _rescaled(maxima: Array) -> Array:
+    """Distances below the sample maximum, in units of the range."""
     below: Array = maxima.max(1, keepdims=True) - maxima
     below /= below.max(1, keepdims=True)
     return below
 
 
 def _distances(maxima: Array) -> tuple[Array, Array]:
-    """K-S and Anderson-Darling, (2, samples), of the likeliest law of each sample, and its reciprocal shape."""
+    """K-S and Anderson-Darling distances, (2, samples), from each sample's fitted law, and its reciprocal shape."""
     profile = Profile(_rescaled(maxima))
     u = peak(profile).u
     _, reciprocal_shape = profile(u)
@@ -84,10 +87,10 @@ def _distances(maxima: Array) -> tuple[Array, Array]:
 
 
 def _shape_statistics(maxima: Array) -> Array:
-    """Twice the log likelihood ratios to the Gumbel law, (2, samples): with an end point, and heavier."""
+    """Twice the log likelihood ratios of laws with an end point, and of Frechet laws, to Gumbel, (2, samples)."""
     profile = Profile(_rescaled(maxima))
     top = peak(profile)
     gumbel = top.values[0]
-    heaviest = np.max([profile.at(np.full(len(maxima), h))[0] for h in HEAVY], axis=0)
+    heaviest = np.max([profile.at(np.full(len(maxima), h))[0] for h in FRECHET_RECIPROCAL_GAPS], axis=0)
     ratios: Array = 2 * np.maximum(np.stack([top.value, heaviest]) - gumbel, 0)
     return ratios

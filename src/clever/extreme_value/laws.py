@@ -1,31 +1,30 @@
-"""What an estimator of the end point is given, and what it makes of it."""
+"""Input and output of an estimator of the end point: samples of maxima, and the laws fitted to them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clever.extreme_value.interval import Interval
-from clever.extreme_value.profile import likeliest
+from clever.extreme_value.profile import fit_shape_scale
 from clever.extreme_value.weibull import Array, kolmogorov_smirnov
 
-LEAST_PVALUE = 0.001
-"""Below this K-S p-value the authors distrust every fit and take the sample maximum."""
-LONGEST = 1.0
-"""Ranges of the maxima that an end point is above the sample maximum at the most where the data set it no limit."""
-FEWEST_BATCHES = 5
-"""Maxima that a fit of three parameters needs at least; for a good fit, tens."""
+MIN_PVALUE = 0.001
+"""Fits with a smaller K-S p-value are rejected, as in the authors' code; the sample maximum is used instead."""
+MAX_GAP = 1.0
+"""The largest gap between sample maximum and end point, in ranges of the maxima, where the data set no limit."""
+MIN_BATCHES = 5
+"""The fewest maxima that a fit of three parameters needs; a good fit needs tens."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples of N_b maxima that differ, each in units of its own range, as distances below its largest maximum.
+    """Samples of N_b maxima, as distances below the sample maximum in units of the sample's range.
 
-    ``maxima``: (samples, N_b), from 0 to 1. ``used``: (samples, N_b, values), largest values first, that is smallest
-    distances: what the likelihood is of (`Rule.values`), in the same units. ``interval``: of the distance of the end
-    point above the largest maximum, by the profile likelihood of these.
+    ``maxima``: (samples, N_b), from 0 to 1, not all equal. ``used``: (samples, N_b, values), the values that enter the
+    likelihood (`Rule.n_largest`), in the same units, smallest distance first. ``interval``: of the gap between sample
+    maximum and end point, by their profile likelihood.
     """
 
     maxima: Array
@@ -33,17 +32,18 @@ class Samples:
     interval: Interval
 
     @property
-    def endless(self) -> NDArray[np.bool_]:
-        """Where the likelihood grows up to a law without an end point, or one further than `LONGEST`."""
-        return np.isinf(self.interval.high) & (self.interval.best > LONGEST)
+    def unbounded(self) -> NDArray[np.bool_]:
+        """Where a law without an end point is not rejected and the likelihood is largest beyond `MAX_GAP`."""
+        return np.isinf(self.interval.high) & (self.interval.best > MAX_GAP)
 
 
 @dataclass(frozen=True)
 class Laws:
-    """A law for each sample, in its units, (samples,) each; ``good`` where it may be used, else the sample maximum is.
+    """The law fitted to each sample, in the sample's units, (samples,) each.
 
-    ``gap``: of the end point above the largest maximum. ``start``: `clever.extreme_value.estimators.EndPoint`.
-    ``limited``: the gap is `LONGEST`, beyond which the likelihood is larger yet.
+    ``gap``: between sample maximum and end point. ``start``: see `clever.extreme_value.estimators.EndPoint`. ``good``:
+    whether the fit is accepted; otherwise the sample maximum is the end point. ``limited``: the gap is `MAX_GAP`,
+    although the likelihood is larger beyond it.
     """
 
     gap: Array
@@ -55,33 +55,27 @@ class Laws:
     good: NDArray[np.bool_]
     limited: NDArray[np.bool_]
 
-    @classmethod
-    def unknown(cls, gap: Array) -> Self:
-        """End points without a law."""
-        nan, no = np.full(len(gap), np.nan), np.zeros(len(gap), bool)
-        return cls(gap, nan, nan, nan, nan, nan, good=~no, limited=no)
 
-
-def likeliest_laws(maxima: Array, used: Array, gap: Array, limited: NDArray[np.bool_]) -> Laws:
-    """The likeliest law of the maxima with each gap, given the values used; good where the K-S test lets it pass."""
+def laws_at_gaps(maxima: Array, used: Array, gap: Array, limited: NDArray[np.bool_]) -> Laws:
+    """The maximum-likelihood law of each sample at the given gap; ``good`` where the K-S test does not reject it."""
     reach = used.max((1, 2))
-    shape, scale = likeliest(used / reach[:, None, None], gap / reach)
+    shape, scale = fit_shape_scale(used / reach[:, None, None], gap / reach)
     scale *= reach
-    law = (of_law[:, None] for of_law in (gap, shape, scale))
-    statistic, pvalue = (of_law[:, 0] for of_law in kolmogorov_smirnov(maxima, *law))
-    unknown = np.full(len(maxima), np.nan)
-    return Laws(gap, shape, scale, statistic, pvalue, unknown, pvalue >= LEAST_PVALUE, limited)
+    columns = (parameter[:, None] for parameter in (gap, shape, scale))
+    statistic, pvalue = (column[:, 0] for column in kolmogorov_smirnov(maxima, *columns))
+    start = np.full(len(maxima), np.nan)
+    return Laws(gap, shape, scale, statistic, pvalue, start, pvalue >= MIN_PVALUE, limited)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How an estimator works.
+    """The implementation of an estimator.
 
-    ``fit``: the laws of samples; None where there is none, and the sample maximum is the end point. ``values``: how
-    many of the largest values of a batch of N_s points the likelihood is of; None: of the maximum alone. ``fewest``:
-    the batches that it needs at least.
+    ``fit``: fits laws to samples; None if the sample maximum is the estimate. ``n_largest``: maps N_s to the number of
+    largest values per batch that enter the likelihood; None for the maximum alone. ``min_batches``: the fewest batches
+    that it needs.
     """
 
     fit: Callable[[Samples], Laws] | None
-    values: Callable[[int], int] | None = None
-    fewest: int = FEWEST_BATCHES
+    n_largest: Callable[[int], int] | None = None
+    min_batches: int = MIN_BATCHES

@@ -1,1 +1,1 @@
-"""What a user gives: tensors, arrays and picture files, as batches of images."""
+"""Input images: tensors, arrays and files converted to one batch."""

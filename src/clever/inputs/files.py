@@ -1,4 +1,4 @@
-"""The files that the library reads and writes for its users."""
+"""Reading image files and writing results."""
 
 import os
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from PIL import Image, UnidentifiedImageError
 
 from clever.errors import InputError
 
-KINDS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Suffixes of pictures."""
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Suffixes of image files."""
 
 
 def write_text(path: str | os.PathLike[str] | None, text: str) -> str | None:
-    """The text itself where there is no path; else it is written, as UTF-8. `InputError` where it cannot be."""
+    """Write the text as UTF-8 and return None; without a path, return the text. `InputError` if writing fails."""
     if path is None:
         return text
     try:
@@ -23,26 +23,26 @@ def write_text(path: str | os.PathLike[str] | None, text: str) -> str | None:
     return None
 
 
-def in_a_folder(path: str | os.PathLike[str] | None) -> None:
-    """`InputError` now, and not after long work, for a file in a folder that does not exist."""
+def require_parent_folder(path: str | os.PathLike[str] | None) -> None:
+    """`InputError`, before long computations, for an output file in a folder that does not exist."""
     if path is not None and not Path(path).parent.is_dir():
-        raise InputError(f"{path} cannot be written: {Path(path).parent} is no folder; name one that exists")
+        raise InputError(f"{path} cannot be written: {Path(path).parent} is not a folder; name one that exists")
 
 
-def pictures(folder: str | os.PathLike[str]) -> list[Path]:
-    """The pictures of a folder and of those in it, by name. `InputError` where there are none."""
+def image_paths(folder: str | os.PathLike[str]) -> list[Path]:
+    """The image files in a folder and its subfolders, sorted by path. `InputError` if there are none."""
     if not Path(folder).is_dir():
-        raise InputError(f"{folder} is no folder: name one with pictures ({', '.join(KINDS)})")
-    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in KINDS)
-    if not found:
-        raise InputError(f"{folder} holds no picture: there must be one at least, with a suffix of {', '.join(KINDS)}")
-    return found
+        raise InputError(f"{folder} is not a folder: name one with images ({', '.join(SUFFIXES)})")
+    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise InputError(f"{folder} holds no image: it needs at least one file with a suffix of {', '.join(SUFFIXES)}")
+    return paths
 
 
-def opened(paths: list[Path], mode: str, size: int | None) -> Iterator[Image.Image]:
-    """The pictures in that mode; with a ``size`` the shorter side is scaled to it and the centre square cut out.
+def open_images(paths: list[Path], mode: str, size: int | None) -> Iterator[Image.Image]:
+    """The images in that PIL mode; with ``size``, scaled so that the shorter side is ``size``, then centre-cropped.
 
-    `InputError` for what cannot be read, and without a ``size`` for pictures of several sizes.
+    `InputError` for files that cannot be read, and without ``size`` for images of different sizes.
     """
     first: tuple[int, int] | None = None
     for path in paths:
@@ -50,13 +50,13 @@ def opened(paths: list[Path], mode: str, size: int | None) -> Iterator[Image.Ima
             with Image.open(path) as file:
                 image = file.convert(mode)
         except (UnidentifiedImageError, OSError) as error:
-            raise InputError(f"{path} is no picture that can be read: {error}") from error
+            raise InputError(f"{path} cannot be read as an image: {error}") from error
         if size is None:
             first = first or image.size
             if image.size != first:
                 raise InputError(
                     f"{path} has {image.width} x {image.height} pixels, {paths[0]} {first[0]} x {first[1]}: all must "
-                    "have one size, and --size N gives them one"
+                    "have the same size; --size N scales and crops them"
                 )
         else:
             scale = size / min(image.size)

@@ -1,1 +1,1 @@
-"""What a user gets: scores and distances, as tables, JSON and pictures."""
+"""Scores and distances, and their export to tables, JSON and plots."""

@@ -1,4 +1,4 @@
-"""What `clever.attack` returns: a sequence of adversarial distances that becomes text, a table, a file or a picture."""
+"""The result of `clever.attack`: a sequence of adversarial distances with export to tables, JSON and plots."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
-from clever._internal.optional import extra
+from clever._internal.optional import import_extra
 from clever.errors import InputError
 from clever.inputs.files import write_text
 from clever.results import plots, record
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-SHOWN = 20
-"""Distances that are shown where there are more."""
+MAX_ROWS = 20
+"""The most rows that a printed table shows."""
 
 
 @dataclass(frozen=True, repr=False)
 class Distances(Sequence[Distance]):
-    """The distances of a call, image by image, target by target within an image and norm by norm within a target.
+    """The distances of a call, ordered by image, target and norm.
 
-    A sequence of `Distance`; a slice is a `Distances`, too. Distances are in [0,1]-pixel units. ``run``: how they came
-    about: versions, settings, network. ``names``: what the images are called, by ``image_index``; empty where they have
-    no names. ``left_out``: the places of the images that the network misclassifies, where labels were given.
+    A sequence of `Distance`; a slice is a `Distances`. Distances are in [0,1]-pixel units. ``run``: the run record:
+    versions, settings, network. ``names``: the image names by ``image_index``, or empty. ``left_out``: the indices of
+    misclassified images, if labels were given.
     """
 
     distances: tuple[Distance, ...]
@@ -44,16 +44,16 @@ class Distances(Sequence[Distance]):
     @overload
     def __getitem__(self, index: slice) -> "Distances": ...
     def __getitem__(self, index: int | slice) -> "Distance | Distances":
-        found = self.distances[index]
-        return Distances(found, self.run, self.names, self.left_out) if isinstance(found, tuple) else found
+        item = self.distances[index]
+        return Distances(item, self.run, self.names, self.left_out) if isinstance(item, tuple) else item
 
     def rows(self) -> list[dict[str, object]]:
-        """`Distance.row` of each, the name of the image before it where it has one."""
+        """`Distance.row` of each distance, preceded by the image name if there are names."""
         return [self._name(distance) | distance.row() for distance in self.distances]
 
     def to_frame(self) -> "pd.DataFrame":
-        """A pandas table, a row a distance. `ImportError` without pandas (the extra ``frame``)."""
-        table: pd.DataFrame = extra("pandas", "a data frame").DataFrame(self.rows())
+        """A pandas data frame with one row per distance. `ImportError` without pandas (the extra ``frame``)."""
+        table: pd.DataFrame = import_extra("pandas", "a data frame").DataFrame(self.rows())
         return table
 
     @overload
@@ -61,7 +61,7 @@ class Distances(Sequence[Distance]):
     @overload
     def to_csv(self, path: str | os.PathLike[str]) -> None: ...
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str | None:
-        """A table with a row a distance, as text or into a file; needs no pandas. Not found is "inf"."""
+        """CSV with one row per distance, written to ``path`` or returned; does not need pandas. Not found is "inf"."""
         return write_text(path, csv_text(self.rows()))
 
     @overload
@@ -69,17 +69,22 @@ class Distances(Sequence[Distance]):
     @overload
     def to_json(self, path: str | os.PathLike[str]) -> None: ...
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str | None:
-        """All distances, without their images, and the run, as text or into a file. Not found is "Infinity"."""
-        document = record.plain({"format": "clever-distances", "version": 1, "run": self.run, "distances": self.rows()})
+        """JSON of all distances, without images, and the run record, written to ``path`` or returned.
+
+        Not found is "Infinity".
+        """
+        document = record.json_value(
+            {"format": "clever-distances", "version": 1, "run": self.run, "distances": self.rows()}
+        )
         return write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
     def plot(self) -> "Figure":
-        """The distance of each image, a panel a norm; what was not found stands hollow at the upper edge.
+        """The distance of each image, one panel per norm; hollow markers at the upper edge: not found.
 
-        `ImportError` without matplotlib (the extra ``plot``); `InputError` where there is no distance.
+        `ImportError` without matplotlib (the extra ``plot``); `InputError` if there is no distance.
         """
         if not self.distances:
-            raise InputError("no distance to draw: every image was left out as misclassified, or the slice is empty")
+            raise InputError("no distance to plot: all images are misclassified, or the slice is empty")
         return plots.distances(self.distances, self.names)
 
     def __repr__(self) -> str:
@@ -98,7 +103,7 @@ class Distances(Sequence[Distance]):
         return "; ".join([title, *parts])
 
     def _more(self) -> list[str]:
-        return [f"... and {len(self) - SHOWN} more"] if len(self) > SHOWN else []
+        return [f"... and {len(self) - MAX_ROWS} more"] if len(self) > MAX_ROWS else []
 
     def _table(self) -> Iterator[list[str]]:
         labels = any(distance.label is not None for distance in self.distances)
@@ -107,12 +112,12 @@ class Distances(Sequence[Distance]):
             *["name"] * bool(self.names),
             *["image", *["label"] * labels, "class", "target", "norm", "distance", *["rate"] * rates, "remarks"],
         ]
-        for one in self.distances[:SHOWN]:
-            label = [str("" if one.label is None else one.label)] * labels
-            rate = [f"{one.rate:.0%}" if one.rate is not None else ""] * rates
-            target = f"{one.target_class} ({one.target})"
-            cells = [str(one.image_index), *label, str(one.predicted), target, one.norm, f"{one.distance:.4g}"]
-            yield [*map(str, self._name(one).values()), *cells, *rate, one.remarks]
+        for item in self.distances[:MAX_ROWS]:
+            label = [str("" if item.label is None else item.label)] * labels
+            rate = [f"{item.rate:.0%}" if item.rate is not None else ""] * rates
+            target = f"{item.target_class} ({item.target})"
+            cells = [str(item.image_index), *label, str(item.predicted), target, item.norm, f"{item.distance:.4g}"]
+            yield [*map(str, self._name(item).values()), *cells, *rate, item.remarks]
 
     def _name(self, distance: Distance) -> dict[str, object]:
         return {"name": self.names[distance.image_index]} if self.names else {}

@@ -1,8 +1,8 @@
-"""Scores as JSON that other tools read, by the schema ``clever/scores.schema.json``.
+"""Export of scores as JSON, with the schema ``clever/scores.schema.json``.
 
-A document has its ``format`` and version, the ``run``, and the ``scores``. JSON knows neither NaN nor infinity: NaN,
-which says that a number is not known, is null; infinity is the text "Infinity". Properties may be added within a
-version; whatever would make a reader of it wrong gets a new one.
+A document has a ``format``, a ``version``, the ``run`` record and the ``scores``. JSON has neither NaN nor infinity:
+NaN (unknown) becomes null, infinity the text "Infinity". A version may gain properties; incompatible changes get a new
+version.
 """
 
 import hashlib
@@ -27,26 +27,26 @@ from clever.settings import Settings
 
 FORMAT = "clever-scores"
 VERSION = 2
-"""Of the schema."""
+"""Version of the schema."""
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) that every document follows."""
-    found: dict[str, Any] = json.loads((files("clever") / "scores.schema.json").read_text("utf-8"))
-    return found
+    """The JSON schema (draft 2020-12) of a document."""
+    parsed: dict[str, Any] = json.loads((files("clever") / "scores.schema.json").read_text("utf-8"))
+    return parsed
 
 
 def document(scores: Sequence[Mapping[str, object]], run: Mapping[str, object]) -> dict[str, object]:
-    """What `of_score` says of each, and the run, ready for `json.dumps`."""
-    return {"format": FORMAT, "version": VERSION, "run": plain(run), "scores": plain(list(scores))}
+    """A document of the `score_fields` of each score and the run record, ready for `json.dumps`."""
+    return {"format": FORMAT, "version": VERSION, "run": json_value(run), "scores": json_value(list(scores))}
 
 
-def of_score(score: Score) -> dict[str, object]:
-    """The fields of a score without its maxima; the end point and the diagnostics are objects of their own."""
+def score_fields(score: Score) -> dict[str, object]:
+    """The fields of a score without its maxima; the end point and the diagnostics are nested objects."""
     return {name: value for name, value in asdict(score).items() if name != "maxima"}
 
 
-def run_of(
+def run_record(
     network: nn.Module,
     images: Tensor,
     settings: Settings,
@@ -54,13 +54,13 @@ def run_of(
     norms: Sequence[str],
     order: Order,
 ) -> dict[str, object]:
-    """What decides the scores of a call: versions, settings, and the network by the sha256 of its weights."""
-    asked = {"targets": list(targets), "norms": list(norms), "order": repr(order)}
-    return {"versions": versions(), "settings": vars(settings)} | asked | described(network, images)
+    """The record of everything that determines the scores of a call."""
+    call = {"targets": list(targets), "norms": list(norms), "order": repr(order)}
+    return {"versions": versions(), "settings": vars(settings)} | call | network_record(network, images)
 
 
-def described(network: nn.Module, images: Tensor) -> dict[str, object]:
-    """Versions, the network by the sha256 of its weights, its defense, and what its images are like."""
+def network_record(network: nn.Module, images: Tensor) -> dict[str, object]:
+    """The record of versions, network (with the sha256 of its weights), defense, images, device and dtype."""
     return {
         "versions": versions(),
         "network": {
@@ -78,7 +78,7 @@ def described(network: nn.Module, images: Tensor) -> dict[str, object]:
 
 
 def versions() -> dict[str, str]:
-    """Of this library, which is "unknown" where it is run without being installed, and of what it computes with."""
+    """Versions of this library ("unknown" if it is not installed), torch, numpy, scipy and Python."""
     try:
         ours = version("clever-robustness")
     except PackageNotFoundError:
@@ -88,7 +88,7 @@ def versions() -> dict[str, str]:
 
 
 def weights_sha256(network: nn.Module) -> str:
-    """Of names, types, shapes and values of all parameters and buffers."""
+    """The sha256 of names, dtypes, shapes and values of all parameters and buffers."""
     digest = hashlib.sha256()
     for name, value in (*network.named_parameters(), *network.named_buffers()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -96,12 +96,12 @@ def weights_sha256(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def plain(value: object) -> object:
-    """The value as JSON can hold it: NaN as null, infinity as text."""
+def json_value(value: object) -> object:
+    """Convert to a value that JSON supports: NaN becomes null, infinity text, unknown types their str."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, float):
         return None if math.isnan(value) else float(value) if math.isfinite(value) else f"{'-' * (value < 0)}Infinity"
     if value is None or isinstance(value, bool | int):

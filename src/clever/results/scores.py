@@ -1,4 +1,4 @@
-"""What `clever.score` returns: a sequence of scores that shows itself, and becomes a table, a file or a picture."""
+"""The result of `clever.score`: a sequence of scores with export to tables, JSON and plots."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
-from clever._internal.optional import extra
+from clever._internal.optional import import_extra
 from clever.errors import InputError
 from clever.inputs.files import write_text
 from clever.results import plots, record
@@ -18,18 +18,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOWN = 20
-"""Scores that are shown where there are more."""
+MAX_ROWS = 20
+"""The most rows that a printed table shows."""
 
 
 @dataclass(frozen=True, repr=False)
 class Scores(Sequence[Score]):
-    """The scores of a call, image by image, target by target within an image and norm by norm within a target.
+    """The scores of a call, ordered by image, target and norm.
 
-    A sequence of `Score`; a slice is a `Scores`, too. Scores and radii are in [0,1]-pixel units. ``run``: how they came
-    about, as `clever.results.record` describes it. ``names``: what the images are called, by ``image_index``; empty
-    where they have no names. ``left_out``: the places of the images that the network takes for another class than their
-    label.
+    A sequence of `Score`; a slice is a `Scores`. Scores and radii are in [0,1]-pixel units. ``run``: the run record
+    (`clever.results.record`). ``names``: the image names by ``image_index``, or empty. ``left_out``: the indices of
+    misclassified images, if labels were given.
     """
 
     scores: tuple[Score, ...]
@@ -45,16 +44,16 @@ class Scores(Sequence[Score]):
     @overload
     def __getitem__(self, index: slice) -> "Scores": ...
     def __getitem__(self, index: int | slice) -> "Score | Scores":
-        found = self.scores[index]
-        return Scores(found, self.run, self.names, self.left_out) if isinstance(found, tuple) else found
+        item = self.scores[index]
+        return Scores(item, self.run, self.names, self.left_out) if isinstance(item, tuple) else item
 
     def rows(self) -> list[dict[str, object]]:
-        """`Score.row` of each, the name of the image before it where it has one."""
+        """`Score.row` of each score, preceded by the image name if there are names."""
         return [self._name(score) | score.row() for score in self.scores]
 
     def to_frame(self) -> "pd.DataFrame":
-        """A pandas table, a row a score. `ImportError` without pandas (the extra ``frame``)."""
-        table: pd.DataFrame = extra("pandas", "a data frame").DataFrame(self.rows())
+        """A pandas data frame with one row per score. `ImportError` without pandas (the extra ``frame``)."""
+        table: pd.DataFrame = import_extra("pandas", "a data frame").DataFrame(self.rows())
         return table
 
     @overload
@@ -62,7 +61,7 @@ class Scores(Sequence[Score]):
     @overload
     def to_csv(self, path: str | os.PathLike[str]) -> None: ...
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str | None:
-        """A table with a row a score, as text or into a file; needs no pandas. NaN, what is not known, is empty."""
+        """CSV with one row per score, written to ``path`` or returned; does not need pandas. NaN (unknown) is empty."""
         return write_text(path, csv_text(self.rows()))
 
     @overload
@@ -70,23 +69,23 @@ class Scores(Sequence[Score]):
     @overload
     def to_json(self, path: str | os.PathLike[str]) -> None: ...
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str | None:
-        """All scores and the run, valid by the schema of `clever.results.record`, as text or into a file."""
-        named = [self._name(score) | record.of_score(score) for score in self.scores]
+        """JSON of all scores and the run record, by the schema of `clever.results.record`; written or returned."""
+        named = [self._name(score) | record.score_fields(score) for score in self.scores]
         return write_text(path, json.dumps(record.document(named, self.run), indent=2, allow_nan=False) + "\n")
 
     def plot(self) -> "Figure":
-        """The score of each image with its interval, a panel a norm; hollow where a score is capped.
+        """The score of each image with its interval, one panel per norm; hollow markers: capped scores.
 
-        `ImportError` without matplotlib (the extra ``plot``); `InputError` where there is no score.
+        `ImportError` without matplotlib (the extra ``plot``); `InputError` if there is no score.
         """
         if not self.scores:
-            raise InputError("no score to draw: every image was left out as misclassified, or the slice is empty")
+            raise InputError("no score to plot: all images are misclassified, or the slice is empty")
         return plots.scores(self.scores, self.names)
 
     def plot_fit(self, index: int = 0, axes: "Axes | None" = None) -> "Axes":
-        """What the score of that index rests on: its batch maxima, and the law fitted to them with its end point.
+        """The batch maxima of the score at that index, the law fitted to them and its end point.
 
-        Into ``axes``, or a figure of its own. `ImportError` without matplotlib (the extra ``plot``).
+        Drawn into ``axes`` or a new figure. `ImportError` without matplotlib (the extra ``plot``).
         """
         return plots.fit(self.scores[index], axes)
 
@@ -103,13 +102,13 @@ class Scores(Sequence[Score]):
         return f"{title}; {len(self.left_out)} left out as misclassified" if self.left_out else title
 
     def _more(self) -> list[str]:
-        return [f"... and {len(self) - SHOWN} more"] if len(self) > SHOWN else []
+        return [f"... and {len(self) - MAX_ROWS} more"] if len(self) > MAX_ROWS else []
 
     def _table(self) -> Iterator[list[str]]:
         labels = any(score.label is not None for score in self.scores)
         named = [*["name"] * bool(self.names), "image", *["label"] * labels]
         yield [*named, "class", "target", "norm", "order", "score", "95 % interval", "remarks"]
-        for score in self.scores[:SHOWN]:
+        for score in self.scores[:MAX_ROWS]:
             name = list(map(str, self._name(score).values()))
             label = [str("" if score.label is None else score.label)] * labels
             target = f"{score.target_class} ({score.target})"

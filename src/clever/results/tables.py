@@ -1,4 +1,4 @@
-"""Rows as CSV, as aligned text, and as a table of HTML."""
+"""Tables as CSV, aligned text and HTML."""
 
 import csv
 import html
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
-    """A line a row, its columns those of all rows; NaN, what is not known, is empty."""
+    """CSV with one line per row and the union of all columns; NaN (unknown) is empty."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -17,7 +17,7 @@ def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 def plain_text(title: str, cells: Iterable[Sequence[str]], more: Sequence[str] = ()) -> str:
-    """The title, the cells in columns flush right, the first row being their heads, and the lines that follow."""
+    """The title, right-aligned columns (the first row is the header), and the lines ``more``."""
     head, *rows = cells
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
@@ -25,7 +25,7 @@ def plain_text(title: str, cells: Iterable[Sequence[str]], more: Sequence[str] =
 
 
 def html_text(title: str, cells: Iterable[Sequence[str]], more: Sequence[str] = ()) -> str:
-    """The same for a notebook."""
+    """The same table as HTML, for notebooks."""
     head, *rows = [[html.escape(cell) for cell in row] for row in cells]
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     heads = "".join(f"<th>{cell}</th>" for cell in head)

@@ -1,1 +1,1 @@
-"""Random points in a ball, and the largest value of each batch of them."""
+"""Random points in a ball and the largest values of each batch."""

@@ -1,28 +1,28 @@
-"""Where batch maxima come from: computed here and now, or by whoever offers the same call."""
+"""The interface that provides batch maxima, and the sampler that computes them without a store."""
 
 from collections.abc import Callable, Sequence
 
 from clever._internal.capacity import Capacity, Measure
 from clever.sampling.maxima import BallSampler, BatchMaxima, batch_maxima, chunks
 
-MeasureOf = Callable[[Sequence[int]], Measure]
-Sampler = Callable[[MeasureOf, BallSampler, int, Sequence[int], range], BatchMaxima]
-"""Gives the maxima of a measure for (measure_of, ball sampler, predicted class, target classes, batches)."""
+MeasureFactory = Callable[[Sequence[int]], Measure]
+Sampler = Callable[[MeasureFactory, BallSampler, int, Sequence[int], range], BatchMaxima]
+"""Returns batch maxima for (make_measure, ball sampler, predicted class, target classes, batches)."""
 
 
-def sample_with(advance: Callable[[int], object]) -> Sampler:
-    """The sampler that computes everything; ``advance`` hears of gradients as they are done."""
+def direct_sampler(advance: Callable[[int], object]) -> Sampler:
+    """A sampler that computes all maxima; it calls ``advance`` with the number of gradients computed."""
     capacities: list[Capacity] = []
 
     def sampler(
-        measure_of: MeasureOf, ball_sampler: BallSampler, predicted: int, targets: Sequence[int], batches: range
+        make_measure: MeasureFactory, ball_sampler: BallSampler, predicted: int, targets: Sequence[int], batches: range
     ) -> BatchMaxima:
-        measure = measure_of(targets)
+        measure = make_measure(targets)
         if not capacities:
-            capacities.append(Capacity.of(measure_of(targets[:1]), ball_sampler.centre))
+            capacities.append(Capacity.estimate(make_measure(targets[:1]), ball_sampler.centre))
         parts = []
         for chunk in chunks(batches, ball_sampler.n_samples):
             parts.append(batch_maxima(measure, ball_sampler, chunk, capacities[0], advance))
-        return BatchMaxima.joined(parts)
+        return BatchMaxima.concatenate(parts)
 
     return sampler

@@ -16,9 +16,9 @@ from clever.attacks.projection import project
 from clever.bounds.first_order import FirstOrder, Order
 from clever.bounds.second_order import SecondOrder
 from clever.classifier.hessian import Margin, start_vectors
+from clever.classifier.image_context import ImageContext
 from clever.classifier.margin import margins
 from clever.classifier.smoothness import require_twice_differentiable
-from clever.classifier.subjects import ImageContext
 from clever.errors import InputError
 from clever.norms import Norm
 from clever.sampling.maxima import BallSampler, BatchMaxima
@@ -96,7 +96,7 @@ def peak(
     length = ball.radius * (ball_sampler.centre.numel() ** 0.5 if ball.norm is Norm.LINF else 1.0)
     points = torch.cat([starts, ascend(objective, starts, within, settings.ascent, length)])
     measure = order.measure(network, ball_sampler.centre, context, [label])
-    values = Capacity.of(measure, ball_sampler.centre).run(measure, points)[:, 0, column]
+    values = Capacity.estimate(measure, ball_sampler.centre).run(measure, points)[:, 0, column]
     return Peak(float(values.max()), len(starts) * (settings.ascent * cost + 2))
 
 

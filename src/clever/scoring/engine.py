@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clever.bounds.first_order import Order
-from clever.classifier.subjects import ImageContext
+from clever.classifier.image_context import ImageContext
 from clever.norms import Norm
 from clever.results.score import Score
 from clever.sampling.balls import Ball

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from clever._internal.capacity import Measure
 from clever._internal.types import Transformation
 from clever.bounds.first_order import Order
-from clever.classifier.subjects import ImageContext
+from clever.classifier.image_context import ImageContext
 from clever.defenses.bpda import segment_network
 from clever.extreme_value.estimators import EndPoint, Estimator, end_points
 from clever.norms import Norm
@@ -65,7 +65,7 @@ class TargetMaxima:
     @property
     def sampled(self) -> BatchMaxima:
         """The maxima of all batches."""
-        return BatchMaxima.joined(self.batches)
+        return BatchMaxima.concatenate(self.batches)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class BallEstimator:
         batches = range(self.settings.n_batches)
         maxima = sampler(self._measure, self._ball_sampler, self.context.predicted, labels, batches)
         for position, target in enumerate(targets):
-            target.batches.append(maxima.of_target(position))
+            target.batches.append(maxima.select_target(position))
         self._add_ascent(targets)
         return self._fit(targets)
 
@@ -123,7 +123,7 @@ class BallEstimator:
         """Add the largest values on the segments to adversarial images."""
         if not self.settings.path:
             return
-        radii = {norm: self.ball.holds(norm, self.context.dimension) for norm in self.norms}
+        radii = {norm: self.ball.inner_radius(norm, self.context.dimension) for norm in self.norms}
         path = path_maxima(self.network, self.image, self.context, self.order, radii)
         for target in targets:
             for norm, extra in target.extra.items():
@@ -146,7 +146,7 @@ class BallEstimator:
         """The estimates for these classes; all distributions in one norm are fitted at once."""
         estimates = {}
         sampled = [target.sampled for target in targets]
-        count = Estimator.parse(self.settings.estimator).values_of(self.settings.n_samples)
+        count = Estimator.parse(self.settings.estimator).n_largest(self.settings.n_samples)
         for norm in self.norms:
             column = self.order.column(norm, self.settings)
             largest = np.stack([maxima.value[:, 0, column, :count] for maxima in sampled])
@@ -162,7 +162,7 @@ class BallEstimator:
         extra, settings, dimension = target.extra[norm], self.settings, self.context.dimension
         farthest = max(float(sampled.reach.max()), sys.float_info.min)  # positive even if all points clip to x0
         radius = replace(self.ball, radius=min(self.ball.radius, farthest) if settings.clip else self.ball.radius)
-        limit = radius.holds(norm, dimension)
+        limit = radius.inner_radius(norm, dimension)
         bound = partial(self.order.bound, self.context, target.label, norm)
         score_of = partial(_score_of, bound, extra.largest, limit if settings.cap else math.inf)
         # An end point without an upper limit gives a lower limit of 0.

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from clever._internal.capacity import Capacity
 from clever.attacks.descent import Nearest, descend
 from clever.bounds.first_order import Order
+from clever.classifier.image_context import ImageContext
 from clever.classifier.margin import margins
-from clever.classifier.subjects import ImageContext
 from clever.defenses.bpda import BareNetwork, Defended, bare_network, segment_network
 from clever.defenses.capabilities import needs_surrogate
 from clever.defenses.chain import Identity, parts
@@ -70,7 +70,7 @@ def path_maxima(
             shares = torch.linspace(0, 1, POINTS, device=image.device, dtype=image.dtype).view(-1, 1, 1, 1)
             ends = transform(torch.stack([image, nearest.image[row]]))
             measure = order.measure(measured, image, context, [label])
-            values = Capacity.of(measure, image).run(measure, ends[:1].lerp(ends[1:], shares))
+            values = Capacity.estimate(measure, image).run(measure, ends[:1].lerp(ends[1:], shares))
             maxima[norm, label] = values[:, 0].amax(0).tolist()
             distances[norm, label] = distance
             gradients += POINTS

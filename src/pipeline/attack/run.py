@@ -15,7 +15,7 @@ from clever._internal.checks import require_bool
 from clever.attacks.criterion import SuccessCriterion, random_transformation
 from clever.attacks.search import Found, smallest_distances
 from clever.attacks.strength import Strength, check_method
-from clever.classifier.subjects import ImageContext
+from clever.classifier.image_context import ImageContext
 from clever.classifier.wrappers import frozen
 from clever.defenses.bpda import Defended
 from clever.defenses.capabilities import has_useful_gradient

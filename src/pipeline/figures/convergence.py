@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clever.extreme_value.estimators import Estimator, end_points
-from clever.extreme_value.laws import FEWEST_BATCHES
+from clever.extreme_value.laws import MIN_BATCHES
 from pipeline.figures.data import NetworkData
 from pipeline.figures.figure import Figure
 from pipeline.figures.style import colour, figure
@@ -19,10 +19,10 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
     Beside it, the same from the sample maximum, which shows what the fit of the law changes. Only the maxima are kept
     with the scores: in place of an estimator of several values of each batch, `Estimator.PROFILE` is shown.
     """
-    if Estimator.parse(estimator).rule.values:
+    if Estimator.parse(estimator).rule.n_largest:
         estimator = Estimator.PROFILE
     total = maxima.shape[1]
-    sizes = np.unique(np.geomspace(min(FEWEST_BATCHES, total), total, 10).round().astype(int))
+    sizes = np.unique(np.geomspace(min(MIN_BATCHES, total), total, 10).round().astype(int))
     norms = list(scores.norm.unique())
     with figure(folder, "convergence", width=3.0 * len(norms), height=3.0) as drawn:
         for axes, norm in zip(np.ravel(drawn.subplots(1, len(norms), sharey=True)), norms, strict=True):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from clever._internal.checks import require_int
 from clever._internal.choice import Choice
 from clever.classifier.compute import Compute, Computed
-from clever.classifier.wrappers import Normalize, any_logits_of
+from clever.classifier.wrappers import Normalize, compute_logits
 from clever.errors import InputError
 from pipeline.model.training import Recipe, probabilities, train
 from pipeline.shared.models.classifier import sha256_of
@@ -136,7 +136,7 @@ class CachedTraining:
         images, labels = self._images
         recipe.check(len(images))
         complete = self._on_device(network)
-        classes = any_logits_of(complete, images[:1]).shape[1]
+        classes = compute_logits(complete, images[:1]).shape[1]
         if int(labels.max()) >= classes:  # training images may have classes that the prepared images lack
             raise InputError(f"training images have labels up to {labels.max()}, but the network has {classes} outputs")
         if teacher:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
 from clever._internal.checks import is_number, require_bool, require_int
-from clever.classifier.wrappers import any_logits_of, frozen
+from clever.classifier.wrappers import compute_logits, frozen
 from clever.errors import InputError
 from pipeline.model.optimisers import Nesterov, OneCycle
 from pipeline.shared.models.networks.two_layer import TwoLayer
@@ -193,7 +193,7 @@ def training_accuracy(network: nn.Module, images: Tensor, labels: Int64[Tensor, 
 def logits_of_all(network: nn.Module, images: Tensor) -> Float[Tensor, "image class"]:
     """Logits in evaluation mode, computed in batches."""
     with frozen(network):
-        return torch.cat([any_logits_of(network, batch) for batch in images.split(EVALUATION_BATCH)])
+        return torch.cat([compute_logits(network, batch) for batch in images.split(EVALUATION_BATCH)])
 
 
 def probabilities(teacher: nn.Module, images: Tensor, temperature: float) -> Float[Tensor, "image class"]:

@@ -15,10 +15,10 @@ from clever._internal.capacity import Capacity, Measure
 from clever.attacks.cost import planned_passes
 from clever.bounds.first_order import NORMS, FirstOrder, Order
 from clever.classifier.compute import Compute
-from clever.classifier.subjects import ImageContext, image_context
-from clever.classifier.wrappers import frozen, logits_of
+from clever.classifier.image_context import ImageContext, image_context
+from clever.classifier.wrappers import finite_logits, frozen
 from clever.defenses.bpda import Defended, segment_network
-from clever.sampling.maxima import KEPT
+from clever.sampling.maxima import N_KEPT
 from clever.settings import Settings
 from pipeline.attack.run import asked, chance_of, strength_of
 from pipeline.shared.app.composed import each_cell
@@ -82,7 +82,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "gradients": gradients,
         "gradients/s": per_second,
         "seconds": gradients / per_second,
-        "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE_OVERHEAD) / 1e6,
+        "store MB": (batches * COLUMNS * (N_KEPT * 12 + 4) + n_images * len(balls) * FILE_OVERHEAD) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attacks
         * sum(planned_passes(norm, strength, defense, criterion=chance_of(cell)) for norm in attack_norms)
@@ -103,7 +103,7 @@ def _speed(cell: DictConfig) -> tuple[int, float, float]:
         backward = build_backward(cell.backward, defense) if cell.bpda else None
         sampled = Defended(compute.applied(complete), defense, bpda=cell.bpda, backward=backward)
         attacked = Defended(complete, defense, backward=build_backward(cell.attack.backward, defense))
-        logits = logits_of(attacked, example.unsqueeze(0))[0]
+        logits = finite_logits(attacked, example.unsqueeze(0))[0]
         others = logits.argsort(descending=True).tolist()[1:]
         targets = others[: min(_targets(cell, len(logits)), MAX_TARGETS)]
         order.check(sampled, example.unsqueeze(0), settings)
@@ -137,7 +137,7 @@ def _targets(cell: DictConfig, classes: int) -> int:
 
 def _rate(measure: Measure, example: Tensor) -> float:
     """Points per second."""
-    capacity = Capacity.of(measure, example)
+    capacity = Capacity.estimate(measure, example)
     points = example.expand(capacity.size, -1, -1, -1).contiguous()
     durations: list[float] = []
     while sum(durations) < SECONDS or len(durations) < 4:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from clever.bounds.first_order import Order
 from clever.classifier.compute import Compute
-from clever.classifier.subjects import ImageContext
+from clever.classifier.image_context import ImageContext
 from clever.classifier.wrappers import frozen
 from clever.defenses.bpda import Defended
 from clever.errors import InputError
@@ -158,7 +158,7 @@ class Job:
         artifacts.write_text(folder / "scores.csv", pd.DataFrame(rows).to_csv(index=False))
         maxima = np.array([score.maxima for _, score in scores], np.float32).reshape(-1, selection.settings.n_batches)
         artifacts.write_atomically(folder / "maxima.npy", lambda file: np.save(file, maxima))
-        named = [self._told_of(context) | record.of_score(score) for context, score in scores]
+        named = [self._told_of(context) | record.score_fields(score) for context, score in scores]
         artifacts.write_json(folder / "scores.json", record.document(named, self._run()))
         first = [context.index for context in selection.contexts[:EXAMPLES]]
         images = selection.prepared.images(first).to(selection.device)
@@ -181,7 +181,7 @@ class Job:
         selection = self.selection
         images = selection.image(0).expand(len(selection.contexts), -1, -1, -1)
         targets = parse_list(self.config.targets, "targets")
-        run = record.run_of(self.sampled, images, selection.settings, targets, selection.norms, self.order)
+        run = record.run_record(self.sampled, images, selection.settings, targets, selection.norms, self.order)
         network = {**run["network"], "name": self.config.model.name}  # type: ignore[dict-item]
         return run | {"cell": self.config.cell, "network": network, "compute": self.compute_names}
 

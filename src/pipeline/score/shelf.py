@@ -79,8 +79,8 @@ class Shelf:
 
     def maxima(self, targets: Sequence[int], batches: range) -> BatchMaxima:
         """Arrays (batch, target, column, kept) of what is there."""
-        rows = [BatchMaxima.joined([self.have[target, batch] for batch in batches]) for target in targets]
-        return BatchMaxima.joined(rows, axis=1)
+        rows = [BatchMaxima.concatenate([self.have[target, batch] for batch in batches]) for target in targets]
+        return BatchMaxima.concatenate(rows, axis=1)
 
     def _names(self) -> list[str]:
         names = []
@@ -105,7 +105,7 @@ class Shelf:
 
     def _hold(self, batches: range, targets: Sequence[int], maxima: BatchMaxima) -> set[Cell]:
         held = {
-            (target, batch): maxima.at(row, column)
+            (target, batch): maxima.select(row, column)
             for row, batch in enumerate(batches)
             for column, target in enumerate(targets)
         }

@@ -8,7 +8,7 @@ from pathlib import Path
 from clever._internal.capacity import Capacity
 from clever._internal.checks import require_int
 from clever.sampling.maxima import BallSampler, BatchMaxima, batch_maxima, chunks
-from clever.sampling.samplers import MeasureOf
+from clever.sampling.samplers import MeasureFactory
 from pipeline.score.shelf import Shelf
 from pipeline.shared.app.artifacts import write_text
 from pipeline.shared.store import kept
@@ -43,7 +43,12 @@ class Store:
         self.shelf = Shelf(path)
 
     def __call__(
-        self, measure_of: MeasureOf, ball_sampler: BallSampler, predicted: int, targets: Sequence[int], batches: range
+        self,
+        make_measure: MeasureFactory,
+        ball_sampler: BallSampler,
+        predicted: int,
+        targets: Sequence[int],
+        batches: range,
     ) -> BatchMaxima:
         """As `clever.sampling.samplers.Sampler`: arrays (batch, target, column, kept)."""
         shelf = self._shelf(ball_sampler, predicted)
@@ -52,9 +57,9 @@ class Store:
             lacking = sum(len(run) * len(some) for run, some in missing)
             self.find(ball_sampler.n_samples * (len(chunk) * len(targets) - lacking))
             for run, some in missing:
-                self.capacity = self.capacity or Capacity.of(measure_of(targets[:1]), ball_sampler.centre)
+                self.capacity = self.capacity or Capacity.estimate(make_measure(targets[:1]), ball_sampler.centre)
                 began = time.perf_counter()
-                maxima = batch_maxima(measure_of(some), ball_sampler, run, self.capacity, self.compute)
+                maxima = batch_maxima(make_measure(some), ball_sampler, run, self.capacity, self.compute)
                 self.spend(time.perf_counter() - began)
                 shelf.add(run, some, maxima)
         shelf.join(targets, batches)

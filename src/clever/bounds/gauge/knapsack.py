@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clever._internal.bisection import bisected
+from clever._internal.bisection import bisect
 from clever.bounds.gauge.jumps import Jumps, Numbers
 from clever.norms import Norm
 
@@ -50,7 +50,7 @@ def solve(jumps: Jumps, weights: Numbers, margin: Float[Tensor, " row"], norm: N
     impossible = falls_short(jumps.most()).squeeze(1)
     if norm is Norm.LINF:
         low, high = torch.zeros_like(goal), torch.full_like(goal, float(jumps.distance(jumps.most()).max()))
-        low, high = bisected(lambda radius: falls_short(jumps.within(radius)), low, high, HALVINGS + 6)
+        low, high = bisect(lambda radius: falls_short(jumps.within(radius)), low, high, HALVINGS + 6)
         distance, chosen = low.squeeze(1), jumps.within(high)
     else:
         distance, chosen = _relaxed(jumps, weights, goal, int(norm.p), falls_short)
@@ -68,7 +68,7 @@ def _relaxed(
     def cheap(price: Tensor) -> Tensor:
         return falls_short(jumps.best(price.exp2() * weights, p))
 
-    low, high = bisected(cheap, guess - DOUBLINGS, guess + DOUBLINGS, HALVINGS)
+    low, high = bisect(cheap, guess - DOUBLINGS, guess + DOUBLINGS, HALVINGS)
     bound = torch.maximum(*(_dual(jumps, weights, goal, end.exp2(), p) for end in (low, high)))
     short, enough = (jumps.best(end.exp2() * weights, p) for end in (low, high))
     chosen = _fewest(short, enough, falls_short)
@@ -82,7 +82,7 @@ def _fewest(short: Tensor, enough: Tensor, falls_short: Callable[[Tensor], Tenso
     def between(share: Tensor) -> Tensor:
         return short + ((enough - short) * share).ceil().to(short)
 
-    _, high = bisected(lambda share: falls_short(between(share)), low, high, 9)
+    _, high = bisect(lambda share: falls_short(between(share)), low, high, 9)
     return between(high)
 
 

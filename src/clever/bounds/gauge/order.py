@@ -13,8 +13,8 @@ from clever.bounds import formulas as bounds
 from clever.bounds.gauge.jpeg import CoefficientGauge
 from clever.bounds.gauge.jumps import sides
 from clever.bounds.gauge.knapsack import solve
-from clever.classifier.margin import of_gradients
-from clever.classifier.subjects import ImageContext, reference_classifier
+from clever.classifier.image_context import ImageContext, reference_classifier
+from clever.classifier.margin import map_gradients
 from clever.defenses.bpda import BPDA, BareNetwork, Defended
 from clever.defenses.capabilities import method_of, steps_of
 from clever.defenses.chain import parts
@@ -91,7 +91,7 @@ class Gauge:
             return inverse + 0 * gradient.flatten(1).sum(1, keepdim=True)  # propagates NaN
 
         def gauges(points: Tensor) -> Tensor:
-            return of_gradients(network, points, context.predicted, targets, measured)
+            return map_gradients(network, points, context.predicted, targets, measured)
 
         return gauges
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from clever.classifier.wrappers import any_logits_of
+from clever.classifier.wrappers import compute_logits
 from pipeline.shared.data.prepared import Prepared
 
 
@@ -18,6 +18,6 @@ def accuracy(network: nn.Module, prepared: Prepared, rows: Sequence[int] | NDArr
     device, labels = next(network.parameters()).device, prepared.labels
     correct = 0
     for batch in np.array_split(np.asarray(rows), -(-len(rows) // 64)):
-        logits = any_logits_of(network, prepared.images(batch).to(device)).cpu()
+        logits = compute_logits(network, prepared.images(batch).to(device)).cpu()
         correct += int((logits.isfinite().all(1).numpy() & (logits.argmax(1).numpy() == labels[batch])).sum())
     return correct / len(rows)

@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 
 from clever._internal.choice import Choice
 from clever.classifier.compute import Compute
-from clever.classifier.subjects import ImageContext, image_context
-from clever.classifier.wrappers import frozen, logits_of
+from clever.classifier.image_context import ImageContext, image_context
+from clever.classifier.wrappers import finite_logits, frozen
 from clever.defenses.bpda import Defended
 from clever.errors import InputError, NotFinite
 from clever.norms import Norm
@@ -90,7 +90,7 @@ class Selection:
             ):
                 with self.skip_not_finite(row):
                     image, label = self.image(row), int(labels[row])
-                    logits_of(
+                    finite_logits(
                         self.network, image.unsqueeze(0), row
                     )  # sampling.reference=undefended evaluates only f(x) below
                     context = image_context(self.network, image, row, targets, self.settings, label)
