@@ -21,7 +21,7 @@ METHODS = (ATTACK, CERTIFICATE, ONE_GRADIENT, TOOLBOX)
 def draw(folder: Path, rows: pd.DataFrame, cells: pd.DataFrame) -> None:
     """A panel an order, a line a setting of it, a dot an image: right of 1 a lower bound is refuted.
 
-    ``rows``: `pipeline.aggregate.truth.beside_truth`, with ``value`` and the exact ``distance``; ``cells``: with the
+    ``rows``: `pipeline.aggregate.truth.join_exact`, with ``value`` and the exact ``distance``; ``cells``: with the
     ``order`` of each and the settings that were ``swept``.
     """
     rows = rows[rows.distance.notna()]

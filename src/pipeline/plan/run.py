@@ -20,7 +20,7 @@ from clever.classifier.wrappers import frozen, logits_of
 from clever.defenses.bpda import Defended, on_segments
 from clever.sampling.maxima import KEPT
 from clever.settings import Settings
-from pipeline.attack.run import asked, chance_of, strength_of
+from pipeline.attack.run import attack_config, attack_strength, success_criterion
 from pipeline.shared.app.composed import each_cell
 from pipeline.shared.app.listed import listed, norms_of
 from pipeline.shared.data.selection import settings_of
@@ -67,9 +67,9 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
     balls = {settings.ball(norm) for norm in norms}
     batches = n_images * per_image * len(balls) * settings.n_batches
     gradients = batches * settings.n_samples
-    strength = strength_of(cell)
+    strength = attack_strength(cell)
     defense = defense_of(cell)
-    attacked = asked(cell)
+    attacked = attack_config(cell)
     attacks = n_images * _targets(attacked, classes) if cell.attack.taken_from is None else 0
     of_norms = norms_of(attacked.norms, "attack.norms")
     return {
@@ -86,7 +86,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "store MB": (batches * COLUMNS * (KEPT * 12 + 4) + n_images * len(balls) * FILE) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attacks
-        * sum(passes(norm, strength, defense, criterion=chance_of(cell)) for norm in of_norms)
+        * sum(passes(norm, strength, defense, criterion=success_criterion(cell)) for norm in of_norms)
         / passes_per_second,
         "attack bytes": attacks * len(of_norms) * math.prod(_shape(cell)) * 4,
     }

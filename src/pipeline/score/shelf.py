@@ -1,4 +1,4 @@
-"""The folder of the store for one image and ball: batch maxima by target class and batch, in files of many."""
+"""The store's folder for one image and ball: files of batch maxima, indexed by target class and batch."""
 
 import hashlib
 import os
@@ -12,74 +12,74 @@ from pathlib import Path
 from clever.sampling.maxima import BatchMaxima
 from pipeline.shared.store import kept
 
-Cell = tuple[int, int]
-"""A target class and a batch."""
-FORGOTTEN = 3600.0
-"""Seconds after which a file that is still being written belongs to nobody: its process was killed."""
+BatchKey = tuple[int, int]
+"""A target class and the index of a batch."""
+STALE_AFTER = 3600.0
+"""Age in seconds at which a temporary file is deleted, as its process must have been killed."""
 
-PAUSES = (0.0, 0.1, 0.5, 2.0)
-"""Seconds to wait for a listing that agrees with itself; what is not found then is computed anew."""
+RETRY_DELAYS = (0.0, 0.1, 0.5, 2.0)
+"""Seconds to wait before reading the folder again when a listed file is gone; missing batches are then recomputed."""
 
 
-class Shelf:
-    """What the folder's files hold. Any number of processes may use one folder at once.
+class BatchFiles:
+    """The batch maxima in one folder, which any number of processes may use at once.
 
-    Files only come, whole, or are joined to one that holds the same; so whatever was read stays true.
+    Files appear complete and are only ever replaced by one file with the same content, so anything read stays valid.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.have: dict[Cell, BatchMaxima] = {}
-        self.files: dict[str, set[Cell]] = {}
+        self.loaded: dict[BatchKey, BatchMaxima] = {}
+        self.files: dict[str, set[BatchKey]] = {}
 
     def refresh(self) -> None:
-        """Reads what has come since the last time, from other processes too."""
-        for pause in PAUSES:
+        """Reads files added since the last call, including those of other processes."""
+        for delay in RETRY_DELAYS:
             try:
                 for name in self._names():
                     if name not in self.files:
                         self.files[name] = self._read(name)
                 return
-            except FileNotFoundError:  # joined to another one meanwhile; a shared disk may list it a while longer
-                time.sleep(pause)
+            except FileNotFoundError:  # compacted by another process; a shared disk may still list it for a while
+                time.sleep(delay)
 
     def missing(self, targets: Sequence[int], batches: range) -> list[tuple[range, list[int]]]:
-        """Runs of batches that miss the same targets, and those targets: nobody has finished these so far."""
-        found = list(self._missing(targets, batches))
-        if found:
+        """Consecutive batches that lack the same targets, with these targets, after reading new files."""
+        missing = list(self._missing(targets, batches))
+        if missing:
             self.refresh()
-            found = list(self._missing(targets, batches))
-        return found
+            missing = list(self._missing(targets, batches))
+        return missing
 
     def _missing(self, targets: Sequence[int], batches: range) -> Iterator[tuple[range, list[int]]]:
-        absent = {batch: tuple(t for t in targets if (t, batch) not in self.have) for batch in batches}
-        for some, run in groupby(batches, key=absent.__getitem__):
-            together = list(run)
-            if some:
-                yield range(together[0], together[-1] + 1), list(some)
+        absent = {batch: tuple(t for t in targets if (t, batch) not in self.loaded) for batch in batches}
+        for lacking, run in groupby(batches, key=absent.__getitem__):
+            consecutive = list(run)
+            if lacking:
+                yield range(consecutive[0], consecutive[-1] + 1), list(lacking)
 
     def add(self, batches: range, targets: Sequence[int], maxima: BatchMaxima) -> None:
-        """Keeps maxima, on disk first."""
+        """Saves maxima to disk, then keeps them in memory."""
         name = _name(targets, batches)
         arrays = {"start": batches.start, "targets": list(targets)} | vars(maxima)
         kept.save_verified(self.folder / name, self.folder.name, arrays)
-        self.files[name] = self._hold(batches, targets, maxima)
+        self.files[name] = self._load(batches, targets, maxima)
 
-    def join(self, targets: Sequence[int], batches: range) -> None:
-        """Makes one file of those that hold nothing else, so that 50,000 images do not take millions of files."""
-        cells = {(target, batch) for target in targets for batch in batches}
-        parts = [name for name, held in self.files.items() if held <= cells]
+    def compact(self, targets: Sequence[int], batches: range) -> None:
+        """Merges files that hold only these batches into one, so that 50,000 images do not take millions of files."""
+        keys = {(target, batch) for target in targets for batch in batches}
+        parts = [name for name, contained in self.files.items() if contained <= keys]
         if len(parts) > 1:
-            joined = _name(targets, batches)
-            if self.files.get(joined) != cells:
+            merged = _name(targets, batches)
+            if self.files.get(merged) != keys:
                 self.add(batches, targets, self.maxima(targets, batches))
-            for name in set(parts) - {joined}:
+            for name in set(parts) - {merged}:
                 (self.folder / name).unlink(missing_ok=True)
                 self.files.pop(name)
 
     def maxima(self, targets: Sequence[int], batches: range) -> BatchMaxima:
-        """Arrays (batch, target, column, kept) of what is there."""
-        rows = [BatchMaxima.joined([self.have[target, batch] for batch in batches]) for target in targets]
+        """Arrays (batch, target, column, kept); all of these batches must be loaded."""
+        rows = [BatchMaxima.joined([self.loaded[target, batch] for batch in batches]) for target in targets]
         return BatchMaxima.joined(rows, axis=1)
 
     def _names(self) -> list[str]:
@@ -90,27 +90,27 @@ class Shelf:
                     if entry.name.endswith(".npz"):
                         names.append(entry.name)
                     elif ".npz." in entry.name:
-                        with suppress(OSError):  # another process may have swept it away
-                            if time.time() - entry.stat().st_mtime > FORGOTTEN:
+                        with suppress(OSError):  # another process may have deleted it
+                            if time.time() - entry.stat().st_mtime > STALE_AFTER:
                                 (self.folder / entry.name).unlink()
         return sorted(names)
 
-    def _read(self, name: str) -> set[Cell]:
+    def _read(self, name: str) -> set[BatchKey]:
         arrays = kept.load_verified(self.folder / name, self.folder.name)
         if arrays is None:
             return set()
         maxima = BatchMaxima(*(arrays[field.name] for field in fields(BatchMaxima)))  # type: ignore[arg-type]
         start = int(arrays["start"])
-        return self._hold(range(start, start + len(maxima.value)), arrays["targets"].tolist(), maxima)
+        return self._load(range(start, start + len(maxima.value)), arrays["targets"].tolist(), maxima)
 
-    def _hold(self, batches: range, targets: Sequence[int], maxima: BatchMaxima) -> set[Cell]:
-        held = {
+    def _load(self, batches: range, targets: Sequence[int], maxima: BatchMaxima) -> set[BatchKey]:
+        loaded = {
             (target, batch): maxima.at(row, column)
             for row, batch in enumerate(batches)
             for column, target in enumerate(targets)
         }
-        self.have |= held
-        return set(held)
+        self.loaded |= loaded
+        return set(loaded)
 
 
 def _name(targets: Sequence[int], batches: range) -> str:

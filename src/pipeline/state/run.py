@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from tqdm.auto import tqdm
 
 from pipeline.attack import run as attack
-from pipeline.attack.taken import images_taken
+from pipeline.attack.taken import count_taken_images
 from pipeline.score import run as score
 from pipeline.shared.app import artifacts
 from pipeline.shared.app.composed import each_cell
@@ -20,15 +20,15 @@ def run(config: DictConfig) -> None:
     rows = []
     for cell in tqdm(list(each_cell(config)), desc="reading", unit="cell", leave=False):
         network, images = defended(cell), cell.score.n_images
-        key = score.cell_key(cell, score.sampled_of(cell, network))
+        key = score.cell_key(cell, score.sampled_classifier(cell, network))
         rows.append(("score", cell.cell, images, *_done(records(about_cell(cell, key)), images)))
         if cell.attack.taken_from is not None:
             folders = artifacts.scores_of(cell, cell.cell), artifacts.attacks_of(cell, cell.cell)
-            done = min(images, images_taken(str(cell.attack.taken_from), *folders))
+            done = min(images, count_taken_images(str(cell.attack.taken_from), *folders))
             rows.append(("attack", cell.cell, images, done, f"taken from {cell.attack.taken_from}"))
         else:
-            of_attack = attack.asked(cell)
-            key = attack.cell_key(of_attack, attack.attacked_of(of_attack, network))
+            of_attack = attack.attack_config(cell)
+            key = attack.cell_key(of_attack, attack.attacked_classifier(of_attack, network))
             rows.append(("attack", cell.cell, images, *_done(records(about_cell(of_attack, key)), images)))
     table = pd.DataFrame(rows, columns=["stage", "cell", "images", "done", "last process"])
     print(table.to_markdown(index=False))
