@@ -8,7 +8,7 @@ import pytest
 
 import clever
 from conftest import ROOT
-from pipeline.aggregate.published import compare, compare_file, read
+from pipeline.aggregate.published import compare, compare_file, prediction_interval, read
 
 
 def ours(**means: tuple[float, float]) -> pd.DataFrame:

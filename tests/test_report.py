@@ -112,7 +112,7 @@ def test_from_tables_and_runs_alone_all_but_the_figures_of_images_is_made(report
         path.unlink()
     project.stage("aggregate", "experiment=few")
     shown = project.stage("figures", "experiment=few").stdout
-    assert "no adversaries, fits, convergence, images, since the files they are drawn from are not there" in shown
+    assert "no adversaries, fits, convergence, images, as their input files are missing" in shown
     project.stage("report")
     page = (project.folder / "results" / "report.html").read_text()
     assert 'id="few-sandwich"' in page
@@ -127,7 +127,7 @@ def test_the_papers_numbers_stand_beside_ours_where_they_are_supplied(reported: 
     shown = reported.stage("aggregate", "experiment=few", f"published={file}").stdout
     assert "left out other, which this experiment does not have" in shown
     reported.stage("report")
-    assert page.read_text().count("<h3>A published table beside ours</h3>") == 1
+    assert page.read_text().count("<h3>Published averages compared with ours</h3>") == 1
     summary = table(reported, "summary")
     (row,) = table(reported, "published").itertuples()
     ours = summary[(summary.cell == "identity") & (summary.norm == "L2") & (summary.target == "top2")]["mean"].item()
@@ -375,7 +375,7 @@ def test_the_order_of_targets_is_judged_image_by_image() -> None:
 
 def test_the_table_of_costs_says_in_which_arithmetic_and_on_what_machines() -> None:
     cost = committed("cifar10_staircases").cost
-    changes = r"bfloat16: norms change by \d\.\d\d% in the median, \d+\.\d\d% at most"
+    changes = r"bfloat16: norms change by \d\.\d\d% \(median\), \d+\.\d\d% at most"
     assert cost["arithmetic of the gradients"].str.fullmatch(changes).all()
     cost = committed("cifar10_densenet").cost
     assert set(cost["arithmetic of the gradients"]) == {"float32"}
