@@ -58,9 +58,7 @@ def _with_and_without(cells: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 FIGURE = Figure(
-    {
-        "masking": "Gradient masking: scores with BPDA and without, compared with the smallest adversarial distance found"
-    },
+    {"masking": "Gradient masking: scores with BPDA and without, and the smallest adversarial distance found"},
     lambda data, folder: draw(
         folder, data.main_scores[data.main_scores.distance.notna()], _with_and_without(data.main_cells)
     ),
