@@ -110,7 +110,7 @@ def _known(network: nn.Sequential, images: Tensor, labels: Tensor, count: int) -
     found = exact_distances(TwoLayer.of(network), images.flatten(1), predicted, targets)
     seconds = (time.process_time() - started) / len(images)
     _check(found, attack, targets)
-    at = found.known.nonzero().flatten()
+    at = found.converged.nonzero().flatten()
     known = [part[at].double().numpy() for part in (found.distance, found.certificate, attack)]
     return images[at], Known([targets[k] for k in at.tolist()], *known, seconds)
 

@@ -13,8 +13,8 @@ import pytest
 
 from clever.errors import InputError
 from conftest import TINY, Project
-from pipeline.aggregate.upper_bounds import beside, findings, summarise_bounds
-from pipeline.attack.taken import images_taken, taken
+from pipeline.aggregate.upper_bounds import findings, join_distances, summarise_bounds
+from pipeline.attack.taken import count_taken_images, take_distances
 
 WEAK = ("attack.steps=10", "attack.starts=1", "attack.rounds=0", "norms=[L2,Linf]")
 
@@ -126,7 +126,7 @@ def scores(*pairs: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def test_scores_beside_distances_by_hand() -> None:
-    rows = beside(*scores((1.0, 2.0), (2.0, 8.0), (3.0, 2.0), (4.0, np.inf)))
+    rows = join_distances(*scores((1.0, 2.0), (2.0, 8.0), (3.0, 2.0), (4.0, np.inf)))
     assert list(rows.above_distance) == [False, False, True, False]
     (row,) = summarise_bounds(rows, 0).itertuples()
     assert (row.images, row.found, row.judged, row.count_above) == (4, 0.75, 3, 1)
@@ -144,21 +144,21 @@ def test_scores_beside_distances_by_hand() -> None:
 
 
 def test_findings_come_worst_first() -> None:
-    rows = beside(*scores((1.1, 1.0), (3.0, 1.0), (2.0, 1.0)))
+    rows = join_distances(*scores((1.1, 1.0), (3.0, 1.0), (2.0, 1.0)))
     assert list(findings(rows).id) == ["i1", "i2", "i0"]
 
 
 def test_what_was_not_attacked_has_no_distance_and_one_image_that_was_left_out_is_an_error() -> None:
     table, distances = scores((1.0, 2.0), (3.0, 2.0))
     more = pd.concat([table, table.assign(norm="L1")])
-    rows = beside(more, distances)
+    rows = join_distances(more, distances)
     assert list(rows.distance.isna()) == [False, False, True, True]
     assert not rows[rows.norm == "L1"].above_distance.any()
     assert list(summarise_bounds(rows, 0).norm) == ["L2"]
-    with pytest.raises(InputError, match="1 of 2 scores have no adversarial distance beside them"):
-        beside(table, distances.head(1))
+    with pytest.raises(InputError, match="1 of 2 scores have no adversarial distance"):
+        join_distances(table, distances.head(1))
     with pytest.raises(InputError, match="no score has an adversarial distance"):
-        beside(table, distances.assign(norm="L1"))
+        join_distances(table, distances.assign(norm="L1"))
 
 
 def test_distances_are_taken_from_an_experiment_that_attacked_the_same_classifier(project: Project) -> None:
@@ -171,7 +171,7 @@ def test_distances_are_taken_from_an_experiment_that_attacked_the_same_classifie
     of_other = ("experiment=other", *few, "attack.taken_from=one")
     assert "4 of 8 done" in project.stage("state", *of_other).stdout
     shown = project.stage("attack", "-m", *of_other, "shards=2", "shard=range(2)")
-    assert "no shard attacks anything, the run without shards takes the distances from results/one" in shown.stdout
+    assert "nothing to do for a shard; a run without shards takes the distances from results/one" in shown.stdout
     assert not (project.folder / "results" / "other" / "attack").exists()
     shown = project.stage("attack", "-m", *of_other)
     assert "8 of 8 done" in project.stage("state", *of_other).stdout
@@ -197,9 +197,9 @@ def test_distances_are_taken_from_an_experiment_that_attacked_the_same_classifie
     [
         (
             ("hydra.sweeper.params.defense=jpeg",),
-            "no cell of results/one has attacked small_densenet with these weights behind",
+            "no cell of results/one has attacked small_densenet with these weights and the defense",
         ),
-        (("score.n_images=2",), "results/one/attack/identity has no distance of"),
+        (("score.n_images=2",), "results/one/attack/identity has no distance for"),
         (("attack.taken_from=nothing",), "attack.taken_from=nothing: no cell of results/nothing"),
     ],
 )
@@ -235,19 +235,19 @@ def written(folder: Path, name: str, *, image: str = "aa", target_class: int = 5
 @pytest.mark.parametrize(
     ("own", "targets", "norms", "message"),
     [
-        ({"image": "bb"}, ["random"], ["L2"], "one/attack/cell has other images under the names i: its data differs"),
-        ({"target_class": 6}, ["random"], ["L2"], "has other classes for the target random: its seed or"),
-        ({}, ["top2", "random"], ["L2"], "has no distance of the target top2: attack.targets can be random"),
-        ({}, ["random"], ["L1", "L2", "Linf"], "has no distance of the norm L1, Linf: attack.norms can be L2"),
+        ({"image": "bb"}, ["random"], ["L2"], "one/attack/cell has different images named i: its data differs"),
+        ({"target_class": 6}, ["random"], ["L2"], "has different classes for the target random: its seed or"),
+        ({}, ["top2", "random"], ["L2"], "has no distance for the target top2: attack.targets can be random"),
+        ({}, ["random"], ["L1", "L2", "Linf"], "has no distance for the norm L1, Linf: attack.norms can be L2"),
     ],
 )
 def test_distances_of_something_else_are_not_taken(
     tmp_path: Path, own: dict, targets: list[str], norms: list[str], message: str
 ) -> None:
     written(tmp_path, "one")
-    assert len(taken(tmp_path / "one", written(tmp_path, "same"), "cell", ["random"], ["L2"])[0]) == 1
+    assert len(take_distances(tmp_path / "one", written(tmp_path, "same"), "cell", ["random"], ["L2"])[0]) == 1
     with pytest.raises(InputError, match=message):
-        taken(tmp_path / "one", written(tmp_path, "other", **own), "cell", targets, norms)
+        take_distances(tmp_path / "one", written(tmp_path, "other", **own), "cell", targets, norms)
 
 
 def test_an_image_without_one_of_the_targets_asked_for_is_named(tmp_path: Path) -> None:
@@ -255,16 +255,16 @@ def test_an_image_without_one_of_the_targets_asked_for_is_named(tmp_path: Path) 
     path = tmp_path / "one" / "attack" / "cell" / "distances.csv"
     row = pd.read_csv(path)
     pd.concat([row, row.assign(id="j", target="top2")]).to_csv(path, index=False)
-    with pytest.raises(InputError, match=r"one/attack/cell has no distance of i$"):
-        taken(tmp_path / "one", scores, "cell", ["random", "top2"], ["L2"])
+    with pytest.raises(InputError, match=r"one/attack/cell has no distance for i$"):
+        take_distances(tmp_path / "one", scores, "cell", ["random", "top2"], ["L2"])
 
 
 def test_images_count_as_taken_where_the_distances_of_all_scores_are_there(tmp_path: Path) -> None:
     scores = written(tmp_path, "other", scored=7)
     attacks = tmp_path / "other" / "attack" / "cell"
-    assert images_taken("one", scores, attacks) == 0  # attacked here
+    assert count_taken_images("one", scores, attacks) == 0  # attacked here
     (attacks / "run.json").write_text(json.dumps({"taken_from": "results/one/attack/cell"}))
-    assert images_taken("one", scores, attacks) == 7
-    assert images_taken("another", scores, attacks) == 0
+    assert count_taken_images("one", scores, attacks) == 7
+    assert count_taken_images("another", scores, attacks) == 0
     pd.read_csv(scores / "scores.csv").assign(id="j").to_csv(scores / "scores.csv", index=False)
-    assert images_taken("one", scores, attacks) == 0
+    assert count_taken_images("one", scores, attacks) == 0

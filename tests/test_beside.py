@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.aggregate.defenses import TABLE, gains_and_costs
-from pipeline.aggregate.draws import against_draws
-from pipeline.aggregate.networks import AGREEMENT, agreement, beside_each_other
-from pipeline.aggregate.upper_bounds import beside, summarise_bounds
+from pipeline.aggregate.defenses import TABLE, summarise_defenses
+from pipeline.aggregate.draws import scores_by_draws
+from pipeline.aggregate.networks import AGREEMENT, agreement, compare_networks
+from pipeline.aggregate.upper_bounds import join_distances, summarise_bounds
 from pipeline.figures import draws as draws_figure
 from pipeline.figures import networks as networks_figure
 from pipeline.shared.stats.statistics import binomial_interval
@@ -73,7 +73,7 @@ def _tau(x: list[float], y: list[float]) -> float:
 
 def test_means_are_geometric_over_images_that_all_networks_have() -> None:
     rows, cells = networks(a=[(1, 2), (4, 8), (9, np.inf)], b=[(2, 2), (2, 8), (5, 5)])
-    table = beside_each_other(rows, cells, 0).set_index("network")
+    table = compare_networks(rows, cells, 0).set_index("network")
     assert list(table.images) == [2, 2]
     assert (table.score["a"], table.distance["a"], table.score["b"]) == pytest.approx((2.0, 4.0, 2.0))
     assert (
@@ -90,7 +90,7 @@ def test_cells_are_compared_with_those_of_their_kind() -> None:
 def test_one_network_has_no_order() -> None:
     rows, cells = networks(a=[(1, 2), (2, 3)])
     assert agreement(rows, cells, 0).empty
-    assert beside_each_other(rows, cells, 0).empty
+    assert compare_networks(rows, cells, 0).empty
 
 
 def random(singles: list[list[float]], pairs: list[list[float]]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -107,7 +107,7 @@ def random(singles: list[list[float]], pairs: list[list[float]]) -> tuple[pd.Dat
 
 
 def test_spread_over_sets_of_draws_and_worst_single_draws_by_hand() -> None:
-    table = against_draws(*random([[1, 5], [3, 2], [2, 4], [np.nan, 6]], [[2, 4], [4, 6]]))
+    table = scores_by_draws(*random([[1, 5], [3, 2], [2, 4], [np.nan, 6]], [[2, 4], [4, 6]]))
     assert set(table.defense) == {"Noise (std 0.1)"}
     found = table.set_index(["way", "draws"])
     assert tuple(found.loc[("expectation", 1), ["sets", "images", "mean"]]) == (4, 2, pytest.approx(23 / 8))
@@ -123,12 +123,12 @@ def test_sets_that_share_draws_are_not_taken_for_two() -> None:
     rows, cells = random([], [[2, 4], [4, 6]])
     told = json.loads(cells.defense[1]) | {"first": 1}
     cells.loc[1, "defense"] = json.dumps(told)
-    assert against_draws(rows, cells).sets.item() == 1
+    assert scores_by_draws(rows, cells).sets.item() == 1
 
 
 def test_an_experiment_without_random_defenses_has_no_such_table() -> None:
     rows, cells = networks(a=[(1, 2)])
-    assert against_draws(rows, cells.assign(defense='{"class": "PNG"}')).empty
+    assert scores_by_draws(rows, cells.assign(defense='{"class": "PNG"}')).empty
 
 
 def rated() -> pd.DataFrame:
@@ -139,7 +139,7 @@ def rated() -> pd.DataFrame:
         base | {"cell": "noise", "id": "i0", "distance": 3.0, "rate": 0.6, "rate_unseen": 0.4},
         base | {"cell": "noise", "id": "i1", "distance": np.inf},
     ]
-    return beside(pd.DataFrame(scores), pd.DataFrame(distances))
+    return join_distances(pd.DataFrame(scores), pd.DataFrame(distances))
 
 
 def test_rates_stand_beside_distances_and_average_over_what_was_found() -> None:
@@ -154,19 +154,19 @@ def test_gains_and_costs_are_one_row_a_cell_and_absent_without_rates() -> None:
         mean=1.0, ratio=[1.0, 0.5], ratio_low=0.4, ratio_high=0.6, pairs=2
     )
     cells = pd.DataFrame({"cell": ["plain", "noise"], "accuracy": [0.9, 0.8]})
-    table = gains_and_costs(summary, bounds, cells, {"noise": 3.5}).set_index("cell")
+    table = summarise_defenses(summary, bounds, cells, {"noise": 3.5}).set_index("cell")
     assert tuple(table.loc["noise", ["accuracy", "ratio", "distance", "found", "rate"]]) == (0.8, 0.5, 3.0, 0.5, 0.6)
     assert table.gradient["noise"] == 3.5
     assert np.isnan(table.gradient["plain"])
-    assert gains_and_costs(summary, bounds.drop(columns=["rate", "rate_unseen"]), cells, {}).empty
+    assert summarise_defenses(summary, bounds.drop(columns=["rate", "rate_unseen"]), cells, {}).empty
     shown = TABLE.printed.text(table.reset_index())
     assert list(shown.rate) == ["", "60%"]
 
 
 def test_figures_are_drawn_where_there_is_something(tmp_path: Path) -> None:
     rows, cells = networks(a=[(1, 2), (2, 3)], b=[(2, 1), (4, 5)])
-    networks_figure.draw(tmp_path, beside_each_other(rows, cells, 0), agreement(rows, cells, 0))
-    draws_figure.draw(tmp_path, against_draws(*random([[1, 5], [3, 2]], [[2, 4]])))
+    networks_figure.draw(tmp_path, compare_networks(rows, cells, 0), agreement(rows, cells, 0))
+    draws_figure.draw(tmp_path, scores_by_draws(*random([[1, 5], [3, 2]], [[2, 4]])))
     assert {path.name for path in tmp_path.iterdir()} == {
         f"{of}.{kind}" for of in ("draws", "networks") for kind in ("pdf", "png")
     }

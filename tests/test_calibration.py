@@ -123,6 +123,6 @@ def test_the_reference_is_first_order_behind_the_same_defense_on_the_images_that
     }
     assert found.pairs["second"] == 290
     assert np.isnan(found.gain["jpeg_gauge"])
-    shown = TABLE.printed.text(found.reset_index())["over first order"]
+    shown = TABLE.printed.text(found.reset_index())["ratio to first order"]
     assert shown[0].endswith("], better")
     assert list(shown[[1, 3, 5]]) == ["", "", ""]

@@ -19,7 +19,7 @@ from clever.attacks.search import Found, Strength, smallest_distances
 from clever.defenses.capabilities import has_useful_gradient
 from clever.norms import Norm
 from conftest import Project, composed
-from pipeline.attack.run import attacked_of
+from pipeline.attack.run import attacked_classifier
 from test_attacks import affine, classes_of, exact, images_of
 from test_shards import content, slurm_is_up
 
@@ -161,10 +161,10 @@ def test_bad_settings_are_refused(change: dict[str, object], message: str) -> No
 )
 def test_attacks_go_back_through_the_derivative_of_what_has_a_good_one(bare, defense, own: bool) -> None:
     network = clever.Defended(bare, defense)
-    assert (attacked_of(composed(), network).defense, has_useful_gradient(defense)) == (defense, own)
-    assert isinstance(attacked_of(composed(), network).transformation, clever.BPDA) != own
+    assert (attacked_classifier(composed(), network).defense, has_useful_gradient(defense)) == (defense, own)
+    assert isinstance(attacked_classifier(composed(), network).transformation, clever.BPDA) != own
     for bpda in (True, False):
-        given = attacked_of(composed(f"attack.bpda={bpda}"), network)
+        given = attacked_classifier(composed(f"attack.bpda={bpda}"), network)
         assert isinstance(given.transformation, clever.BPDA) == bpda
 
 

@@ -58,12 +58,12 @@ def test_the_distance_lies_between_certificate_and_attack_and_is_that_of_another
     net = network()
     images, predicted, targets = pairs(net)
     found = exact_distances(TwoLayer.of(net), images.flatten(1), predicted, targets)
-    assert found.known.sum() >= len(images) // 2
+    assert found.converged.sum() >= len(images) // 2
     attack = smallest_distances(net, images, predicted, targets, Norm.L2, Strength(100), seed=0).distance
     assert (found.certificate <= found.upper * (1 + 1e-9)).all()
     assert (found.certificate < 0.999 * found.upper).any()
     assert (found.lower <= attack * (1 + 1e-4)).all()
-    row = int(found.known.nonzero()[0])
+    row = int(found.converged.nonzero()[0])
     x0 = images[row].flatten().double().numpy()
 
     def margin(x: np.ndarray) -> float:
@@ -82,8 +82,8 @@ def test_a_strongly_curved_network_gets_no_answer_rather_than_a_wrong_one() -> N
         net[1][3].bias += torch.tensor([200.0, 0.0, 0.0])
     images, predicted, targets = pairs(net)
     found = exact_distances(TwoLayer.of(net), images.flatten(1), predicted, targets)
-    assert not found.known.all()
-    assert found.distance.isnan()[~found.known].all()
+    assert not found.converged.all()
+    assert found.distance.isnan()[~found.converged].all()
 
 
 def test_images_that_break_the_order_are_named() -> None:

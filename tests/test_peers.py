@@ -11,8 +11,8 @@ import pytest
 import clever
 from conftest import ROOT
 from pipeline.aggregate.calibration import calibrate
-from pipeline.aggregate.peers import beside_ours, read
-from pipeline.aggregate.truth import beside_truth
+from pipeline.aggregate.peers import join_peers, read
+from pipeline.aggregate.truth import join_exact
 from pipeline.figures import exact as figure
 from pipeline.shared.text.methods import TOOLBOX
 from test_truth import CELLS, IMAGES, about_images, scores
@@ -22,7 +22,7 @@ WEIGHTS = {"net": "ab" * 32}
 
 
 def ours() -> pd.DataFrame:
-    return beside_truth(scores(), about_images(), CELLS)
+    return join_exact(scores(), about_images(), CELLS)
 
 
 def theirs(share: float = 0.95, **changed: object) -> pd.DataFrame:
@@ -36,7 +36,7 @@ def theirs(share: float = 0.95, **changed: object) -> pd.DataFrame:
 
 
 def test_each_value_stands_over_the_distance_of_its_image_and_where_there_is_none_it_is_left_out() -> None:
-    rows = beside_ours(theirs(), ours(), WEIGHTS)
+    rows = join_peers(theirs(), ours(), WEIGHTS)
     assert list(rows) == list(ours())
     assert rows.id.tolist() == [f"i{image}" for image in range(1, IMAGES)]
     assert set(rows.cell) == {FIRST}
@@ -46,9 +46,9 @@ def test_each_value_stands_over_the_distance_of_its_image_and_where_there_is_non
 
 
 def test_scores_of_another_network_or_of_other_images_are_not_taken_for_ours() -> None:
-    with pytest.raises(clever.InputError, match=r"network net of weights abababababab: it has those of cdcdcdcdcdcd"):
-        beside_ours(theirs(weights="cd" * 32), ours(), WEIGHTS)
-    assert beside_ours(theirs(norm="Linf"), ours(), WEIGHTS).empty
+    with pytest.raises(clever.InputError, match=r"with weights abababababab, only for weights cdcdcdcdcdcd"):
+        join_peers(theirs(weights="cd" * 32), ours(), WEIGHTS)
+    assert join_peers(theirs(norm="Linf"), ours(), WEIGHTS).empty
 
 
 def test_a_file_that_is_no_such_table_is_refused(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_file_that_is_no_such_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(clever.InputError, match=r"lacks value: its columns must be weights, norm"):
         read(str(path))
     theirs(value="much").to_csv(path, index=False)
-    with pytest.raises(clever.InputError, match="is no table"):
+    with pytest.raises(clever.InputError, match="is not a valid table"):
         read(str(path))
 
 
@@ -70,7 +70,7 @@ def test_the_figure_has_their_line_and_counts_what_it_cannot_show(
     monkeypatch.setattr(plt, "close", kept.append)
     values = theirs()
     values.loc[0, "value"] = -0.5
-    rows = pd.concat([ours(), beside_ours(values, ours(), WEIGHTS)], ignore_index=True)
+    rows = pd.concat([ours(), join_peers(values, ours(), WEIGHTS)], ignore_index=True)
     figure.draw(tmp_path, rows, CELLS)
     (drawn,) = kept
     monkeypatch.undo()

@@ -20,7 +20,6 @@ from clever.results import record
 from conftest import TINY, Project, stored_points
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, train
-from pipeline.score.run import named_alone
 from pipeline.shared.models.classifier import load_weights, sha256_of
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())
@@ -369,7 +368,7 @@ def test_figures_show_the_images_that_are_there(project: Project) -> None:
 def test_scores_of_another_program_are_refused_where_there_is_no_exact_distance(tmp_path: Path) -> None:
     project, peers = Project.copy(tmp_path), "peers=data/peers/clever_t_digits.csv"
     shown = project.stage("aggregate", "experiment=orders", peers, code=2).stderr
-    assert f"{peers} stands beside exact distances: attack.exact=true, or peers=null" in shown
+    assert f"{peers} requires exact distances: set attack.exact=true, or peers=null" in shown
 
 
 def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
@@ -392,9 +391,9 @@ def test_a_stage_without_the_one_before_it_says_which(tmp_path: Path) -> None:
 
 def test_results_name_a_file_of_weights_without_its_folder() -> None:
     told = {"sha256": "12", "weights": {"path": "/home/me/w.pth", "key": None}}
-    assert named_alone(told) == {"sha256": "12", "weights": {"path": "w.pth", "key": None}}
+    assert without_weights_folder(told) == {"sha256": "12", "weights": {"path": "w.pth", "key": None}}
     for others in ({"url": "https://example.org/w.pth"}, {"path": {"_target_": "a_package.path"}}):
-        assert named_alone({"weights": others}) == {"weights": others}
+        assert without_weights_folder({"weights": others}) == {"weights": others}
 
 
 def test_help_and_version(project: Project) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import clever
 from conftest import ROOT
-from pipeline.aggregate.published import another, beside_ours, compare, read
+from pipeline.aggregate.published import compare, compare_file, prediction_interval, read
 
 
 def ours(**means: tuple[float, float]) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def test_the_tables_of_the_project_are_such_tables() -> None:
 def test_a_cell_stands_beside_what_is_published_of_it(tmp_path: Path) -> None:
     rows = ours(mlp_0=(1.0, 2.0), jpeg_3=(2.0, 4.0), png=(3.0, 6.0))
     (tmp_path / "a.csv").write_text("network,norm,target,clever\njpeg_3,L2,top2,4\nmlp,L2,top2,1\n")
-    cell, network = beside_ours(str(tmp_path / "a.csv"), rows, {"mlp_0": "mlp"}).itertuples()
+    cell, network = compare_file(str(tmp_path / "a.csv"), rows, {"mlp_0": "mlp"}).itertuples()
     assert (cell.network, cell.quantity, cell.published, cell.mean, cell.outside) == ("jpeg_3", "clever", 4, 2, 2)
     assert (network.network, network.mean, network.verdict) == ("mlp", 1, "within the range")
 
@@ -82,10 +82,10 @@ def test_a_cell_stands_beside_what_is_published_of_it(tmp_path: Path) -> None:
     [
         (None, "there is no such file"),
         ("network,norm\na,b\n", "lacks target, clever: its columns must be network"),
-        ("network,norm,target,clever,cw,images\na,L2,top2,x,1,9\n", "is no table: could not convert"),
-        ("", "is no table: No columns"),
-        ("network,norm,target,clever\na,L2,top2,-1\n", "clever is -1, which is no positive number"),
-        ("network,norm,target,clever,images\na,L2,top2,1,0\n", "images is 0, which is no positive number"),
+        ("network,norm,target,clever,cw,images\na,L2,top2,x,1,9\n", "is not a valid table: could not convert"),
+        ("", "is not a valid table: No columns"),
+        ("network,norm,target,clever\na,L2,top2,-1\n", "clever is -1, but must be positive"),
+        ("network,norm,target,clever,images\na,L2,top2,1,0\n", "images is 0, but must be positive"),
         ("cell,norm,target,clever\na,L2,top2,1\n", "lacks network: its columns must be network"),
     ],
 )
@@ -105,12 +105,12 @@ def test_another_training_on_other_images_lies_in_the_interval_in_95_of_100_case
     for _ in range(2000):
         of_training, difficulty = rng.normal(0, 0.05, trainings + 1), rng.exponential(0.4, images + others)
         average = 1 + of_training[-1] + difficulty[images:].mean()
-        low, high = another(1 + of_training[:-1] + difficulty[:images, None], others)
+        low, high = prediction_interval(1 + of_training[:-1] + difficulty[:images, None], others)
         inside += low <= average <= high
     assert 0.92 < inside / 2000 < 0.985  # of two trainings it is wider than it must be
 
 
 def test_one_training_or_one_image_has_no_spread_to_expect_from() -> None:
-    assert np.isnan(another(np.ones((9, 1)), 9)).all()
-    assert np.isnan(another(np.ones((1, 9)), 9)).all()
-    assert another(np.ones((9, 9)), 9) == (1, 1)
+    assert np.isnan(prediction_interval(np.ones((9, 1)), 9)).all()
+    assert np.isnan(prediction_interval(np.ones((1, 9)), 9)).all()
+    assert prediction_interval(np.ones((9, 9)), 9) == (1, 1)

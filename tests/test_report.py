@@ -112,7 +112,7 @@ def test_from_tables_and_runs_alone_all_but_the_figures_of_images_is_made(report
         path.unlink()
     project.stage("aggregate", "experiment=few")
     shown = project.stage("figures", "experiment=few").stdout
-    assert "no adversaries, fits, convergence, images, since the files they are drawn from are not there" in shown
+    assert "no adversaries, fits, convergence, images, as their input files are missing" in shown
     project.stage("report")
     page = (project.folder / "results" / "report.html").read_text()
     assert 'id="few-sandwich"' in page
@@ -125,19 +125,16 @@ def test_the_papers_numbers_stand_beside_ours_where_they_are_supplied(reported: 
     assert page.read_text().count("not available to this project") == 1  # once, whatever the number of experiments
     file.write_text("network,norm,target,clever\nidentity,L2,top2,0.5\nother,L2,top2,0.5\n")
     shown = reported.stage("aggregate", "experiment=few", f"published={file}").stdout
-    assert "left out are other, of which there is nothing here" in shown
+    assert "left out other, which this experiment does not have" in shown
     reported.stage("report")
-    assert page.read_text().count("<h3>A published table beside ours</h3>") == 1
+    assert page.read_text().count("<h3>Published averages compared with ours</h3>") == 1
     summary = table(reported, "summary")
     (row,) = table(reported, "published").itertuples()
     ours = summary[(summary.cell == "identity") & (summary.norm == "L2") & (summary.target == "top2")]["mean"].item()
     assert (row.network, row.quantity, row.published) == ("identity", "clever", 0.5)
     assert row.mean == pytest.approx(ours, rel=1e-5)
     refused = reported.stage("aggregate", "experiment=smooth", f"published={file}", code=2).stderr
-    assert (
-        "nothing of identity, other here, where there are mlp_tanh, mlp_tanh-first_order, mlp_tanh-second_order"
-        in refused
-    )
+    assert "no scores for identity, other, only for mlp_tanh, mlp_tanh-first_order, mlp_tanh-second_order" in refused
     reported.stage("aggregate", "experiment=few")
     (reported.folder / "results" / "few" / "tables" / "published.csv").unlink(missing_ok=True)
     reported.stage("report")
@@ -194,7 +191,7 @@ def test_without_a_transformation_and_one_there_is_no_ratio_to_the_undefended(tr
     found = claims(pd.concat(tables), cells.assign(order="first_order", sampling="{}"), None, 0)[0]
     assert (found.verdict, found.evidence) == (
         Verdict.UNTESTED,
-        ["no undefended cell beside one with a defense and BPDA"],
+        ["no undefended cell to compare a cell with defense and BPDA with"],
     )
 
 
@@ -204,7 +201,7 @@ def test_images_without_a_common_target_class_are_counted() -> None:
     near = near[near.id != "i1"]  # of another class behind the defense
     cells = pd.DataFrame({"cell": ["identity", "jpeg"], "network": "net", "family": "net", "bpda": True})
     cells = cells.assign(transformation=["Identity", "jpeg"], order="first_order", sampling="{}")
-    for table, text in ((near, "over 6 images, without 2 of 8"), (rows("jpeg", 0.21), "over 8 images")):
+    for table, text in ((near, "over 6 images, 2 of 8 left out"), (rows("jpeg", 0.21), "over 8 images")):
         (evidence,) = claims(pd.concat([rows("identity", 0.2), table]), cells, None, 0)[0].evidence
         assert evidence.endswith(text)
 
@@ -307,10 +304,10 @@ def test_networks_that_differ_have_a_mark_each() -> None:
             0.8,
             1.3,
             Verdict.HOLDS,
-            "net, L2 top-2, CLEVER: published 1.2, ours 1 over 3 trainings, expected of another [0.8",
+            "net, L2 top-2, CLEVER: published 1.2, ours 1 over 3 trainings, prediction interval [0.8",
         ),
-        (0.8, 1.1, Verdict.FAILS, "expected of another [0.8, 1.1], outside"),
-        (np.nan, np.nan, Verdict.UNDECIDED, "ours 1 in one training, undecided: more trainings"),
+        (0.8, 1.1, Verdict.FAILS, "prediction interval [0.8, 1.1], outside"),
+        (np.nan, np.nan, Verdict.UNDECIDED, "ours 1 with one training, undecided: a prediction interval needs more"),
     ],
 )
 def test_a_published_number_is_judged_by_what_another_training_would_give(
@@ -324,7 +321,7 @@ def test_a_published_number_is_judged_by_what_another_training_would_give(
         base_network="net", transformation="Identity", variant="all", bpda=True, order="first_order", sampling="{}"
     )
     scores = pd.concat([rows("net_0", 0.2), rows("net_1", 0.2)])
-    (found,) = [claim for claim in claims(scores, cells, table, 0) if "trained anew" in claim.text]
+    (found,) = [claim for claim in claims(scores, cells, table, 0) if "retrained" in claim.text]
     assert found.verdict is verdict
     assert len(found.evidence) == 1
     assert text in found.evidence[0]
@@ -378,7 +375,7 @@ def test_the_order_of_targets_is_judged_image_by_image() -> None:
 
 def test_the_table_of_costs_says_in_which_arithmetic_and_on_what_machines() -> None:
     cost = committed("cifar10_staircases").cost
-    changes = r"bfloat16: norms change by \d\.\d\d% in the median, \d+\.\d\d% at most"
+    changes = r"bfloat16: norms change by \d\.\d\d% \(median\), \d+\.\d\d% at most"
     assert cost["arithmetic of the gradients"].str.fullmatch(changes).all()
     cost = committed("cifar10_densenet").cost
     assert set(cost["arithmetic of the gradients"]) == {"float32"}

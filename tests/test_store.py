@@ -29,7 +29,6 @@ from clever.norms import Norm
 from clever.sampling.balls import Ball
 from clever.sampling.maxima import BallSampler, BatchMaxima
 from clever.sampling.samplers import direct_sampler
-from pipeline.score.shelf import FORGOTTEN
 from pipeline.score.store import Store
 from pipeline.shared.store import kept
 from pipeline.shared.store.fingerprint import classifier_key, fingerprint, order_key, source_of
@@ -294,7 +293,7 @@ def test_what_a_killed_process_was_writing_is_swept_away_when_it_is_old(tmp_path
     young, old = file.with_name(f".{file.name}.a"), file.with_name(f".{file.name}.b")
     for path in (young, old):
         path.write_bytes(file.read_bytes()[:50])
-    os.utime(old, (time.time() - 2 * FORGOTTEN,) * 2)
+    os.utime(old, (time.time() - 2 * STALE_AFTER,) * 2)
     Counted(tmp_path, network).maxima(8, [1])
     assert young.exists()
     assert not old.exists()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.aggregate.calibration import calibrate
-from pipeline.aggregate.truth import ANSWERS, TABLE, answered, beside_truth
+from pipeline.aggregate.truth import ANSWERS, TABLE, count_exact, join_exact
 from pipeline.figures import exact as figure
 from pipeline.figures.data import distinguishable
 
@@ -47,7 +47,7 @@ def scores() -> pd.DataFrame:
 
 
 def test_every_method_stands_beside_the_exact_distance_where_there_is_one() -> None:
-    rows = beside_truth(scores(), about_images(), CELLS)
+    rows = join_exact(scores(), about_images(), CELLS)
     assert set(rows.id) == {f"i{image}" for image in range(1, IMAGES)}
     found = calibrate(rows, CELLS, 0).set_index(["method", "cell"])
     first = CELLS.cell[0]
@@ -60,16 +60,16 @@ def test_every_method_stands_beside_the_exact_distance_where_there_is_one() -> N
 
 
 def test_the_share_with_an_answer_is_told() -> None:
-    (row,) = answered(about_images(), CELLS).itertuples()
+    (row,) = count_exact(about_images(), CELLS).itertuples()
     assert (row.images, row.exact, row.median, row.least, row.most) == (IMAGES, IMAGES - 1, 4, 1, IMAGES - 1)
-    assert ANSWERS.printed.text(answered(about_images(), CELLS)).exact.tolist() == ["7: 88%"]
+    assert ANSWERS.printed.text(count_exact(about_images(), CELLS)).exact.tolist() == ["7: 88%"]
 
 
 def test_the_table_names_what_is_no_score() -> None:
-    shown = TABLE.printed.text(calibrate(beside_truth(scores(), about_images(), CELLS), CELLS, 0))
+    shown = TABLE.printed.text(calibrate(join_exact(scores(), about_images(), CELLS), CELLS, 0))
     assert shown.estimate.tolist()[-3:] == ["one gradient", "certificate", "attack"]
     assert shown.estimate[2] == "reference code, first order, estimator mle reg"
-    assert shown.above[2] == "7 of 7 [59%, 100%]"
+    assert shown["above distance"][2] == "7 of 7 [59%, 100%]"
 
 
 def test_no_line_of_the_figure_is_missing_and_no_text_on_another(
@@ -77,7 +77,7 @@ def test_no_line_of_the_figure_is_missing_and_no_text_on_another(
 ) -> None:
     kept: list[plt.Figure] = []
     monkeypatch.setattr(plt, "close", kept.append)
-    figure.draw(tmp_path, beside_truth(scores(), about_images(), CELLS), CELLS)
+    figure.draw(tmp_path, join_exact(scores(), about_images(), CELLS), CELLS)
     (drawn,) = kept
     monkeypatch.undo()
     drawn.canvas.draw()

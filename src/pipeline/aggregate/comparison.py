@@ -1,4 +1,4 @@
-"""The second order beside the first: the same network, defense, image, target class and points."""
+"""Comparison of second-order with first-order scores for the same network, defense, image, target class and points."""
 
 from typing import Any
 
@@ -12,37 +12,37 @@ from pipeline.shared.text import printed
 from pipeline.shared.text.formats import UNITS, cell_title, number, target_title
 from pipeline.shared.text.printed import Column, Printed
 
-SAME = ["network", "norm", "target"]
+GROUP = ["network", "norm", "target"]
 
 
 def pairs(scores: pd.DataFrame, cells: pd.DataFrame, sampling: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """A row for every score of second order that has one of first order with it, ``first`` and ``second`` its scores.
+    """One row for every second-order score that has a first-order counterpart: columns ``first`` and ``second``.
 
-    A cell of second order is compared with the first cell of first order that has its network, defense, BPDA and
-    settings of ``sampling``, those of each cell. Empty where there is none.
+    A second-order cell is compared with the first first-order cell that has the same network, defense, BPDA and
+    ``sampling`` settings (given by cell). Empty if there is none.
     """
-    found = []
+    joined = []
     firsts = cells[cells.order == "first_order"]
     for cell in cells[cells.order == "second_order"].itertuples():
-        of = firsts[(firsts.network == cell.network) & (firsts.defense == cell.defense) & (firsts.bpda == cell.bpda)]
-        of = of[[sampling[name] == sampling[str(cell.cell)] for name in of.cell]]
-        if of.empty:
+        same = firsts[(firsts.network == cell.network) & (firsts.defense == cell.defense) & (firsts.bpda == cell.bpda)]
+        same = same[[sampling[name] == sampling[str(cell.cell)] for name in same.cell]]
+        if same.empty:
             continue
-        first = scores[scores.cell == of.cell.iloc[0]].set_index(PAIR_KEYS)
+        first = scores[scores.cell == same.cell.iloc[0]].set_index(PAIR_KEYS)
         second = scores[scores.cell == cell.cell].set_index(PAIR_KEYS)
-        found.append(second.rename(columns={"score": "second"}).join(first.score.rename("first"), how="inner"))
-    return pd.concat(found).reset_index() if found else scores.head(0).rename(columns={"score": "second"})
+        joined.append(second.rename(columns={"score": "second"}).join(first.score.rename("first"), how="inner"))
+    return pd.concat(joined).reset_index() if joined else scores.head(0).rename(columns={"score": "second"})
 
 
 def compare(both: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """One row for each cell of second order, norm and target.
+    """One row for each second-order cell, norm and target.
 
     ``first``, ``second``: mean scores. ``gain``: the geometric mean of second over first with its bootstrap interval.
-    ``share_larger``: of the scores where the second order is the larger one. ``products``: Hessian-vector products a
-    point. ``unconverged``: share of points whose eigenvalue had not converged.
+    ``share_larger``: share of scores for which second order is larger. ``products``: Hessian-vector products per point.
+    ``unconverged``: share of points whose eigenvalue had not converged.
     """
     rows = []
-    for (cell, network, norm, target), group in both.groupby(["cell", *SAME], sort=False) if len(both) else ():
+    for (cell, network, norm, target), group in both.groupby(["cell", *GROUP], sort=False) if len(both) else ():
         ratios = log_ratio(group.second, group["first"])
         ratios = ratios[~np.isnan(ratios)]
         low, high = np.exp(mean_interval(ratios, seed))
@@ -64,7 +64,7 @@ def compare(both: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "unconverged": group.unconverged.mean(),
             }
         )
-    columns = ["cell", *SAME, "images", "first", "second", "gain", "gain_low", "gain_high", "share_larger"]
+    columns = ["cell", *GROUP, "images", "first", "second", "gain", "gain_low", "gain_high", "share_larger"]
     return pd.DataFrame(rows, columns=[*columns, "share_capped", "products", "unconverged"])
 
 
@@ -87,7 +87,7 @@ TABLE = Table(
             printed.interval("gain", "gain"),
             Column("second larger", "share_larger", "{:.0%}".format),
             Column("second capped", "share_capped", "{:.0%}".format),
-            Column("products a point", "products", number),
+            Column("products per point", "products", number),
             Column("not converged", "unconverged", "{:.1%}".format),
             Column("images", "images"),
         ),

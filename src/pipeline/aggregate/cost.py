@@ -1,17 +1,17 @@
-"""What a score costs, in gradients."""
+"""The cost of a score, in gradients."""
 
 import pandas as pd
 
 PRODUCT = 2
-"""Gradients that a Hessian-vector product costs: it goes through the graph of one, forward and back."""
+"""Cost of a Hessian-vector product in gradients, as it runs forward and backward through the graph of a gradient."""
 
 
 def gradients(rows: pd.DataFrame) -> "pd.Series[float]":
-    """Of each score: those at the sampled points, at the image and on the path, and each product as `PRODUCT` of them.
+    """The cost of each score: gradients at sampled points, at the image and on the path, and `PRODUCT` per product.
 
-    One is of the whole defended network, whatever it averages over. ``products``: of a point, in the mean.
+    A gradient of a defense that averages over draws counts once. ``rows.products``: mean number of products per point.
     """
     points = rows.n_batches * rows.n_samples
     products = rows["products"].fillna(0) if "products" in rows else 0
-    found: pd.Series[float] = rows.gradients + points * PRODUCT * products
-    return found
+    cost: pd.Series[float] = rows.gradients + points * PRODUCT * products
+    return cost

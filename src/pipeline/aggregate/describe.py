@@ -1,4 +1,4 @@
-"""What each cell of an experiment is, in typed columns, by its run record and by the settings that the sweep varies."""
+"""The table of an experiment's cells, from their run records and the settings that the sweep varies."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ FROM_RECORD = (
     *("network", "order", "defense", "bpda", "accuracy", "scored"),
     *("left_out_misclassified", "left_out_not_finite"),
 )
-"""Columns that are in the run record as they are."""
+"""Columns copied from the run record."""
 FROM_SAMPLING = ("path", "ascent", "estimator", "n_batches", "n_samples")
-"""Columns that are in the record's settings of sampling."""
+"""Columns copied from the run record's sampling settings."""
 DECISIVE = ("network", "weights", "order", "order_settings", "defense", "bpda", "backward", "sampling", "compute")
-"""What decides the scores of a cell: two cells that agree in these and in their attacks are one."""
+"""Entries that determine the scores of a cell; cells with equal entries and equal attacks are duplicates."""
 NETWORK_SETTINGS = ("model", "model.name")
-"""Swept settings that choose the network: cells of several networks are compared by the others."""
+"""Swept settings that choose the network; cells of several networks are matched by the other settings."""
 
 
 def describe_cells(
@@ -31,24 +31,23 @@ def describe_cells(
     swept: Mapping[str, Mapping[str, Any]],
     norms: Sequence[Norm],
 ) -> pd.DataFrame:
-    """A row for each cell, and the cell that it is compared with.
+    """One row for each cell, including its ``baseline``, the cell it is compared with.
 
-    A cell that repeats an earlier one is left out: without a transformation, BPDA or not is all the same. ``defense``,
-    ``sampling``, ``swept``: JSON; ``transformation``: the defense in one line; ``defense_name``: that of the sweep's
-    choice, else the record's. ``kind``: what the scores are, apart from network and defense (`score_kind`).
-    ``variant``: a label of all that the sweep varies but for the network, by which cells of several networks
-    correspond. ``base_network``: the network without its training's ``seed``; ``family``: the same for networks of
-    which there are several trainings.
+    A cell that duplicates an earlier one is left out: without a defense, BPDA has no effect. ``defense``, ``sampling``,
+    ``swept``: JSON; ``transformation``: the defense in one line; ``defense_name``: its name in the sweep, else in the
+    record. ``kind``: the kind of score, without network and defense (`score_kind`). ``variant``: a label of all swept
+    settings except the network, which matches cells of several networks. ``base_network``: the network's name without
+    the training ``seed``; ``family``: shared by trainings of one network.
     """
-    kept: dict[str, dict[str, Any]] = {}
+    unique: dict[str, dict[str, Any]] = {}
     for name, run in runs.items():
         run["bpda"] |= is_undefended(run["defense"])
-        if not any(_same(run, kept[other]) and strengths[name] == strengths[other] for other in kept):
-            kept[name] = run
-    records = list(kept.values())
+        if not any(_same(run, unique[earlier]) and strengths[name] == strengths[earlier] for earlier in unique):
+            unique[name] = run
+    records = list(unique.values())
     models = {run["network"]: run["weights"]["model"] for run in records}
-    family, settings = network_families(models), [swept.get(name, {}) for name in kept]
-    table = pd.DataFrame({"cell": list(kept)} | {column: [run[column] for run in records] for column in FROM_RECORD})
+    family, settings = network_families(models), [swept.get(name, {}) for name in unique]
+    table = pd.DataFrame({"cell": list(unique)} | {column: [run[column] for run in records] for column in FROM_RECORD})
     order = [*table.columns]
     table["transformation"] = table.defense.map(describe_defense)
     table["kind"] = [score_kind(run["order"], run["sampling"], run["backward"]) for run in records]
@@ -72,20 +71,20 @@ def describe_cells(
 
 
 def score_kind(order: str, sampling: Mapping[str, Any], backward: str) -> str:
-    """What a cell's scores are, apart from network and defense: ``gauge``, ``first_order, path`` and so on.
+    """The kind of a cell's scores, without network and defense: ``gauge``, ``first_order, path`` and so on.
 
-    ``backward``: the surrogate that BPDA differentiated.
+    ``backward``: the surrogate used by BPDA.
     """
-    added = [name for name in ("path", "ascent") if sampling[name]]
-    return ", ".join([order, *added, *([] if backward == "identity" else [backward])])
+    options = [name for name in ("path", "ascent") if sampling[name]]
+    return ", ".join([order, *options, *([] if backward == "identity" else [backward])])
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(one[name] == other[name] for name in DECISIVE)
+def _same(run: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
+    return all(run[name] == earlier[name] for name in DECISIVE)
 
 
 def _of_norms(sampling: dict[str, Any], norms: Sequence[Norm]) -> dict[str, Any]:
-    """Without the radii of norms that nothing was scored in, which may differ where nothing else does."""
+    """The sampling settings without the radii of unused norms, which may differ between otherwise equal cells."""
     radius = sampling["radius"]
     return sampling | {"radius": {str(norm): float(radius[norm]) for norm in norms if norm in radius}}
 

@@ -1,4 +1,4 @@
-"""Scores of a random network by how many draws they average over, or are the worst of."""
+"""Scores of a randomized network as a function of the number of draws, for their mean and for the worst draw."""
 
 import json
 from collections.abc import Iterator
@@ -13,40 +13,39 @@ from pipeline.shared.text.formats import UNITS, cell_title, number, target_title
 from pipeline.shared.text.printed import Column, Printed
 
 SETTINGS = ("draws", "first")
-"""Of a defense that is a mean over draws: how many, and from which one on."""
+"""Settings of a defense that averages over draws: their number, and the index of the first one."""
 COLUMNS = ["network", "defense", "norm", "target", "way", "draws", "sets", "images", "mean", "spread", "low", "high"]
 
 
-def against_draws(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+def scores_by_draws(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """One row for each network, defense, norm, target, ``way`` and number of ``draws``; empty without random defenses.
 
-    ``way``: ``expectation``, the score of the mean over so many draws; ``worst``, the smallest of the scores of so many
-    single draws, in powers of two. Each is there ``sets`` times, over draws that no other set has. ``mean``: over
-    ``images`` and sets; ``spread``: the standard deviation of the sets' means over images, NaN for one set; ``low`` and
-    ``high``: the smallest and the largest of them. An image that a classifier takes for another class than its own
-    counts 0 there: a random network errs with some draws.
+    ``way``: ``expectation``, the score of the mean over that many draws; ``worst``, the smallest score of that many
+    single draws, in powers of two. There are ``sets`` disjoint sets of draws. ``mean``: over ``images`` and sets;
+    ``spread``: the standard deviation of the sets' means over images, NaN for one set; ``low`` and ``high``: the
+    smallest and the largest of these means. An image that a set's classifier misclassifies has the score 0.
     """
-    found = []
-    for (network, defense), of_defense in _random(cells):
-        part = rows[rows.cell.isin(of_defense.cell)]
+    table = []
+    for (network, defense), group in _random_cells(cells):
+        part = rows[rows.cell.isin(group.cell)]
         for (norm, target), scored in part.groupby(["norm", "target"], sort=False):
             by_cell = scored.pivot_table(index="id", columns="cell", values="score").fillna(0.0)
-            for way, draws, sets in _sets(by_cell.reindex(columns=of_defense.cell, fill_value=0.0), of_defense):
+            for way, draws, sets in _sets(by_cell.reindex(columns=group.cell, fill_value=0.0), group):
                 means = sets.mean(axis=1)
                 spread = means.std(ddof=1) if len(means) > 1 else np.nan
-                named = (network, defense, norm, target, way, draws, len(means), sets.shape[1])
-                found.append((*named, means.mean(), spread, means.min(), means.max()))
-    return pd.DataFrame(found, columns=COLUMNS)
+                key = (network, defense, norm, target, way, draws, len(means), sets.shape[1])
+                table.append((*key, means.mean(), spread, means.min(), means.max()))
+    return pd.DataFrame(table, columns=COLUMNS)
 
 
-def _random(cells: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
-    """The cells of each network and random defense that has several, which differ in nothing but their draws."""
-    told = cells.defense.map(json.loads)
-    draws = {name: told.map(lambda defense, name=name: defense.get(name)) for name in SETTINGS}
-    rest = told.map(lambda defense: json.dumps({of: value for of, value in defense.items() if of not in SETTINGS}))
-    known = cells.assign(**draws, rest=rest)
-    known = known[known.draws.notna() & known["first"].notna()]
-    for (network, settings), group in known.groupby(["network", "rest"], sort=False):
+def _random_cells(cells: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """For each network and random defense, its cells that differ only in their draws, if there are several."""
+    defenses = cells.defense.map(json.loads)
+    draws = {name: defenses.map(lambda defense, name=name: defense.get(name)) for name in SETTINGS}
+    rest = defenses.map(lambda defense: json.dumps({key: defense[key] for key in defense if key not in SETTINGS}))
+    random = cells.assign(**draws, rest=rest)
+    random = random[random.draws.notna() & random["first"].notna()]
+    for (network, settings), group in random.groupby(["network", "rest"], sort=False):
         if len(group) > 1:
             defense = json.loads(str(settings))
             yield (
@@ -56,11 +55,11 @@ def _random(cells: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame
 
 
 def _sets(scores: pd.DataFrame, cells: pd.DataFrame) -> Iterator[tuple[str, int, NDArray[np.float64]]]:
-    """The way, the number of draws, and the scores of each set and image."""
+    """The way, the number of draws, and the scores as an array (set, image)."""
     for size in sorted({int(draws) for draws in cells.draws}):
-        of_size, end, chosen = cells[cells.draws == size], 0, []
-        for cell, first in zip(of_size.cell, of_size["first"], strict=True):
-            if first >= end:  # sets that share draws would be too much alike
+        same_size, end, chosen = cells[cells.draws == size], 0, []
+        for cell, first in zip(same_size.cell, same_size["first"], strict=True):
+            if first >= end:  # sets must not share draws, or they would be correlated
                 chosen.append(cell)
                 end = first + size
         sets = scores[chosen].to_numpy().T
@@ -74,7 +73,7 @@ def _sets(scores: pd.DataFrame, cells: pd.DataFrame) -> Iterator[tuple[str, int,
 
 TABLE = Table(
     "draws",
-    lambda data: against_draws(data.tables["scores"], data.cells),
+    lambda data: scores_by_draws(data.tables["scores"], data.cells),
     optional=True,
     printed=Printed(
         f"Scores by the number of draws, {UNITS}",
@@ -83,7 +82,7 @@ TABLE = Table(
             Column("defense", "defense", cell_title),
             Column("norm", "norm"),
             Column("target", "target", target_title),
-            Column("score", "way", {"expectation": "of the mean over", "worst": "worst of single draws"}.__getitem__),
+            Column("score", "way", {"expectation": "mean over draws", "worst": "worst single draw"}.__getitem__),
             Column("draws", "draws"),
             Column("mean", "mean", number),
             Column("spread", "spread", number),

@@ -1,40 +1,40 @@
-"""Each kind of score behind each defense: how often the nearest attack refutes it, how tight it is, what it costs."""
+"""Quality of each kind of score for each defense: how often attacks refute it, its tightness, and its cost."""
 
 import pandas as pd
 
 from pipeline.aggregate import cost
-from pipeline.aggregate.refuted import refuted
+from pipeline.aggregate.refuted import count_refuted
 from pipeline.aggregate.table import Table
 from pipeline.shared.stats.pairing import with_nearest_distances
 from pipeline.shared.text.formats import cell_title, number, shares
 from pipeline.shared.text.printed import Column, Printed
 
-BY = ["network", "defense", "norm"]
+GROUP = ["network", "defense", "norm"]
 
 
 def evidence(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """One row for each network, defense, norm and cell that was attacked, ``kind`` the kind of its scores.
+    """One row for each network, defense, norm and attacked cell; ``kind`` is the kind of its scores.
 
-    ``rows``: scores with their distances (`upper_bounds.beside`); ``cells``: as for `with_nearest_distances`, which
-    judges every score. The unit is the image: ``count_above`` counts those with a score above for any target,
-    ``share_above`` has its exact binomial interval. ``median_ratio``: of score over distance, over targets and
-    images at a positive and finite distance; ``at_zero``: images at distance 0. ``gradients``: of a score, in the mean.
+    ``rows``: scores with their distances (`upper_bounds.join_distances`); ``cells``: see `by_the_nearest`, whose
+    distances are used. The unit is the image: ``count_above`` counts images with a score above the distance for any
+    target, ``share_above`` has its exact binomial interval. ``median_ratio``: of score over distance, over targets and
+    images at a positive and finite distance; ``at_zero``: images at distance 0. ``gradients``: mean cost of a score.
     """
-    known = with_nearest_distances(rows, cells)
-    known = known.assign(gradients=cost.gradients(known))
-    found = []
-    for (network, _, norm, cell), group in known.groupby([*BY, "cell"], sort=False):
-        about = {"network": network, "defense": group.transformation.iloc[0], "norm": norm, "kind": group.kind.iloc[0]}
+    nearest = with_nearest_distances(rows, cells)
+    nearest = nearest.assign(gradients=cost.gradients(nearest))
+    table = []
+    for (network, _, norm, cell), group in nearest.groupby([*GROUP, "cell"], sort=False):
+        key = {"network": network, "defense": group.transformation.iloc[0], "norm": norm, "kind": group.kind.iloc[0]}
         at_zero = int((group.distance == 0).groupby(group.id).any().sum())
-        found.append(
-            about | {"cell": cell} | refuted(group) | {"at_zero": at_zero, "gradients": group.gradients.mean()}
+        table.append(
+            key | {"cell": cell} | count_refuted(group) | {"at_zero": at_zero, "gradients": group.gradients.mean()}
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(table)
 
 
 def _score_names(table: pd.DataFrame) -> pd.DataFrame:
-    """With ``score``: the kind of each, or its cell where several cells are of one kind."""
-    several = table.duplicated(["network", "defense", "norm", "kind"], keep=False)
+    """Adds the column ``score``: the kind, or the cell if several cells have the same kind."""
+    several = table.duplicated([*GROUP, "kind"], keep=False)
     return table.assign(score=table.kind.where(~several, table.cell))
 
 
@@ -42,7 +42,7 @@ TABLE = Table(
     "evidence",
     lambda data: evidence(data.tables["scores"], data.cells[data.cells.bpda]),
     printed=Printed(
-        "What each kind of score is worth: how often the strongest attack refutes it, how tight it is, what it costs",
+        "Each kind of score: how often the strongest attack refutes it, its tightness, and its cost",
         (
             Column("network", "network", cell_title),
             Column("defense", "defense"),
@@ -55,7 +55,7 @@ TABLE = Table(
             ),
             Column("score / distance, median", "median_ratio", number),
             Column("at distance 0", "at_zero"),
-            Column("gradients a score", "gradients", "{:.0f}".format),
+            Column("gradients per score", "gradients", "{:.0f}".format),
         ),
         prepare=_score_names,
     ),

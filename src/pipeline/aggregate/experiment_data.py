@@ -1,4 +1,4 @@
-"""What the tables of an experiment are built from: run records, scores and distances of all its cells."""
+"""The input of an experiment's tables: run records, scores and distances of all cells."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,12 +12,11 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class ExperimentData:
-    """The input of every table, and the tables that are built already.
+    """The input of every table, and the tables built so far.
 
-    ``runs``, ``attacks``: the run record of each cell of the stages score and attack, by the cell's name; ``cells``: a
-    row for each (`pipeline.aggregate.describe`); ``scores``, ``distances``, and ``exact`` where the experiment has
-    exact distances: rows of all cells. ``published``, ``peers``: files named by these settings. ``tables``: by name, in
-    the order of the registry.
+    ``runs``, ``attacks``: run records of the stages score and attack, by cell; ``cells``: one row per cell
+    (`pipeline.aggregate.describe`); ``scores``, ``distances`` and, with ``attack.exact``, ``exact``: the rows of all
+    cells. ``published``, ``peers``: paths from these settings. ``tables``: by name, in the order of the registry.
     """
 
     seed: int

@@ -1,4 +1,4 @@
-"""A table that a setting names: a CSV committed with the project, or a user's own."""
+"""Reads a CSV table whose path is a setting: one committed with the project, or a user's own."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,10 +11,10 @@ from clever.errors import InputError
 def given_table(
     setting: str, path: str, text: Sequence[str], numbers: Sequence[str], *, optional: Collection[str] = ()
 ) -> pd.DataFrame:
-    """Its columns of ``text`` and ``numbers``, behind lines of # that tell the source; NaN for an ``optional`` one that
-    is missing.
+    """The columns ``text`` and ``numbers`` of the file, after comment lines (#) that cite its source.
 
-    `InputError` for a file that is missing or is no such table; it names the ``setting``.
+    ``optional`` columns may be missing and are then NaN. `InputError`, which names the ``setting``, for a missing or
+    invalid file.
     """
     columns = [*text, *numbers]
     if not Path(path).is_file():
@@ -25,7 +25,7 @@ def given_table(
         if not missing:
             table = table.reindex(columns=columns).astype(dict.fromkeys(numbers, float))
     except ValueError as error:
-        raise InputError(f"{setting}={path} is no table: {error}") from error
+        raise InputError(f"{setting}={path} is not a valid table: {error}") from error
     if missing:
         raise InputError(f"{setting}={path} lacks {', '.join(missing)}: its columns must be {', '.join(columns)}")
     return table

@@ -1,4 +1,4 @@
-"""Networks beside each other: does CLEVER order them as attacks do?"""
+"""Comparison of networks: does CLEVER order them as attacks do?"""
 
 from itertools import product
 
@@ -13,54 +13,54 @@ from pipeline.shared.text.formats import UNITS, cell_title, number, share, targe
 from pipeline.shared.text.printed import Column, Printed
 
 KEY = ["id", "norm", "target"]
-"""What all networks must have a score and a distance of: the target class may be another one for each."""
+"""What a score and a distance must share across networks; their target classes may differ."""
 
-SAME = 1e-9
-"""Rank correlations that are no farther apart are the same."""
+TAU_TOLERANCE = 1e-9
+"""Largest difference between rank correlations that are considered equal."""
 
 
-def beside_each_other(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
+def compare_networks(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row for each norm, target, kind of score and network that was scored and attacked; empty for one network.
 
-    A ``kind`` is what corresponding cells of the networks have in common, their ``variant`` in ``cells``. ``images``:
-    those of which all networks of the kind have a score and a finite distance, both positive. Over these, ``score`` and
-    ``distance`` are geometric means with their intervals. ``accuracy``: of the network's cell.
+    ``kind``: the ``variant`` in ``cells``, which corresponding cells of the networks share. ``images``: the number of
+    images with a positive score and a positive finite distance for all networks of the kind. ``score``, ``distance``:
+    geometric means over these with their intervals. ``accuracy``: of the network's cell.
     """
     summary, accuracy = [], cells.set_index(["network", "variant"]).accuracy
     for (kind, norm, target), scores, distances in _kinds(rows, cells):
         usable = all_positive(scores) & all_positive(distances)
         for network in scores.columns if usable.any() else ():
-            of_network = {"network": network, "kind": kind, "norm": norm, "target": target, "images": int(usable.sum())}
-            of_network["accuracy"] = accuracy.loc[(network, kind)]
+            row = {"network": network, "kind": kind, "norm": norm, "target": target, "images": int(usable.sum())}
+            row["accuracy"] = accuracy.loc[(network, kind)]
             for name, table in (("score", scores), ("distance", distances)):
                 logs = np.log(table.loc[usable, network].to_numpy())
                 low, high = np.exp(mean_interval(logs, seed))
-                of_network |= {name: np.exp(logs.mean()), f"{name}_low": low, f"{name}_high": high}
-            summary.append(of_network)
+                row |= {name: np.exp(logs.mean()), f"{name}_low": low, f"{name}_high": high}
+            summary.append(row)
     return pd.DataFrame(summary)
 
 
 def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """One row for each norm, target and kind of score (`beside_each_other`).
+    """One row for each norm, target and kind of score (`compare_networks`).
 
-    ``by_score``, ``by_attack``: the networks from the least to the most robust, by the geometric mean of scores and of
-    distances. ``tau``: Kendall's rank correlation (b, for ties) of the networks' scores with their distances, image by
-    image, its mean over ``images`` with its interval, none where it is the same for all: images of which none differs
-    do not show how rare those are that do. An image without it (all scores equal) is left out. ``same``: the share of
-    the images with tau 1, with its exact binomial interval, which says how rare they may be. ``tau_within``: that of
-    the images' scores with their distances, of one network at a time, its mean over the networks.
+    ``by_score``, ``by_attack``: the networks from least to most robust, by the geometric mean of scores and of
+    distances. ``tau``: Kendall's rank correlation (tau-b) between the networks' scores and distances, computed per
+    image and averaged over ``images``, with its bootstrap interval; images with equal scores are left out. If tau is
+    the same for all images, the bootstrap has no spread, so there is no interval; ``same``, the share of images with
+    tau 1, has an exact binomial interval instead. ``tau_within``: tau-b between the images' scores and distances within
+    one network, averaged over the networks.
     """
-    found = []
+    table = []
     for (kind, norm, target), scores, distances in _kinds(rows, cells):
         usable = all_positive(scores) & all_positive(distances)
         if not usable.any():
             continue
         taus = np.array([_tau(scores.loc[image], distances.loc[image]) for image in scores.index])
         taus = taus[~np.isnan(taus)]
-        low, high = mean_interval(taus, seed) if len(taus) and np.ptp(taus) > SAME else (np.nan, np.nan)
-        same = int((taus > 1 - SAME).sum())
+        low, high = mean_interval(taus, seed) if len(taus) and np.ptp(taus) > TAU_TOLERANCE else (np.nan, np.nan)
+        same = int((taus > 1 - TAU_TOLERANCE).sum())
         same_low, same_high = binomial_interval(same, len(taus))
-        found.append(
+        table.append(
             {
                 "kind": kind,
                 "norm": norm,
@@ -77,32 +77,32 @@ def agreement(rows: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFram
                 "tau_within": pd.Series([_tau(scores[name], distances[name]) for name in scores]).mean(),
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(table)
 
 
 def _kinds(rows: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame, pd.DataFrame]]:
-    """For each kind, norm and target of several networks: scores and distances, a row an image, a column a network."""
+    """For each kind, norm and target with several networks: scores and distances, as tables (image, network)."""
     variants = cells.set_index("cell").variant
     attacked = rows[rows.distance.notna()].assign(kind=lambda table: table.cell.map(variants))
-    found = []
-    for kind_, norm, target in product(*(attacked[of].unique() for of in ("kind", "norm", "target"))):
-        part = attacked[(attacked.kind == kind_) & (attacked.norm == norm) & (attacked.target == target)]
+    kinds = []
+    for kind, norm, target in product(*(attacked[column].unique() for column in ("kind", "norm", "target"))):
+        part = attacked[(attacked.kind == kind) & (attacked.norm == norm) & (attacked.target == target)]
         scores, distances = (
-            part.pivot_table(index="id", columns="network", values=of, sort=False).dropna()
-            for of in ("score", "distance")
+            part.pivot_table(index="id", columns="network", values=column, sort=False).dropna()
+            for column in ("score", "distance")
         )
         if scores.shape[1] > 1 and len(scores):
-            found.append(((kind_, norm, target), scores, distances.loc[scores.index]))
-    return found
+            kinds.append(((kind, norm, target), scores, distances.loc[scores.index]))
+    return kinds
 
 
 def _order(table: pd.DataFrame) -> str:
-    """The networks from the least geometric mean to the largest."""
+    """The networks in increasing order of their geometric mean."""
     return " < ".join(np.log(table).mean().sort_values(kind="stable").index)
 
 
 def _tau(scores: "pd.Series[float]", distances: "pd.Series[float]") -> float:
-    """Kendall's, b; NaN where either does not vary."""
+    """Kendall's tau-b; NaN if either series is constant."""
     if min(scores.nunique(), distances.nunique()) < 2:
         return np.nan
     return float(kendalltau(scores.to_numpy(), distances.to_numpy()).statistic)
@@ -110,13 +110,13 @@ def _tau(scores: "pd.Series[float]", distances: "pd.Series[float]") -> float:
 
 TABLE = Table(
     "networks",
-    lambda data: beside_each_other(data.tables["scores"], data.cells, data.seed),
+    lambda data: compare_networks(data.tables["scores"], data.cells, data.seed),
     optional=True,
     printed=Printed(
-        f"Networks beside each other, geometric means, {UNITS}",
+        f"Comparison of networks, geometric means, {UNITS}",
         (
             Column("network", "network", cell_title),
-            Column("right on", "accuracy", "{:.1%}".format),
+            Column("accuracy", "accuracy", "{:.1%}".format),
             Column("score", "kind", cell_title),
             Column("norm", "norm"),
             Column("target", "target", target_title),
@@ -131,8 +131,8 @@ AGREEMENT = Table(
     lambda data: agreement(data.tables["scores"], data.cells, data.seed),
     optional=True,
     printed=Printed(
-        "Order of the networks: by CLEVER, and by attacks, image by image; no interval of a tau that is the same for "
-        "all images",
+        "Order of the networks by CLEVER and by attacks; Kendall's tau per image, without an interval if all images "
+        "have the same tau",
         (
             Column("score", "kind", cell_title),
             Column("norm", "norm"),

@@ -1,4 +1,4 @@
-"""Another program's scores of the same images, as rows beside ours (``peers``, `pipeline.aggregate.truth`)."""
+"""Another program's scores of the same images, joined with our distances (``peers``, `pipeline.aggregate.truth`)."""
 
 from collections.abc import Mapping
 
@@ -12,27 +12,27 @@ IMAGE = ["network", "norm", "target", "id"]
 
 
 def read(path: str) -> pd.DataFrame:
-    """A row an image: ``method``, its ``value``, the ``gradients`` it cost, and ``weights``, the network's SHA-256.
+    """One row per image: ``method``, its ``value``, its cost in ``gradients``, and ``weights``, the network's SHA-256.
 
-    `InputError` for a file that is missing or is no such table.
+    `InputError` for a missing or invalid file.
     """
     return given_table("peers", path, ["weights", "norm", "target", "id", "method"], ["value", "gradients"])
 
 
-def beside_ours(table: pd.DataFrame, ours: pd.DataFrame, weights: Mapping[str, str]) -> pd.DataFrame:
-    """The rows of `read` for images of ``ours``, which has the distances, in its columns and at its first cell.
+def join_peers(table: pd.DataFrame, ours: pd.DataFrame, weights: Mapping[str, str]) -> pd.DataFrame:
+    """The rows of `read` for images of ``ours``, with its distances and columns, listed at the network's first cell.
 
-    ``weights``: of each network in ``ours``. `InputError` where one has no rows in the table: they were computed on
-    other weights.
+    ``weights``: the SHA-256 of each network in ``ours``. `InputError` if the table has no rows for one of them, as they
+    were computed with other weights.
     """
     networks = {sha256: network for network, sha256 in weights.items()}
     theirs = table.assign(network=table.weights.map(networks))
     lacking = [network for network in ours.network.unique() if network not in set(theirs.network)]
     if lacking:
-        known = ", ".join(sorted({sha256[:12] for sha256 in table.weights}))
+        available = ", ".join(sorted({sha256[:12] for sha256 in table.weights}))
         raise InputError(
-            f"the table of peers has no row of the network {lacking[0]} of weights {weights[lacking[0]][:12]}: it has "
-            f"those of {known}; peers=null leaves it out"
+            f"the table of peers has no row for the network {lacking[0]} with weights {weights[lacking[0]][:12]}, only "
+            f"for weights {available}; peers=null omits the comparison"
         )
     distances = ours.drop_duplicates(IMAGE)[[*IMAGE, "distance"]]
     first = ours.drop_duplicates("network").set_index("network").cell

@@ -1,4 +1,4 @@
-"""A published table beside ours, where several trainings of a network that differ in their seed are the yardstick."""
+"""Comparison of published averages with ours, relative to the spread of trainings that differ in their seed."""
 
 import json
 from collections.abc import Mapping
@@ -16,78 +16,78 @@ from pipeline.shared.stats.statistics import LEVEL
 from pipeline.shared.text.described import is_undefended
 
 QUANTITIES = {"clever": "score", "cw": "distance"}
-"""What is published, and our column of it: CLEVER, and the distance of an attack."""
+"""Published quantities and our columns for them: CLEVER, and the distance of an attack."""
 ATTACK = "carlini_wagner"
-"""The method of that attack: distances of another one do not stand beside it."""
+"""The method of the published attack; distances of other attacks are not compared with it."""
 
 
 def read(path: str) -> pd.DataFrame:
-    """Published averages over so many ``images``, a row a network, norm and target, behind lines of # with the source.
+    """Published averages over ``images`` images, one row per network, norm and target.
 
-    ``network`` is that of ours without the number of its seed, mnist_mlp for mnist_mlp_0 and mnist_mlp_1, or a cell's
-    name: jpeg. ``cw`` and ``images`` may be missing. `InputError` for a file that is missing or is no such table, and
-    for a number that is not positive.
+    ``network``: our network's name without its seed (mnist_mlp for mnist_mlp_0 and mnist_mlp_1), or a cell's name
+    (jpeg). ``cw`` and ``images`` may be missing. `InputError` for a missing or invalid file, and for a number that is
+    not positive.
     """
     numbers = [*QUANTITIES, "images"]
     table = given_table("published", path, ["network", "norm", "target"], numbers, optional=["cw", "images"])
     for name in numbers:
         if not (wrong := table[name][table[name] <= 0]).empty:
-            raise InputError(f"published={path}: {name} is {wrong.iloc[0]:g}, which is no positive number")
+            raise InputError(f"published={path}: {name} is {wrong.iloc[0]:g}, but must be positive")
     return table
 
 
-def beside_ours(path: str, rows: pd.DataFrame, networks: Mapping[str, str]) -> pd.DataFrame:
-    """`compare` of the file with our scores, and a line for each name in it that this experiment has nothing of.
+def compare_file(path: str, rows: pd.DataFrame, networks: Mapping[str, str]) -> pd.DataFrame:
+    """`compare` for the file and our scores; prints the names in the file that this experiment does not have.
 
-    ``rows``: the scores of all cells with the ``distance`` beside each, NaN where there is none to compare.
-    ``networks``: of the one cell that stands for a network, that network without the number of its seed.
-    `InputError` where the experiment has nothing at all of the file.
+    ``rows``: the scores of all cells with their ``distance``, NaN if there is none to compare. ``networks``: for the
+    cell that represents a network, the network's name without its seed. `InputError` if the experiment has none of the
+    names.
     """
     table = read(path)
     ours = rows.assign(base_network=rows.cell.map(networks))
     named = ours[ours.cell.isin(table.network) & ~ours.cell.isin(networks.values())]
     both = pd.concat([ours[ours.base_network.notna()], named.assign(network=named.cell, base_network=named.cell)])
-    found = compare(both, table)
+    compared = compare(both, table)
     lacking = [name for name in table.network.unique() if name not in set(both.base_network)]
-    if found.empty:
-        there = ", ".join(dict.fromkeys([*networks.values(), *rows.cell]))
-        raise InputError(f"published={path}: nothing of {', '.join(lacking) or 'it'} here, where there are {there}")
+    if compared.empty:
+        available = ", ".join(dict.fromkeys([*networks.values(), *rows.cell]))
+        raise InputError(
+            f"published={path}: this experiment has no scores for {', '.join(lacking) or 'its rows'}, "
+            f"only for {available}"
+        )
     if lacking:
-        print(f"published={path}: left out are {', '.join(lacking)}, of which there is nothing here")
-    return found
+        print(f"published={path}: left out {', '.join(lacking)}, which this experiment does not have")
+    return compared
 
 
 def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """A row for each published number that some of our trainings stand beside.
+    """One row for each published number for which we have at least one training.
 
-    ``rows``: scores of one cell a network, with what the table calls it, ``base_network``, and the ``distance`` found
-    beside each, NaN where there is none to compare.
-    ``seeds``: how many trainings; over these ``mean``, ``low`` and ``high`` of their averages over images, for
-    distances over the images that one was found for. ``outside``: how far the published number lies above the range
-    (positive) or below it (negative), 0 within it; ``verdict``: the same in words, with a single training its own mean.
-    ``expected_low``, ``expected_high``: `another`'s interval, where the published number lies if its training is one
-    like ours and its images, which are not ours, are drawn as ours are.
+    ``rows``: scores of one cell per network, with ``base_network``, its name in the table, and ``distance``, NaN if
+    there is none to compare. ``seeds``: the number of trainings; ``mean``, ``low`` and ``high``: over these, of their
+    averages over images (for distances, over images with an adversarial image). ``outside``: how far the published
+    number lies above their range (positive) or below it (negative), 0 within it; ``verdict``: the same in words; for a
+    single training, relative to its mean. ``expected_low``, ``expected_high``: the `prediction_interval` for the
+    published number if its training and its images are drawn from the same distributions as ours.
     """
-    found = []
-    for known in table.to_dict("records"):
-        same = rows[
-            (rows.base_network == known["network"]) & (rows.norm == known["norm"]) & (rows.target == known["target"])
-        ]
+    compared = []
+    for row in table.to_dict("records"):
+        same = rows[(rows.base_network == row["network"]) & (rows.norm == row["norm"]) & (rows.target == row["target"])]
         for quantity, column in QUANTITIES.items():
-            published = known[quantity]
-            there = same[np.isfinite(same[column])]
-            values = there.groupby("network")[column].mean()
+            published = row[quantity]
+            finite = same[np.isfinite(same[column])]
+            values = finite.groupby("network")[column].mean()
             if values.empty or np.isnan(published):
                 continue
             low, high = float(values.min()), float(values.max())
             outside = published - min(max(published, low), high)
-            of_images = there.pivot_table(index="id", columns="network", values=column).to_numpy()
-            expected = another(of_images, known["images"])
-            found.append(
+            by_image = finite.pivot_table(index="id", columns="network", values=column).to_numpy()
+            expected = prediction_interval(by_image, row["images"])
+            compared.append(
                 {
-                    "network": known["network"],
-                    "norm": known["norm"],
-                    "target": known["target"],
+                    "network": row["network"],
+                    "norm": row["norm"],
+                    "target": row["target"],
                     "quantity": quantity,
                     "published": published,
                     "seeds": len(values),
@@ -100,28 +100,28 @@ def compare(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
                     "expected_high": expected[1],
                 }
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(compared)
 
 
-def another(values: NDArray[np.float64], others: float) -> tuple[float, float]:
-    """The 95 % interval for the average of one more training over so many other images, by Student's t.
+def prediction_interval(values: NDArray[np.float64], others: float) -> tuple[float, float]:
+    """The 95 % prediction interval for the average of one more training over ``others`` other images, by Student's t.
 
-    ``values``: (image, training), NaN where there is none. With k trainings whose averages have the variance v, and N
-    images whose averages over trainings have the variance w, that average over M images differs from ours by a number
-    of the variance v (1 + 1/k) + w (1/N + 1/M), its degrees of freedom by Welch and Satterthwaite. NaN for a single
-    training, which has no spread, and for a single image.
+    ``values``: (image, training), NaN if missing. With k trainings whose averages have variance v, and N images whose
+    averages over trainings have variance w, the average over M other images differs from ours with variance
+    v (1 + 1/k) + w (1/N + 1/M), and degrees of freedom by Welch and Satterthwaite. NaN for a single training or a
+    single image.
     """
     images, trainings = values.shape
     if trainings < 2 or images < 2:
         return np.nan, np.nan
     means = np.nanmean(values, axis=0)
-    of_training = means.var(ddof=1) * (1 + 1 / trainings)
-    of_images = np.nanmean(values, axis=1).var(ddof=1) * (1 / images + 1 / others)
-    if of_training + of_images == 0:
+    by_training = means.var(ddof=1) * (1 + 1 / trainings)
+    by_image = np.nanmean(values, axis=1).var(ddof=1) * (1 / images + 1 / others)
+    if by_training + by_image == 0:
         return float(means.mean()), float(means.mean())
-    freedom = (of_training + of_images) ** 2 / (of_training**2 / (trainings - 1) + of_images**2 / (images - 1))
-    reach = t.ppf(0.5 + LEVEL / 2, freedom) * np.sqrt(of_training + of_images)
-    return float(means.mean() - reach), float(means.mean() + reach)
+    freedom = (by_training + by_image) ** 2 / (by_training**2 / (trainings - 1) + by_image**2 / (images - 1))
+    half_width = t.ppf(0.5 + LEVEL / 2, freedom) * np.sqrt(by_training + by_image)
+    return float(means.mean() - half_width), float(means.mean() + half_width)
 
 
 def _verdict(outside: float, low: float, high: float, seeds: int) -> str:
@@ -132,25 +132,25 @@ def _verdict(outside: float, low: float, high: float, seeds: int) -> str:
 
 
 def base_networks(cells: pd.DataFrame) -> dict[str, str]:
-    """The cells that a published table speaks of by their network: undefended, of first order, by sampled gradients.
+    """For each network the cell that a published table means by the network's name: undefended, first order, no path.
 
-    `InputError` where a network has several such cells: which of them is to be compared is not defined.
+    `InputError` if a network has several such cells.
     """
     chosen = cells[(cells.order == "first_order") & cells.bpda & ~cells.path.astype(bool)]
     chosen = chosen[chosen.defense.map(json.loads).map(is_undefended).astype(bool)]
     if several := list(chosen.network[chosen.network.duplicated()]):
         raise InputError(
-            f"published: the network {several[0]} has several undefended cells of first order without a path, "
-            f"{', '.join(chosen.cell[chosen.network == several[0]])}: compare one of them, or published=null"
+            f"published: the network {several[0]} has several undefended first-order cells without a path, "
+            f"{', '.join(chosen.cell[chosen.network == several[0]])}: keep only one of them, or set published=null"
         )
     return dict(zip(chosen.cell, chosen.base_network, strict=True))
 
 
 def _build(data: ExperimentData) -> pd.DataFrame:
     rows = data.tables["scores"]
-    published = rows.cell.map({cell: attack["strength"]["method"] for cell, attack in data.attacks.items()}) == ATTACK
-    ours = rows.assign(distance=rows.distance.where(published))
-    return beside_ours(str(data.published), ours, base_networks(data.cells))
+    same_attack = rows.cell.map({cell: attack["strength"]["method"] for cell, attack in data.attacks.items()}) == ATTACK
+    ours = rows.assign(distance=rows.distance.where(same_attack))
+    return compare_file(str(data.published), ours, base_networks(data.cells))
 
 
 TABLE = Table("published", _build, lambda data: data.published is not None)

@@ -1,4 +1,4 @@
-"""How often scores are refuted, the image being the unit, and how tight they are."""
+"""How often adversarial images refute scores, counted per image, and how tight the scores are."""
 
 import numpy as np
 import pandas as pd
@@ -6,12 +6,12 @@ import pandas as pd
 from pipeline.shared.stats.statistics import binomial_interval, log_ratio
 
 
-def refuted(rows: pd.DataFrame) -> dict[str, float]:
-    """Of rows with ``id``, ``score`` and ``distance``, one dictionary.
+def count_refuted(rows: pd.DataFrame) -> dict[str, float]:
+    """Counts refuted images in rows with ``id``, ``score`` and ``distance``.
 
-    ``count_above``: how many of ``images``, those that an adversarial image was found for, have any score above its
-    distance; ``share_above`` with its exact binomial interval. ``median_ratio``: of score over distance, over the
-    rows at a positive and finite distance.
+    ``images``: the number of images with an adversarial image; ``count_above``: how many of these have any score above
+    its distance; ``share_above`` with its exact binomial interval. ``median_ratio``: of score over distance, over rows
+    at a positive and finite distance.
     """
     rows = rows[np.isfinite(rows.distance)]
     above = (rows.score > rows.distance).groupby(rows.id).any()
@@ -27,7 +27,7 @@ def refuted(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def median_ratio(rows: pd.DataFrame) -> float:
-    """Of score over distance, NaN where no ratio is defined."""
+    """The median ratio of score over distance, NaN if no ratio is defined."""
     ratios = log_ratio(rows.score, rows.distance)
     ratios = ratios[~np.isnan(ratios)]
     return float(np.exp(np.median(ratios))) if len(ratios) else np.nan

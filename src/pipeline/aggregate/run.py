@@ -1,4 +1,4 @@
-"""Stage aggregate: the tables of an experiment, built from the scores and distances of all its cells."""
+"""Stage aggregate: builds the tables of an experiment from the scores and distances of all its cells."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ from pipeline.shared.text import printed
 
 
 def run(config: DictConfig) -> None:
-    """Writes the tables of the registry (`pipeline.aggregate.tables`), all of them printed, and metrics.json."""
+    """Writes the tables of the registry (`pipeline.aggregate.tables`) as CSV, the printed tables, and metrics.json."""
     data, folder = _read(config), artifacts.tables_dir(config)
     sections: dict[str, pd.DataFrame] = {}
     for table in TABLES:
@@ -37,9 +37,9 @@ def run(config: DictConfig) -> None:
 
 
 def _read(config: DictConfig) -> ExperimentData:
-    """From the folders of the experiment's cells; `InputError` where a stage has not run."""
+    """Reads the folders of the experiment's cells; `InputError` if a stage has not run."""
     if config.peers is not None and not config.attack.exact:
-        raise InputError(f"peers={config.peers} is compared with exact distances: attack.exact=true, or peers=null")
+        raise InputError(f"peers={config.peers} requires exact distances: set attack.exact=true, or peers=null")
     options, sweep = f" -m experiment={require_experiment()}", cells()
     names = [cell.name for cell in sweep]
     runs = {name: artifacts.read_run_record(artifacts.scores_dir(config, name), "score", options) for name in names}

@@ -1,4 +1,4 @@
-"""Trainings of one network beside images: how far what is said of a defense is of one network or of few images."""
+"""The spread of scores and ratios between trainings of one network, compared with the spread between images."""
 
 import math
 
@@ -12,29 +12,29 @@ from pipeline.shared.stats.verdicts import EQUIVALENCE_LEVEL
 from pipeline.shared.text.formats import cell_title, number, number_or_empty, number_range, percentage, target_title
 from pipeline.shared.text.printed import Column, Printed
 
-DRAWN = {"images": ["images"], "networks": ["networks"], "both": ["networks", "images"]}
-"""The intervals by name, and what each draws again: of ``images`` alone, the networks are as they are."""
+RESAMPLED = {"images": ["images"], "networks": ["networks"], "both": ["networks", "images"]}
+"""The units that the bootstrap of each interval resamples; all other units stay fixed."""
 
 
 def spread(scores: pd.DataFrame, cells: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """One row for each family of several networks, kind of cell, norm and target; empty where there is no such family.
+    """One row for each family of several networks, kind of cell, norm and target; empty without such a family.
 
-    A family (``cells.family``): trainings of one network that differ in their seed; a ``kind``: what corresponding
-    cells have in common, their ``variant`` in ``cells``. Over the ``images`` of which all ``networks`` have a positive
-    finite score: ``score``, the geometric mean; ``between_networks``, the standard deviation of the log score of an
-    image over the networks (root mean square over images), and ``between_images``, of a network over the images;
-    ``capped``: share of scores at the radius. ``ratio``: geometric mean ratio to the baseline of the same network over
-    all ``pairs``, with the 90 % intervals `DRAWN`; NaN for the baseline itself.
+    ``family``: trainings of one network that differ in their seed; ``kind``: the ``variant`` in ``cells``, which
+    corresponding cells share. Over the ``images`` with a positive finite score for all ``networks``: ``score``, the
+    geometric mean; ``between_networks``, the standard deviation of an image's log score over the networks (root mean
+    square over images), and ``between_images``, that of a network over the images (root mean square over networks).
+    ``capped``: share of scores at the radius. ``ratio``: geometric mean ratio to the same network's baseline over all
+    ``pairs``, with the 90 % intervals of `RESAMPLED`; NaN for the baseline itself.
     """
-    found = []
-    others = cells[cells.baseline.notna() & (cells.baseline != cells.cell)]
-    paired = add_log_ratios(scores, dict(zip(others.cell, others.baseline, strict=True)))
-    for (family, kind), of_kind in cells.groupby(["family", "variant"], sort=False):
-        rows = paired[paired.cell.isin(of_kind.cell)]
-        for (norm, target), group in rows.groupby(["norm", "target"], sort=False) if len(of_kind) > 1 else ():
-            same = {"family": family, "kind": kind, "norm": norm, "target": target}
-            found.append(same | _scores(group) | _ratio(group, seed))
-    return pd.DataFrame(found)
+    table = []
+    compared = cells[cells.baseline.notna() & (cells.baseline != cells.cell)]
+    paired = add_log_ratios(scores, dict(zip(compared.cell, compared.baseline, strict=True)))
+    for (family, kind), same_kind in cells.groupby(["family", "variant"], sort=False):
+        rows = paired[paired.cell.isin(same_kind.cell)]
+        for (norm, target), group in rows.groupby(["norm", "target"], sort=False) if len(same_kind) > 1 else ():
+            key = {"family": family, "kind": kind, "norm": norm, "target": target}
+            table.append(key | _scores(group) | _ratio(group, seed))
+    return pd.DataFrame(table)
 
 
 def _scores(rows: pd.DataFrame) -> dict[str, float]:
@@ -52,11 +52,13 @@ def _scores(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _ratio(rows: pd.DataFrame, seed: int) -> dict[str, float]:
-    known = rows[rows.log_ratio.notna()]
-    units = {"images": known.id, "networks": known.network}
-    columns = {"ratio": np.exp(known.log_ratio.mean()), "pairs": len(known)}
-    for name, drawn in DRAWN.items():
-        ends = mean_interval(known.log_ratio, seed, level=EQUIVALENCE_LEVEL, **{unit: units[unit] for unit in drawn})
+    pairs = rows[rows.log_ratio.notna()]
+    units = {"images": pairs.id, "networks": pairs.network}
+    columns = {"ratio": np.exp(pairs.log_ratio.mean()), "pairs": len(pairs)}
+    for name, resampled in RESAMPLED.items():
+        ends = mean_interval(
+            pairs.log_ratio, seed, level=EQUIVALENCE_LEVEL, **{unit: units[unit] for unit in resampled}
+        )
         columns |= dict(zip((f"{name}_low", f"{name}_high"), np.exp(ends), strict=True))
     return columns
 
@@ -70,8 +72,8 @@ TABLE = Table(
     lambda data: spread(data.scores, data.cells, data.seed),
     optional=True,
     printed=Printed(
-        "Trainings of one network that differ in their seed, beside images: standard deviations of log scores, and "
-        "the ratio to the baseline with 90 % intervals that draw images alone, trainings alone, and both",
+        "Spread between trainings of one network, and between images: standard deviations of log scores, and the ratio "
+        "to the baseline with 90 % bootstrap intervals that resample images, trainings, or both",
         (
             Column("network", "family", cell_title),
             Column("trainings", "networks"),
@@ -80,12 +82,12 @@ TABLE = Table(
             Column("target", "target", target_title),
             Column("CLEVER", "score", number),
             Column("spread between trainings", "between_networks", number),
-            Column("between images", "between_images", number),
+            Column("spread between images", "between_images", number),
             Column("capped", "capped", percentage),
             Column("images", "images"),
             Column("ratio", "ratio", number_or_empty),
-            _ends("images alone", "images"),
-            _ends("trainings alone", "networks"),
+            _ends("images resampled", "images"),
+            _ends("trainings resampled", "networks"),
             _ends("both", "both"),
             Column("pairs", ("pairs", "ratio"), lambda pairs, ratio: "" if np.isnan(ratio) else str(pairs)),
         ),

@@ -1,4 +1,4 @@
-"""The paper's table: scores summarised over images, and compared with the baseline image by image."""
+"""The paper's table: scores averaged over images, and their paired ratios to the baseline."""
 
 import numpy as np
 import pandas as pd
@@ -20,20 +20,19 @@ def summarise(
     """One row for each cell, norm and target, in the order of ``scores``.
 
     ``mean`` with its interval over images, ``median``, ``minimum``, ``images``. ``ratio``: the geometric mean of the
-    paired ratios to the cell's ``baseline`` with its interval, over ``pairs`` images, those for which both have the
-    same target class; ``ratio_all``: over all images that both have, ``changed_target`` of them with another target
-    class; of a cell without a baseline there are no pairs. ``changed_class``: images of the baseline that are not there
-    because the cell's classifier takes them for another class (``misclassified``, by cell); their distance behind the
-    defense is 0, which no mean of ratios can say. ``already_changed``: such images that have a score all the same
-    (`clever.Score`), which counts in all columns.
-    ``share_capped``, ``share_raised_to_x0``, ``share_on_path``, ``share_fit_failed``,
-    ``share_unbounded``, ``share_degenerate``: of the scores. The unit of all 95 %
-    intervals is the image; a score that is unbounded makes the mean, and the ratio, infinite.
+    paired ratios to the cell's ``baseline`` with its interval, over the ``pairs`` of images with the same target class
+    in both; ``ratio_all``: over all images that both cells have, ``changed_target`` of them with different target
+    classes. A cell without a baseline has no pairs. ``changed_class``: images of the baseline that the cell's
+    classifier misclassifies (``misclassified``, by cell); their distance is 0, so they have no ratio.
+    ``already_changed``: misclassified images that have a score nevertheless (`clever.Score`), included in all columns.
+    ``share_capped``, ``share_raised_to_x0``, ``share_on_path``, ``share_fit_failed``, ``share_unbounded``,
+    ``share_degenerate``: shares of the scores. The unit of all 95 % intervals is the image; an unbounded score makes
+    the mean and the ratio infinite.
     """
-    of_cell = {cell: group for cell, group in scores.groupby("cell")}
+    by_cell = {cell: group for cell, group in scores.groupby("cell")}
     rows = []
     for (network, cell, norm, target), group in scores.groupby(GROUP, sort=False):
-        reference = of_cell[baseline[str(cell)]] if str(cell) in baseline else group.head(0)
+        reference = by_cell[baseline[str(cell)]] if str(cell) in baseline else group.head(0)
         reference = reference[(reference.norm == norm) & (reference.target == target)]
         both = group.merge(reference, on="id", suffixes=("", "_reference"))
         ratios = log_ratio(both.score, both.score_reference)
@@ -69,7 +68,7 @@ def summarise(
 
 
 def _geometric(name: str, ratios: NDArray[np.float64], seed: int) -> dict[str, float]:
-    """The geometric mean of ratios given by their logarithms, one an image, with its interval."""
+    """The geometric mean with its interval, from log ratios, one per image."""
     low, high = np.exp(mean_interval(ratios, seed))
     return {name: np.exp(ratios.mean()) if len(ratios) else np.nan, f"{name}_low": low, f"{name}_high": high}
 

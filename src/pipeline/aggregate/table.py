@@ -1,4 +1,4 @@
-"""What a table of the stage is: its file, when it is written, how it is built, and how it is printed."""
+"""A table of the stage: its file name, and how and when it is built and printed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ SIX_DIGITS = "%.6g"
 
 @dataclass(frozen=True)
 class Table:
-    """One table, the file ``name``.csv.
+    """One table, written to ``name``.csv.
 
-    ``build``: from the experiment's data, whose ``tables`` hold those before it in the registry (`tables.TABLES`).
-    ``applies``: whether the experiment has what it needs. ``optional``: not written where it is empty. ``digits``: the
-    format of its numbers; None writes all digits. ``printed``: how tables.md shows it, if it does.
+    ``build``: builds it from the experiment's data, including all ``tables`` before it in the registry
+    (`tables.TABLES`). ``applies``: whether the experiment has the data it needs. ``optional``: not written if empty.
+    ``digits``: the number format; None writes all digits. ``printed``: its form in tables.md, if any.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The registry of tables. To add one: a module with a `Table` in this folder, and its line here."""
+"""The registry of tables. To add a table, write a module with a `Table` in this folder and list it here."""
 
 from pipeline.aggregate import (
     calibration,
@@ -41,4 +41,4 @@ TABLES: tuple[Table, ...] = (
     published.TABLE,
     claims.TABLE,
 )
-"""In the order in which they are built, each from those before it, and printed."""
+"""All tables in the order in which they are built and printed; a table may use those before it."""

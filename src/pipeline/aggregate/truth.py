@@ -1,4 +1,4 @@
-"""Scores, attacks and certificates beside the exact distance, where an experiment has one (``attack.exact``)."""
+"""Scores, attacks and certificates compared with exact distances, for experiments with ``attack.exact``."""
 
 import pandas as pd
 
@@ -12,26 +12,27 @@ from pipeline.shared.text.methods import ATTACK, CERTIFICATE, CLEVER
 from pipeline.shared.text.printed import Column, Printed
 
 
-def beside_truth(scores: pd.DataFrame, exact: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """`pipeline.aggregate.calibration.values` with the exact distance in the place of the attack's, where it is known.
+def join_exact(scores: pd.DataFrame, exact: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """`pipeline.aggregate.calibration.values` with the exact distance instead of the attack's, where it is known.
 
-    Below them, at the first cell, the closed certificate, one gradient and an eigenvalue, and the attack's distance.
+    Also includes, at each network's first cell, the closed-form certificate (one gradient and an eigenvalue) and the
+    attack's distance.
     """
-    known = scores.merge(
+    joined = scores.merge(
         exact[[*KEY, "exact"]].rename(columns={"exact": "distance"}), on=KEY, how="inner", validate="one_to_one"
     )
     first = exact[exact.cell.isin(cells.drop_duplicates("network").cell) & exact.exact.notna()]
-    others = [
+    bounds = [
         first.assign(method=method, value=first[column], gradients=gradients, capped=False)
         for method, column, gradients in ((CERTIFICATE, CERTIFICATE, 1.0), (ATTACK, "distance", float("nan")))
     ]
     networks = cells.set_index("cell").network
-    ends = [rows.assign(network=rows.cell.map(networks), distance=rows.exact)[COLUMNS] for rows in others]
-    return pd.concat([values(known, cells), *ends], ignore_index=True)
+    bounds = [rows.assign(network=rows.cell.map(networks), distance=rows.exact)[COLUMNS] for rows in bounds]
+    return pd.concat([values(joined, cells), *bounds], ignore_index=True)
 
 
-def answered(exact: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """For each network and target how many images have an exact answer, and its median and range."""
+def count_exact(exact: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """For each network and target the number of images with an exact distance, and its median and range."""
     networks = cells.drop_duplicates("network").set_index("cell").network
     first = exact[exact.cell.isin(networks.index)]
     grouped = first.groupby([first.cell.map(networks).rename("network"), "target"], sort=False)
@@ -39,18 +40,18 @@ def answered(exact: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_peers(data: ExperimentData) -> pd.DataFrame:
-    """All values beside the exact distance, those of another program included where there are some."""
+    """All values with the exact distance, including another program's if the setting ``peers`` names them."""
     assert data.exact is not None
-    ours = beside_truth(data.scores, data.exact, data.cells)
+    ours = join_exact(data.scores, data.exact, data.cells)
     if data.peers is None:
         return ours
     weights = {run["network"]: run["weights"]["sha256"] for run in data.runs.values()}
-    return pd.concat([ours, peers.beside_ours(peers.read(data.peers), ours, weights)], ignore_index=True)
+    return pd.concat([ours, peers.join_peers(peers.read(data.peers), ours, weights)], ignore_index=True)
 
 
 def _answers(data: ExperimentData) -> pd.DataFrame:
     assert data.exact is not None
-    return answered(data.exact, data.cells)
+    return count_exact(data.exact, data.cells)
 
 
 def _has_exact(data: ExperimentData) -> bool:
@@ -73,7 +74,7 @@ ANSWERS = Table(
             Column("network", "network", cell_title),
             Column("target", "target", target_title),
             Column("images", "images"),
-            Column("exact", ("exact", "images"), lambda known, images: f"{known}: {known / images:.0%}"),
+            Column("exact", ("exact", "images"), lambda exact, images: f"{exact}: {exact / images:.0%}"),
             Column("median", "median", number),
             Column("smallest", "least", number),
             Column("largest", "most", number),
@@ -86,15 +87,15 @@ TABLE = Table(
     _has_exact,
     optional=True,
     printed=Printed(
-        "Estimates over the exact L2 distance, and at equal tightness",
+        "Estimate / exact L2 distance, and at equal tightness",
         (
             Column("estimate", ("cell", "method"), _estimate),
             Column("target", "target", target_title),
-            Column("median", "ratio", number),
-            Column("5 %", "ratio_5", number),
-            Column("95 %", "ratio_95", number),
+            Column("median ratio", "ratio", number),
+            Column("5 % quantile", "ratio_5", number),
+            Column("95 % quantile", "ratio_95", number),
             Column(
-                "above",
+                "above distance",
                 ("count_above", "images", "share_above_low", "share_above_high"),
                 lambda count, total, low, high: f"{count:.0f} of {total:.0f} [{low:.0%}, {high:.0%}]",
             ),

@@ -1,4 +1,4 @@
-"""One image behind each defense: transformed, its adversarial images, and what was changed."""
+"""One image with each defense applied, its adversarial images, and the perturbations."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ Images = dict[str, NDArray[np.float32]]
 
 
 def draw(folder: Path, examples: dict[str, Images], titles: dict[str, str], target: str) -> None:
-    """A row a cell: the original, what the defense makes of it, and for each norm the nearest adversarial image found
-    and the difference to the original, magnified.
+    """One row per cell: the original, the defended image, and for each norm the nearest adversarial image found and
+    its magnified perturbation.
 
     ``examples``: for each cell "original", "defended" and "NORM TARGET" images, (channel, height, width) in [0,1]; the
-    original stands in where nothing was found. The differences are shown around grey, so that the largest is black or
-    white.
+    latter equals the original if no adversarial image was found. Perturbations are centred at grey and scaled so that
+    the largest is black or white.
     """
     norms = [name.split()[0] for name in next(iter(examples.values())) if name.endswith(f" {target}")]
     columns = 2 + 2 * len(norms)
@@ -31,17 +31,17 @@ def draw(folder: Path, examples: dict[str, Images], titles: dict[str, str], targ
             _show(row[0], original, "original")
             row[0].set_ylabel(cell_title(cell), fontsize=8)
             row[0].set_xlabel(titles[cell], fontsize=6)
-            _show(row[1], images["defended"], "behind the defense")
-            for norm, (found, difference) in zip(norms, row[2:].reshape(-1, 2), strict=True):
+            _show(row[1], images["defended"], "defended")
+            for norm, (adversarial, perturbation) in zip(norms, row[2:].reshape(-1, 2), strict=True):
                 change = images[f"{norm} {target}"] - original
                 largest = float(np.abs(change).max())
-                _show(found, images[f"{norm} {target}"], f"{norm} adversarial")
+                _show(adversarial, images[f"{norm} {target}"], f"{norm} adversarial")
                 if largest == 0:
-                    _show(difference, np.full_like(original, 0.5), "none found")
+                    _show(perturbation, np.full_like(original, 0.5), "none found")
                     continue
-                _show(difference, 0.5 + 0.5 * change / largest, "difference")
-                difference.set_xlabel(f"magnified {0.5 / largest:.3g} times", fontsize=6)
-                found.set_xlabel(f"{norm} distance {_norm(change, norm):.3g}", fontsize=6)
+                _show(perturbation, 0.5 + 0.5 * change / largest, "perturbation")
+                perturbation.set_xlabel(f"magnified {0.5 / largest:.3g} times", fontsize=6)
+                adversarial.set_xlabel(f"{norm} distance {_norm(change, norm):.3g}", fontsize=6)
 
 
 def _show(axes: Axes, image: NDArray[np.float32], title: str) -> None:
@@ -65,7 +65,7 @@ def _draw(data: NetworkData, folder: Path) -> None:
 
 
 FIGURE = Figure(
-    {"adversaries": "One image behind each defense, the nearest adversarial images found, and what was changed"},
+    {"adversaries": "One image with each defense, the nearest adversarial images found, and their perturbations"},
     _draw,
     available=lambda data: bool(data.adversarial_images),
     shows_images=True,

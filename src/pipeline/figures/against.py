@@ -1,4 +1,4 @@
-"""CLEVER against the smallest adversarial distance found."""
+"""Scatter plot of CLEVER and the smallest adversarial distance found."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from pipeline.shared.text.formats import cell_title
 
 
 def draw(folder: Path, rows: pd.DataFrame) -> None:
-    """A panel a norm; below the diagonal CLEVER is the smaller one, as an estimate of a lower bound should be."""
+    """One panel per norm; an estimate of a lower bound should lie below the diagonal."""
     cells, norms = list(rows.cell.unique()), list(rows.norm.unique())
     with figure(folder, "against", width=3.3 * len(norms), height=3.7) as drawn:
         for axes, norm in zip(np.ravel(drawn.subplots(1, len(norms))), norms, strict=True):
             part = rows[(rows.norm == norm) & np.isfinite(rows.distance) & np.isfinite(rows.score)]
             for index, cell in enumerate(cells):
-                of_cell = part[part.cell == cell]
-                face = ["white" if capped else colour(index) for capped in of_cell.capped]
+                points = part[part.cell == cell]
+                face = ["white" if capped else colour(index) for capped in points.capped]
                 axes.scatter(
-                    of_cell.distance, of_cell.score, 13, face, marker=marker(index), edgecolors=colour(index), lw=0.6
+                    points.distance, points.score, 13, face, marker=marker(index), edgecolors=colour(index), lw=0.6
                 )
                 axes.scatter([], [], 16, color=colour(index), marker=marker(index), label=cell_title(cell))
             values = part[["score", "distance"]].to_numpy()
@@ -32,10 +32,10 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             axes.set_xlabel(f"smallest distance found,\n{norm} norm ([0,1] pixel units)")
             axes.set_ylabel(f"CLEVER, {norm} norm ([0,1] pixel units)")
         legend_above(drawn, axes)
-        note_below(drawn, "line: equal; hollow: score capped at the radius R")
+        note_below(drawn, "line: score = distance; hollow: score capped at the radius R")
 
 
 FIGURE = Figure(
-    {"against": "CLEVER against the smallest adversarial distance found"},
+    {"against": "CLEVER versus the smallest adversarial distance found"},
     lambda data, folder: draw(folder, data.main_attacked),
 )

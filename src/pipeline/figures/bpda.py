@@ -1,4 +1,4 @@
-"""Each defense's scores beside the undefended ones, image by image, with BPDA and without."""
+"""Ratios of each defense's scores to the undefended scores, for each image, with BPDA and without."""
 
 import json
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ from pipeline.shared.stats.pairing import add_log_ratios, baselines
 from pipeline.shared.text.formats import cell_title
 
 WIDTH = 0.55
-"""Inches of a cell, whose label has two lines."""
+"""Width of a cell in inches."""
 LETTER = 0.03
-"""Inches that a letter of a label takes of the height."""
+"""Height in inches that each letter of a rotated label needs."""
 
 
 def draw(folder: Path, scores: pd.DataFrame, cells: pd.DataFrame, baseline: Mapping[str, str]) -> None:
-    """A panel a norm: the paired ratio to the baseline of every image and target; hollow where capped at the radius.
+    """One panel per norm: the ratio to the baseline for every image and target; hollow if capped at the radius.
 
-    ``baseline``: for each cell the one that it is compared with (`baselines`). ``cells``: those shown, but for the
-    first one, which is undefended; ``without_bpda``: their labels but for BPDA. Without any other, nothing is drawn.
+    ``baseline``: for each cell the cell it is compared with (`baselines`). ``cells``: the undefended cell, then the
+    cells to show; their column ``without_bpda`` has labels without BPDA. Draws nothing if there are none to show.
     """
     shown = list(cells.cell[1:])
     if not shown:
@@ -57,12 +57,12 @@ def draw(folder: Path, scores: pd.DataFrame, cells: pd.DataFrame, baseline: Mapp
             plain_numbers(axes.yaxis)
             axes.set_title(f"{norm} norm", fontsize=9)
             axes.set_xticks(range(len(shown)), labels, rotation=60, fontsize=8)
-        panels[0].set_ylabel(fill(f"score over the {undefended} score of the same image and target class", 40))
+        panels[0].set_ylabel(fill(f"ratio to the {undefended} score of the same image and target class", 40))
         note_below(drawn, "bar: geometric mean of the points; hollow: capped at R, the true ratio is larger")
 
 
 def _shown(cells: pd.DataFrame) -> pd.DataFrame:
-    """The baseline, which comes first, and the cells of another defense or without BPDA, with labels but for that."""
+    """The baseline, then the cells with another defense or without BPDA, with labels that omit BPDA."""
     chosen: pd.Series[bool] = (cells.defense != cells.defense.iloc[0]) | ~cells.bpda
     chosen.iloc[0] = True
     labels = [cell_label(json.loads(swept), ("model", "bpda")) for swept in cells.swept]
@@ -71,6 +71,6 @@ def _shown(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 FIGURE = Figure(
-    {"bpda": "Scores behind each defense over the undefended score of the same image, with BPDA and without"},
+    {"bpda": "Ratio of each defense's scores to the undefended score of the same image, with BPDA and without"},
     lambda data, folder: draw(folder, data.main_scores, _shown(data.main_cells), baselines(data.main_cells)),
 )

@@ -1,4 +1,4 @@
-"""How the score settles as the number of batches grows, from maxima that are there already."""
+"""Convergence of the score with the number of batches, from the saved batch maxima."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from pipeline.figures.style import colour, figure
 
 
 def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estimator: str) -> None:
-    """The score from the first N_b batches over that from all, uncapped: median and quartiles over images and targets.
+    """The ratio of the score from N_b batches to that from all, uncapped: median and quartiles over images and targets.
 
-    Beside it, the same from the sample maximum, which shows what the fit of the law changes. Only the maxima are kept
-    with the scores: in place of an estimator of several values of each batch, `Estimator.PROFILE` is shown.
+    The sample maximum is shown for comparison. Since only the batch maxima are saved with the scores, `PROFILE` is
+    shown instead of an estimator that needs several values per batch.
     """
     if Estimator.parse(estimator).rule.n_largest:
         estimator = Estimator.PROFILE
@@ -44,7 +44,7 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32], estima
             axes.minorticks_off()
             axes.set_title(f"{norm} norm")
             axes.set_xlabel("number of batches N_b")
-        drawn.axes[0].set_ylabel(f"score from N_b batches over score\nfrom all {total} (median, quartiles)")
+        drawn.axes[0].set_ylabel(f"ratio to the score from all {total} batches\n(median, quartiles)")
         drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 
 
@@ -54,7 +54,7 @@ def _draw(data: NetworkData, folder: Path) -> None:
 
 
 FIGURE = Figure(
-    {"convergence": "How the score settles as the number of batches grows"},
+    {"convergence": "Convergence of the score with the number of batches"},
     _draw,
     available=lambda data: data.maxima is not None,
 )

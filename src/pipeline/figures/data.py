@@ -1,4 +1,4 @@
-"""What figures are drawn from: the tables of an experiment, and of one network its cells, scores and images."""
+"""The data that figures are drawn from: an experiment's tables, and one network's cells, scores and images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class ExperimentFiles:
-    """The folder of an experiment's tables, and by a cell's name those of its scores and of its attacks."""
+    """The folder of an experiment's tables, and the folders of scores and attacks by cell name."""
 
     tables: Path
     scores_of: Callable[[str], Path]
     attacks_of: Callable[[str], Path]
 
     def table(self, name: str) -> pd.DataFrame:
-        """A table of the stage aggregate; empty where the experiment has none of this name."""
+        """A table of the stage aggregate; empty if the experiment does not have it."""
         path = self.tables / f"{name}.csv"
         return pd.read_csv(path, dtype=TEXT) if path.is_file() else pd.DataFrame()
 
 
 @dataclass(frozen=True)
 class NetworkData:
-    """The cells of one network, each called by its label, and what the stages before left of them.
+    """The cells of one network, named by their labels, with their results from earlier stages.
 
-    ``cells``: all that are shown; ``stored``: by its label the name of a cell in the results.
+    ``cells``: the cells to show; ``stored``: the name of each cell in the results, by label.
     """
 
     files: ExperimentFiles
@@ -44,17 +44,17 @@ class NetworkData:
 
     @classmethod
     def read(cls, files: ExperimentFiles, cells: pd.DataFrame) -> "NetworkData":
-        """``cells``: those of the network, in the table of that name; labelled by variant where several all differ."""
+        """``cells``: the network's rows of tables/cells.csv; labelled by variant if there are several unique ones."""
         shown = distinguishable(cells)
         labels = shown.variant if len(shown) > 1 and shown.variant.is_unique else shown.cell
         stored = dict(zip(labels, shown.cell, strict=True))
         return cls(files, str(cells.network.iloc[0]), shown.assign(cell=labels), stored)
 
     def rows(self, table: str) -> pd.DataFrame:
-        """The rows of a table that are of these cells."""
+        """The table's rows for these cells."""
         labels = {cell: label for label, cell in self.stored.items()}
-        found = self.files.table(table)
-        own: pd.DataFrame = found[found.cell.isin(labels)]
+        rows = self.files.table(table)
+        own: pd.DataFrame = rows[rows.cell.isin(labels)]
         return own.assign(cell=own.cell.map(labels))
 
     @cached_property
@@ -64,26 +64,26 @@ class NetworkData:
 
     @cached_property
     def main_cells(self) -> pd.DataFrame:
-        """The cells of the first cell's order, to which most figures are confined."""
+        """The cells with the same order as the first cell; most figures show only these."""
         same_order: pd.DataFrame = self.cells[self.cells.order == self.cells.order.iloc[0]]
         return same_order
 
     @cached_property
     def main_scores(self) -> pd.DataFrame:
-        """The scores of these cells."""
+        """The scores of `main_cells`."""
         main: pd.DataFrame = self.scores[self.scores.cell.isin(self.main_cells.cell)]
         return main
 
     @cached_property
     def main_attacked(self) -> pd.DataFrame:
-        """Of them, those with a distance, of cells with true gradients or BPDA."""
+        """The rows of `main_scores` that have a distance and true gradients or BPDA."""
         rows = self.main_scores
         attacked: pd.DataFrame = rows[rows.distance.notna() & rows.cell.isin(self.with_gradients)]
         return attacked
 
     @property
     def with_gradients(self) -> list[str]:
-        """Of the main cells, those with true gradients or BPDA."""
+        """The main cells with true gradients or BPDA."""
         return list(self.main_cells[self.main_cells.bpda].cell)
 
     @property
@@ -94,31 +94,31 @@ class NetworkData:
 
     @cached_property
     def maxima(self) -> NDArray[np.float32] | None:
-        """The batch maxima of the first cell, a row for each of its scores; None where they are not there."""
+        """The batch maxima of the first cell, one row per score; None if the file is missing."""
         path = self.files.scores_of(self.stored[self.main_cells.cell.iloc[0]]) / "maxima.npy"
         return np.load(path) if path.is_file() else None
 
     @cached_property
     def defended_images(self) -> dict[str, Arrays]:
-        """Example images behind the defense of each main cell, where they are there."""
+        """Example images with the defense of each main cell, where the files exist."""
         return _examples({cell: self.files.scores_of(self.stored[cell]) for cell in self.main_cells.cell})
 
     @cached_property
     def adversarial_images(self) -> dict[str, Arrays]:
-        """Example images of the attack on each main cell with gradients, where they are there."""
+        """Example images of the attack on each main cell with gradients, where the files exist."""
         cells = [cell for cell in self.with_gradients if cell in self.defended_images]
         return _examples({cell: self.files.attacks_of(self.stored[cell]) for cell in cells})
 
 
 def distinguishable(cells: pd.DataFrame) -> pd.DataFrame:
-    """All cells; where these are more than there are colours, the first of each defense, BPDA and kind of score."""
+    """All cells; if there are more cells than colours, the first for each defense, BPDA and kind of score."""
     return cells if len(cells) <= len(COLOURS) else cells.drop_duplicates(["defense", "bpda", "kind"])
 
 
 def _examples(folders: dict[str, Path]) -> dict[str, Arrays]:
-    found = {}
+    examples = {}
     for cell, folder in folders.items():
         if (folder / "examples.npz").is_file():
             with np.load(folder / "examples.npz") as file:
-                found[cell] = dict(file)
-    return found
+                examples[cell] = dict(file)
+    return examples

@@ -1,4 +1,4 @@
-"""Scores of a random network by the number of draws."""
+"""Scores of a randomized network by the number of draws."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, note_below
 from pipeline.shared.text.formats import cell_title, target_title
 
-WAYS = {"expectation": "of the mean over so many draws", "worst": "worst of so many single draws"}
+WAYS = {"expectation": "score of the mean over draws", "worst": "worst score of single draws"}
 
 
 def draw(folder: Path, table: pd.DataFrame) -> None:
-    """A panel for each random defense, norm and target: mean scores over images, bars from set to set of draws.
+    """One panel for each random defense, norm and target: mean scores over images, with their range over sets of draws.
 
-    ``table``: draws.csv of the stage aggregate; without any rows nothing is drawn.
+    ``table``: draws.csv of the stage aggregate. Draws nothing if it is empty.
     """
     panels = list(table.groupby(["network", "defense", "norm", "target"], sort=False)) if len(table) else []
     if not panels:
@@ -33,15 +33,15 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
             axes.set_xticks(sorted(part.draws.unique()), [f"{m}" for m in sorted(part.draws.unique())])
             axes.minorticks_off()
             axes.set_ylim(bottom=0)
-            axes.set_xlabel("draws")
+            axes.set_xlabel("number of draws")
             axes.set_ylabel(f"mean CLEVER, {norm} norm ([0,1] pixel units)")
-            axes.set_title(f"{cell_title(network)} behind {cell_title(defense)}, {target_title(target)}", fontsize=8)
+            axes.set_title(f"{cell_title(network)} with {cell_title(defense)}, {target_title(target)}", fontsize=8)
         drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=8)
-        note_below(drawn, "bars: from the smallest to the largest of the sets of draws, which share none")
+        note_below(drawn, "bars: range over disjoint sets of draws")
 
 
 FIGURE = Figure(
-    {"draws": "Scores of a random network by the number of draws"},
+    {"draws": "Scores of a randomized network by the number of draws"},
     lambda data, folder: draw(folder, data.files.table("draws")),
     whole_experiment=True,
 )

@@ -1,4 +1,4 @@
-"""What a figure of the stage is: its file, its caption, and how it is drawn."""
+"""A figure of the stage: its files, their captions, and how it is drawn."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from pipeline.figures.data import NetworkData
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of one network or, with ``whole_experiment``, of all, drawn once.
+    """A figure of each network or, with ``whole_experiment``, one figure of all networks.
 
-    ``captions``: by the names of its files, of which there may be several. ``draw``: into the folder; it may find
-    nothing to draw. ``available``: whether the files are there that it needs beside the tables. ``shows_images``: its
-    pictures of images may not be published with the results.
+    ``captions``: by file name. ``draw``: writes the files into a folder; may draw nothing. ``available``: whether the
+    files that it needs in addition to the tables exist. ``shows_images``: it shows images of the data set, which must
+    not be published with the results.
     """
 
     captions: Mapping[str, str]

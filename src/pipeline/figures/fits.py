@@ -1,4 +1,4 @@
-"""The reverse Weibull law fitted to the batch maxima of example images."""
+"""The reverse Weibull distribution fitted to the batch maxima of example images."""
 
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,10 +17,10 @@ EXAMPLES = 3
 
 
 def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> None:
-    """Rows: the first images of a cell, their first target. Columns: norms. ``maxima``: a row of N_b for each score.
+    """Rows: the first images of a cell, for their first target. Columns: norms. ``maxima``: array (score, N_b).
 
-    Beside the plain p-value of Kolmogorov and Smirnov those by parametric bootstrap (`clever.goodness_of_fit`): of its
-    distance and Anderson and Darling's, and of a law without end point.
+    Each title has the Kolmogorov-Smirnov p-value and the parametric bootstrap p-values (`clever.goodness_of_fit`) of
+    the Kolmogorov-Smirnov and Anderson-Darling statistics and of a distribution without a finite end point.
     """
     scores = scores.reset_index(drop=True)
     first = scores[scores.target == scores.target.iloc[0]]
@@ -39,12 +39,12 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> Non
                 label="batch maxima",
             )
             if np.isfinite(row.end_point_shape):
-                law = weibull_max(row.end_point_shape, row.end_point, row.end_point_scale)
-                # short of the end point, where the density of a shape below 1 is infinite
+                weibull = weibull_max(row.end_point_shape, row.end_point, row.end_point_scale)
+                # excludes the end point itself, where the density is infinite if the shape is below 1
                 x = np.linspace(sample.min(), row.end_point, 400, endpoint=False)
-                axes.plot(x, law.pdf(x), color=COLOURS[1], label="reverse Weibull density")
+                axes.plot(x, weibull.pdf(x), color=COLOURS[1], label="reverse Weibull density")
             smallest = float(sample.min())
-            # as far again beyond the end point as tells that line from the edge, where an endless interval is cut
+            # a margin that separates the end point's line from the edge, where an unbounded interval is cut off
             right = row.end_point + 0.15 * (row.end_point - smallest)
             if row.end_point_high > row.end_point_low:
                 until = min(row.end_point_high, right)
@@ -68,7 +68,7 @@ def draw(folder: Path, scores: pd.DataFrame, maxima: NDArray[np.float32]) -> Non
 
 
 def _fit(row: "pd.Series[Any]", maxima: NDArray[np.float32]) -> str:
-    """What the fit says, in lines above the axes, where it hides nothing."""
+    """The fit's parameters and p-values, as lines of the title."""
     if row.end_point_degenerate:
         return "all maxima equal"
     if row.end_point_fit_failed:
@@ -95,7 +95,7 @@ def _draw(data: NetworkData, folder: Path) -> None:
 
 
 FIGURE = Figure(
-    {"fits": "The reverse Weibull law fitted to the batch maxima of example images"},
+    {"fits": "The reverse Weibull distribution fitted to the batch maxima of example images"},
     _draw,
     available=lambda data: data.maxima is not None,
 )

@@ -1,4 +1,4 @@
-"""The images themselves, original and behind each defense."""
+"""Example images, original and with each defense applied."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SHOWN = 5
 
 
 def draw(folder: Path, examples: dict[str, dict[str, NDArray[np.generic]]]) -> None:
-    """Rows: images. Columns: cells, each image with the largest change of a pixel value that its defense makes.
+    """Rows: images. Columns: cells. Each image is labelled with the largest change of a pixel value by the defense.
 
     ``examples``: for each cell the arrays of the stage score: "original" and "defended" (image, channel, height, width)
     in [0,1], "id" and "class_name" of each image.
@@ -40,7 +40,7 @@ def _draw(data: NetworkData, folder: Path) -> None:
 
 
 FIGURE = Figure(
-    {"images": "Images behind each defense"},
+    {"images": "Example images with each defense"},
     _draw,
     available=lambda data: bool(data.defended_images),
     shows_images=True,

@@ -1,4 +1,4 @@
-"""Gradient masking made visible: each defense's score with BPDA and without, beside the attack's distance."""
+"""Gradient masking: each defense's scores with BPDA and without, compared with the attack's distance."""
 
 from pathlib import Path
 
@@ -17,15 +17,15 @@ SHOWN = (
 
 
 def draw(folder: Path, rows: pd.DataFrame, pairs: list[tuple[str, str]]) -> None:
-    """A panel a norm; ``pairs``: the cells of one defense with BPDA and without. Without any pair, nothing is drawn."""
+    """One panel per norm; ``pairs``: cells of one defense with BPDA and without. Draws nothing if there are none."""
     if not pairs:
         return
     norms = list(rows.norm.unique())
     with figure(folder, "masking", width=3.3 * len(norms), height=3.9) as drawn:
         for axes, norm in zip(np.ravel(drawn.subplots(1, len(norms))), norms, strict=True):
-            for place, (straight, masked) in enumerate(pairs):
-                of_cell = {cell: rows[(rows.cell == cell) & (rows.norm == norm)] for cell in (straight, masked)}
-                values = (of_cell[straight].score, of_cell[masked].score, of_cell[straight].distance)
+            for place, (with_bpda, masked) in enumerate(pairs):
+                by_cell = {cell: rows[(rows.cell == cell) & (rows.norm == norm)] for cell in (with_bpda, masked)}
+                values = (by_cell[with_bpda].score, by_cell[masked].score, by_cell[with_bpda].distance)
                 for step, (value, (_, shade, shape)) in enumerate(zip(values, SHOWN, strict=True)):
                     x = place + (step - 1) * 0.26 + np.linspace(-0.07, 0.07, len(value))
                     axes.scatter(x, value.where(np.isfinite(value)), 5, color=shade, marker=shape, alpha=0.45, lw=0)
@@ -33,7 +33,7 @@ def draw(folder: Path, rows: pd.DataFrame, pairs: list[tuple[str, str]]) -> None
                         unbounded(axes, np.array([place + (step - 1) * 0.26]), shade)
                     middle = value[np.isfinite(value)].median()
                     axes.plot(place + (step - 1) * 0.26 + np.array([-0.11, 0.11]), [middle] * 2, color=shade, lw=2)
-                above, total = int(of_cell[masked].above_distance.sum()), len(of_cell[masked])
+                above, total = int(by_cell[masked].above_distance.sum()), len(by_cell[masked])
                 top = 1.0 if above else 0.93
                 note = f"✗ {above} of {total}\nabove" if above else "none above"
                 axes.annotate(
@@ -49,16 +49,16 @@ def draw(folder: Path, rows: pd.DataFrame, pairs: list[tuple[str, str]]) -> None
         note_below(drawn, "✗: scores without BPDA above the distance of an adversarial image; bar: median")
 
 
-def _with_and_without(about: pd.DataFrame) -> list[tuple[str, str]]:
-    """The cells of each defense with BPDA and without."""
-    of_defense = about[~about.bpda].drop_duplicates("defense").set_index("defense").cell
-    straight = about[about.bpda].drop_duplicates("defense")
-    defenses = zip(straight.cell, straight.defense, strict=True)
-    return [(cell, of_defense[defense]) for cell, defense in defenses if defense in of_defense]
+def _with_and_without(cells: pd.DataFrame) -> list[tuple[str, str]]:
+    """For each defense its cell with BPDA and its cell without."""
+    without = cells[~cells.bpda].drop_duplicates("defense").set_index("defense").cell
+    with_bpda = cells[cells.bpda].drop_duplicates("defense")
+    defenses = zip(with_bpda.cell, with_bpda.defense, strict=True)
+    return [(cell, without[defense]) for cell, defense in defenses if defense in without]
 
 
 FIGURE = Figure(
-    {"masking": "Gradient masking: scores with BPDA and without, beside the distance of adversarial images"},
+    {"masking": "Gradient masking: scores with BPDA and without, and the smallest adversarial distance found"},
     lambda data, folder: draw(
         folder, data.main_scores[data.main_scores.distance.notna()], _with_and_without(data.main_cells)
     ),

@@ -1,4 +1,4 @@
-"""Networks beside each other: does CLEVER order them as attacks do?"""
+"""Comparison of networks: does CLEVER order them as attacks do?"""
 
 import textwrap
 from pathlib import Path
@@ -15,17 +15,16 @@ from pipeline.shared.text.formats import cell_title, target_title
 
 DISTANCE = "smallest adversarial distance found"
 APART = 0.16
-"""Between the marks of a network, on an axis where networks are 1 apart."""
+"""Spacing of the markers of one network, on an axis where networks are 1 apart."""
 BAR: dict[str, Any] = {"marker": "_", "ms": 9, "mew": 2}
-"""The mark of a distance."""
+"""The marker of a distance."""
 
 
 def draw(folder: Path, networks: pd.DataFrame, agreement: pd.DataFrame) -> None:
-    """A panel a norm and target: of each network the geometric means of distances and of each kind of score.
+    """One panel per norm and target: each network's geometric means of distances and of each kind of score.
 
-    A distance that all kinds share stands beside them, once; else to the right of the score it is an upper bound of.
-
-    ``networks``, ``agreement``: tables of the stage aggregate; without any rows nothing is drawn.
+    A distance shared by all kinds is drawn once, next to them; otherwise each is drawn to the right of its score.
+    ``networks``, ``agreement``: tables of the stage aggregate. Draws nothing if they are empty.
     """
     panels = list(networks.groupby(["norm", "target"], sort=False)) if len(networks) else []
     if not panels:
@@ -44,17 +43,16 @@ def draw(folder: Path, networks: pd.DataFrame, agreement: pd.DataFrame) -> None:
             if shared:
                 rows = part[part.distance.notna()].drop_duplicates("network")
                 _distances(axes, rows.network.map(names.index) + first + len(kinds) * APART, rows, COLOURS[2])
-            note = "" if shared else ", in the colour of the score"
+            note = "" if shared else ", in the score's colour"
             axes.plot([], [], color=COLOURS[2] if shared else "black", ls="", label=DISTANCE + note, **BAR)
             logarithmic(axes, part[["score", "distance"]].to_numpy())
             axes.set_xticks(
                 range(len(names)), [cell_title(name) for name in names], rotation=20, ha="right", fontsize=8
             )
             axes.set_ylabel(f"geometric mean over images,\n{norm} norm ([0,1] pixel units)")
-            of_panel = agreement[(agreement.norm == norm) & (agreement.target == target)]
-            of_panel = of_panel[of_panel.tau.notna()]
-            taus = ", ".join(f"{row.tau:.2f} ({cell_title(str(row.kind))})" for row in of_panel.itertuples())
-            taus = textwrap.fill(f"tau, image by image: {taus}", 40)
+            panel_taus = agreement[(agreement.norm == norm) & (agreement.target == target) & agreement.tau.notna()]
+            taus = ", ".join(f"{row.tau:.2f} ({cell_title(str(row.kind))})" for row in panel_taus.itertuples())
+            taus = textwrap.fill(f"mean tau per image: {taus}", 40)
             axes.set_title(f"{norm}, {target_title(target)}\n{taus}", fontsize=8)
         legend_above(drawn, axes)
 
@@ -67,7 +65,7 @@ def _scores(axes: Axes, x: pd.Series, rows: pd.DataFrame, place: int, label: str
 
 
 def _distances(axes: Axes, x: pd.Series, rows: pd.DataFrame, shade: str) -> None:
-    """With dotted intervals, told from those of scores."""
+    """Draws distances with dotted intervals, to distinguish them from scores."""
     drawn = axes.errorbar(
         x, rows.distance, _bars(rows, "distance"), color=shade, ls="", lw=1, capsize=2, capthick=1, **BAR
     )
@@ -78,15 +76,15 @@ def _shade(place: int) -> str:
     return COLOURS[(1, 3, 4, 5)[place % 4]]
 
 
-def _bars(rows: pd.DataFrame, of: str) -> NDArray[np.float64]:
-    """The lengths of the error bars, below and above."""
-    low, high = (rows[f"{of}_{end}"].to_numpy(np.float64) for end in ("low", "high"))
-    lengths: NDArray[np.float64] = np.abs(np.stack([low, high]) - rows[of].to_numpy(np.float64))
+def _bars(rows: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """The lengths of the error bars below and above the values, as an array (2, row)."""
+    low, high = (rows[f"{column}_{end}"].to_numpy(np.float64) for end in ("low", "high"))
+    lengths: NDArray[np.float64] = np.abs(np.stack([low, high]) - rows[column].to_numpy(np.float64))
     return lengths
 
 
 FIGURE = Figure(
-    {"networks": "Networks beside each other: CLEVER, and the smallest adversarial distance found"},
+    {"networks": "Comparison of networks: CLEVER, and the smallest adversarial distance found"},
     lambda data, folder: draw(folder, data.files.table("networks"), data.files.table("agreement")),
     whole_experiment=True,
 )

@@ -1,4 +1,4 @@
-"""Second order beside first order: score against score, the gain, and what it costs."""
+"""Second order compared with first order: scores, gain, and cost."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from pipeline.shared.text.formats import cell_title
 
 
 def draw(folder: Path, both: pd.DataFrame) -> None:
-    """A row of panels a norm; points are images and target classes, hollow where the second order is capped.
+    """One row of panels per norm; points are images and target classes, hollow if the second-order score is capped.
 
-    ``both``: `pipeline.aggregate.comparison.pairs`, of which the first cell of each network is shown. Without any pair,
-    nothing is drawn.
+    ``both``: from `pipeline.aggregate.comparison.pairs`; the first cell of each network is shown. Draws nothing if it
+    is empty.
     """
     if not len(both):
         return
@@ -25,9 +25,9 @@ def draw(folder: Path, both: pd.DataFrame) -> None:
     with figure(folder, "orders", width=9.6, height=3.9 * len(norms)) as drawn:
         grid = drawn.subplots(len(norms), 3, squeeze=False, width_ratios=(1.15, 1, 1))
         for norm, (scores, gain, cost) in zip(norms, grid, strict=True):
-            of_norm = both[both.norm == norm]
+            norm_rows = both[both.norm == norm]
             for index, cell in enumerate(cells):
-                rows = of_norm[of_norm.cell == cell]
+                rows = norm_rows[norm_rows.cell == cell]
                 face = ["none" if capped else colour(index) for capped in rows.capped]
                 style = {"c": face, "edgecolors": colour(index), "marker": marker(index), "linewidths": 0.7}
                 place, ratio = index + np.linspace(-0.25, 0.25, len(rows)), rows.second / rows["first"]
@@ -37,21 +37,21 @@ def draw(folder: Path, both: pd.DataFrame) -> None:
                 cost.scatter(place, rows["products"], 12, **style)
                 for axes, mean in ((gain, np.exp(np.log(ratio).mean())), (cost, rows["products"].mean())):
                     axes.plot([index - 0.35, index + 0.35], [mean, mean], color="black", lw=1.5)
-            _against(scores, of_norm, norm)
+            _label_scores(scores, norm_rows, norm)
             gain.axhline(1, color="black", lw=0.6)
             gain.set_yscale("log")
             plain_numbers(gain.yaxis)
-            gain.set_ylabel(f"second order over first order, {norm} norm")
+            gain.set_ylabel(f"second order / first order, {norm} norm")
             cost.set_ylim(bottom=0)
-            cost.set_ylabel("Hessian-vector products a point")
+            cost.set_ylabel("Hessian-vector products per point")
             for axes in (gain, cost):
                 axes.set_xticks(range(len(cells)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
         legend_above(drawn, grid[0, 0])
-        note = "each point an image and target class; hollow: capped at R; bar: mean (geometric for the gain)"
+        note = "each point is an image and target class; hollow: capped at R; bar: mean (geometric for the ratio)"
         note_below(drawn, note)
 
 
-def _against(axes: Axes, rows: pd.DataFrame, norm: str) -> None:
+def _label_scores(axes: Axes, rows: pd.DataFrame, norm: str) -> None:
     values = rows[["first", "second"]].to_numpy()
     low, high = values[values > 0].min() * 0.8, values.max() * 1.25
     axes.plot([low, high], [low, high], color="black", lw=0.6)
@@ -62,7 +62,7 @@ def _against(axes: Axes, rows: pd.DataFrame, norm: str) -> None:
 
 
 FIGURE = Figure(
-    {"orders": "Second order beside first order, on networks with two derivatives"},
+    {"orders": "Second-order and first-order scores, for twice differentiable networks"},
     lambda data, folder: draw(folder, data.files.table("order_pairs")),
     whole_experiment=True,
 )

@@ -1,4 +1,4 @@
-"""A published table beside ours: each published average, and the averages of our trainings of the same network."""
+"""Published averages compared with those of our trainings of the same networks."""
 
 import math
 from pathlib import Path
@@ -11,12 +11,12 @@ from pipeline.figures.style import COLOURS, figure, legend_above, note_below
 from pipeline.shared.text.formats import cell_title, target_title
 
 PANELS = 4
-"""Beside each other."""
+"""Number of panels per row."""
 QUANTITIES = {"clever": ("CLEVER", COLOURS[1], "o"), "cw": ("Carlini and Wagner's attack", COLOURS[2], "s")}
 
 
 def draw(folder: Path, table: pd.DataFrame) -> None:
-    """A panel a network and norm. ``table``: the one of that name; without any rows nothing is drawn."""
+    """One panel per network and norm. ``table``: the rows of published.csv. Draws nothing if it is empty."""
     panels = list(table.groupby(["network", "norm"], sort=False)) if len(table) else []
     if not panels:
         return
@@ -40,11 +40,11 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
                     color=shade,
                     alpha=0.2,
                     lw=0,
-                    label=f"{label}: expected of another training",
+                    label=f"{label}: prediction interval",
                 )
-                reach = (rows["mean"] - rows.low, rows.high - rows["mean"])
+                bars = (rows["mean"] - rows.low, rows.high - rows["mean"])
                 axes.errorbar(
-                    x, rows["mean"], reach, fmt=shape, color=shade, ms=5, capsize=4, label=f"{label}: ours, range"
+                    x, rows["mean"], bars, fmt=shape, color=shade, ms=5, capsize=4, label=f"{label}: ours, range"
                 )
                 axes.scatter(
                     x + 0.09,
@@ -61,11 +61,11 @@ def draw(folder: Path, table: pd.DataFrame) -> None:
             axes.set_title(f"{cell_title(str(network))}, {norm}, {trainings}")
             axes.set_ylabel(f"mean over images,\n{norm} norm ([0,1] pixel units)")
         legend_above(drawn, axes)
-        note_below(drawn, "band: 95 % interval for the average of another training, over as many images as published")
+        note_below(drawn, "band: 95 % prediction interval for a retrained network, over as many images as published")
 
 
 FIGURE = Figure(
-    {"published": "A published table beside our trainings of the same networks"},
+    {"published": "Published averages and our trainings of the same networks"},
     lambda data, folder: draw(folder, data.files.table("published")),
     whole_experiment=True,
 )

@@ -1,4 +1,4 @@
-"""The score over the radius of the ball, beside the distance of the nearest adversarial image."""
+"""The score as a function of the ball's radius, compared with the smallest adversarial distance found."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from pipeline.figures.figure import Figure
 from pipeline.figures.style import COLOURS, figure, note_below, plain_numbers
 
 EXAMPLES = 3
-"""Images beside the mean of them all."""
+"""Number of example images, shown next to the mean over all images."""
 
 
 def draw(folder: Path, over: pd.DataFrame) -> None:
-    """A row of panels a norm and kind: example images by their distance, then the mean over images and target classes.
+    """One row of panels per norm and kind: example images sorted by distance, then the mean over images and targets.
 
-    ``over``: the rows of tables/radius.csv, of one network and defense. Without any, nothing is drawn.
+    ``over``: the rows of tables/radius.csv for one network and defense. Draws nothing if there are none.
     """
     attacked = over[over.distance.notna() & np.isfinite(over.distance)]
     rows = list(attacked.groupby(["norm", "kind"], sort=False))
@@ -50,7 +50,7 @@ def draw(folder: Path, over: pd.DataFrame) -> None:
             plain_numbers(panels[0].xaxis, panels[0].yaxis)
         for axes in grid[-1]:
             axes.set_xlabel("radius R of the ball")
-        note_below(drawn, "numbers below the mean: how many scores are above the smallest distance found")
+        note_below(drawn, "numbers below the mean: number of scores above the smallest distance found")
         drawn.legend(*grid[0, -1].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
 
 
@@ -64,13 +64,13 @@ def _panel(axes: Axes, sampled: ArrayLike, score: ArrayLike, distance: float, be
 def _draw(data: NetworkData, folder: Path) -> None:
     over = data.files.table("radius")
     if len(over):
-        of_network = over[over.network == data.network]
-        draw(folder, of_network[of_network.transformation == data.cells.transformation.iloc[0]])
+        own = over[over.network == data.network]
+        draw(folder, own[own.transformation == data.cells.transformation.iloc[0]])
 
 
 FIGURE = Figure(
     {
-        "radius": "The score over the radius of the ball, with the distance of the nearest attack and the "
+        "radius": "The score as a function of the ball's radius, with the smallest adversarial distance found and the "
         "self-consistent radius"
     },
     _draw,

@@ -1,4 +1,4 @@
-"""The registry of figures. To add one: a module with a `Figure` in this folder, and its line here."""
+"""The registry of figures. To add a figure, write a module with a `Figure` in this folder and list it here."""
 
 from pipeline.figures import (
     adversaries,
@@ -40,4 +40,4 @@ FIGURES: tuple[Figure, ...] = (
     convergence.FIGURE,
     images.FIGURE,
 )
-"""In the order of the report."""
+"""All figures, in the order of the report."""

@@ -1,4 +1,4 @@
-"""Image by image: CLEVER below, the smallest adversarial distance found above."""
+"""For each image, CLEVER from below and the smallest adversarial distance found from above."""
 
 from pathlib import Path
 
@@ -11,14 +11,17 @@ from pipeline.shared.text.formats import cell_title
 
 
 def draw(folder: Path, rows: pd.DataFrame) -> None:
-    """A row of panels a cell, a column a norm; images and target classes sorted by distance. ``rows``: `beside`'s."""
+    """One row of panels per cell, one column per norm; images and targets sorted by distance.
+
+    ``rows``: from `pipeline.aggregate.upper_bounds.join_distances`.
+    """
     cells, norms = list(rows.cell.unique()), list(rows.norm.unique())
     with figure(folder, "sandwich", width=max(3.2 * len(norms), 7.4), height=1.5 * len(cells) + 0.9) as drawn:
         grid = drawn.subplots(len(cells), len(norms), squeeze=False, sharey="col", sharex=True)
         for (i, cell), (j, norm) in ((a, b) for a in enumerate(cells) for b in enumerate(norms)):
             axes, part = grid[i, j], rows[(rows.cell == cell) & (rows.norm == norm)].sort_values("distance")
             x, distance = np.arange(len(part)), part.distance.replace(np.inf, np.nan)
-            found = distance.notna().sum()  # of the others no adversarial image is known that a score could be above
+            found = distance.notna().sum()  # without an adversarial image, no score can be above its distance
             axes.vlines(x, part.score, distance, color="#B0B0B0", lw=0.8)
             axes.scatter(x, distance, 9, color=COLOURS[2], marker="s", label="smallest adversarial distance found")
             axes.scatter(x, part.score, 9, color=COLOURS[1], marker="o", label="CLEVER (estimate of a lower bound)")
@@ -29,12 +32,12 @@ def draw(folder: Path, rows: pd.DataFrame) -> None:
             axes.set_xticks([])
             axes.set_title(f"{cell_title(cell)}, {norm}: {above.sum()} of {found} above", fontsize=8)
         for norm, axes in zip(norms, grid[-1], strict=True):
-            axes.set_xlabel("images and target classes, by distance", fontsize=8)
+            axes.set_xlabel("images and target classes, sorted by distance", fontsize=8)
             grid[len(cells) // 2, norms.index(norm)].set_ylabel(f"{norm} norm ([0,1] pixel units)")
         drawn.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
 
 
 FIGURE = Figure(
-    {"sandwich": "CLEVER below, the smallest adversarial distance found above, image by image"},
+    {"sandwich": "CLEVER and the smallest adversarial distance found, for each image"},
     lambda data, folder: draw(folder, data.main_attacked),
 )

@@ -1,4 +1,4 @@
-"""CLEVER by defense and target, and how far attacks had to go."""
+"""CLEVER by defense and target class, with the smallest adversarial distances found."""
 
 from pathlib import Path
 
@@ -12,11 +12,10 @@ from pipeline.shared.text.formats import TARGETS, cell_title
 
 
 def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
-    """A panel a norm: means over images with their intervals; hollow where some scores are capped at the radius.
+    """One panel per norm: means over images with their intervals; hollow if some scores are capped at the radius.
 
-    A bar of the cell's colour above or below its mark: the mean smallest adversarial distance, of the ``bounds`` that
-    are given: those of cells without BPDA are the distances of the same defense, over the fewer images that were scored
-    without.
+    A bar in the cell's colour above or below its marker shows the mean smallest adversarial distance from ``bounds``.
+    Leave out cells without BPDA there: they have the same defense's distances, but over the fewer images scored.
     """
     norms, cells, targets = (list(summary[name].unique()) for name in ("norm", "cell", "target"))
     apart = min(0.12, 0.8 / len(cells))  # so that targets stay apart
@@ -33,20 +32,20 @@ def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
                 face = ["white" if capped else colour(index) for capped in hollow]
                 axes.scatter(x, rows["mean"], 28, face, marker=marker(index), edgecolors=colour(index), zorder=3)
                 unbounded(axes, x[~np.isfinite(rows["mean"])], colour(index))
-                found = [distances.get((norm, cell, target), np.nan) for target in rows.index]
-                for style in ({"color": "white", "lw": 3.6}, {"color": colour(index), "lw": 2}):  # seen on its marker
-                    axes.hlines(found, x - apart * 0.45, x + apart * 0.45, zorder=4, **style)
+                means = [distances.get((norm, cell, target), np.nan) for target in rows.index]
+                for style in ({"color": "white", "lw": 3.6}, {"color": colour(index), "lw": 2}):  # outlined in white
+                    axes.hlines(means, x - apart * 0.45, x + apart * 0.45, zorder=4, **style)
                 axes.plot([], [], marker(index), color=colour(index), label=cell_title(cell))
             axes.set_yscale("log")
             axes.set_xticks(range(len(targets)), [TARGETS.get(target, f"class {target}") for target in targets])
             axes.set_xlabel("target class")
-            axes.set_ylabel(f"estimated CLEVER score,\n{norm} norm ([0,1] pixel units)")
+            axes.set_ylabel(f"mean CLEVER,\n{norm} norm ([0,1] pixel units)")
             plain_numbers(axes.yaxis)
         legend_above(drawn, axes)
         note_below(
             drawn,
             "mean over images, 95 % bootstrap interval; hollow: some scores capped at the radius R; "
-            "bar: mean smallest adversarial distance, of the norms, targets and cells that were attacked",
+            "bar: mean smallest adversarial distance found, for norms, targets and cells that were attacked",
         )
 
 
@@ -57,6 +56,6 @@ def _draw(data: NetworkData, folder: Path) -> None:
 
 
 FIGURE = Figure(
-    {"scores": "CLEVER by defense and target class, and how far attacks had to go"},
+    {"scores": "CLEVER and the smallest adversarial distance found, by defense and target class"},
     _draw,
 )

@@ -1,4 +1,4 @@
-"""What the figures share: colours for colour-blind readers and for print, and how they are saved."""
+"""Shared style of the figures: colours for colour-blind readers and for print, axes, legends, and saving."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from pipeline.shared.app.artifacts import write_atomically
 
-logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of a font that it subsets
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every table of a font that it subsets
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#7F3C8D", "#8A8A8A")
-"""Okabe and Ito's palette and two more, told apart by the colour-blind and, with the markers, in grey."""
+"""Okabe and Ito's palette and further colours, distinguishable for the colour-blind and, with the markers, in grey."""
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">")
 
 
@@ -37,7 +37,7 @@ def marker(index: int) -> str:
 
 
 class _EvenSteps(LogLocator):
-    """Ticks of a logarithmic axis that are no decades where it spans less than half of one, but even steps."""
+    """Ticks of a logarithmic axis: decades, or even steps if the axis spans less than half a decade."""
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         if narrow(vmin, vmax):
@@ -46,12 +46,12 @@ class _EvenSteps(LogLocator):
 
 
 def narrow(low: float, high: float) -> bool:
-    """Whether a logarithmic axis is too short for its ticks at 1, 2, 3, ... to tell its values apart."""
+    """Whether a logarithmic axis spans less than half a decade."""
     return bool(high < low * 10**0.5)
 
 
 def plain_numbers(*axes: Axis) -> None:
-    """Tick labels of logarithmic axes as plain numbers, the fewer the more decades there are."""
+    """Formats tick labels of logarithmic axes as plain numbers, with fewer labels for more decades."""
     for axis in axes:
 
         def major(value: float, position: float) -> str:
@@ -69,14 +69,14 @@ def plain_numbers(*axes: Axis) -> None:
 
 
 def logarithmic(axes: Axes, values: NDArray[np.float64]) -> None:
-    """A logarithmic y axis with plain numbers, where any of the values has a place on it."""
+    """Makes the y axis logarithmic with plain numbers, if any value is positive and finite."""
     if (np.isfinite(values) & (values > 0)).any():
         axes.set_yscale("log")
         plain_numbers(axes.yaxis)
 
 
 def unbounded(axes: Axes, x: NDArray[np.float64], shade: str) -> None:
-    """An arrow at the top edge for every infinite value, which has no place on the axis."""
+    """Draws an arrow at the top edge for every infinite value."""
     for place in x:
         axes.annotate(
             "∞", (place, 1.0), (place, 0.9), ("data", "axes fraction"), ("data", "axes fraction"),
@@ -85,21 +85,21 @@ def unbounded(axes: Axes, x: NDArray[np.float64], shade: str) -> None:
 
 
 def legend_above(drawn: Figure, axes: Axes) -> None:
-    """The legend of the axes above all of them, in as many columns as the width has room for."""
+    """Draws the legend of ``axes`` above all panels, in as many columns as fit."""
     handles, labels = axes.get_legend_handles_labels()
-    widest = 0.65 + 0.065 * max(map(len, labels))  # inches of an entry: its marker, and letters of 8 points
+    widest = 0.65 + 0.065 * max(map(len, labels))  # width of an entry in inches: its marker, and 8-point letters
     columns = min(max(int(drawn.get_figwidth() / widest), 1), len(labels))
     drawn.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize=8)
 
 
 def note_below(drawn: Figure, text: str) -> None:
-    """A sentence below all axes on what the marks mean, in as many lines as the width asks for."""
-    letters = int(drawn.get_figwidth() / 0.065)  # of 8 points
+    """Draws an explanation of the markers below all panels, wrapped to the figure's width."""
+    letters = int(drawn.get_figwidth() / 0.065)  # 8-point letters per line
     drawn.supxlabel("\n".join(wrap(text, letters)), fontsize=8)
 
 
 def picture(axes: Axes, image: NDArray[np.floating]) -> None:
-    """An image (channel, height, width), RGB or grey, clipped to [0,1], pixel by pixel and without ticks."""
+    """Draws an image (channel, height, width), RGB or grey, clipped to [0,1], without interpolation or ticks."""
     axes.imshow(np.clip(np.moveaxis(image, 0, -1), 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -117,12 +117,12 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "pdf.fonttype": 42,
 }
-"""Of every figure."""
+"""Matplotlib settings of every figure."""
 
 
 @contextmanager
 def figure(folder: Path, name: str, *, width: float, height: float) -> Iterator[Figure]:
-    """A figure of that size in inches, saved as PDF and PNG when the block ends; the same figure, the same bytes."""
+    """A figure of the given size in inches, saved as PDF and PNG, reproducible byte by byte, when the block ends."""
     with mpl.rc_context(STYLE):
         drawn = plt.figure(figsize=(width, height), layout="constrained")
         try:

@@ -20,7 +20,7 @@ from clever.classifier.wrappers import finite_logits, frozen
 from clever.defenses.bpda import Defended, segment_network
 from clever.sampling.maxima import N_KEPT
 from clever.settings import Settings
-from pipeline.attack.run import asked, chance_of, strength_of
+from pipeline.attack.run import attack_config, attack_strength, success_criterion
 from pipeline.shared.app.composed import each_cell
 from pipeline.shared.app.listed import parse_list, parse_norms
 from pipeline.shared.data.selection import sampling_settings
@@ -66,9 +66,9 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
     balls = {settings.ball(norm) for norm in norms}
     batches = n_images * per_image * len(balls) * settings.n_batches
     gradients = batches * settings.n_samples
-    strength = strength_of(cell)
+    strength = attack_strength(cell)
     defense = build_defense(cell)
-    attacked = asked(cell)
+    attacked = attack_config(cell)
     attacks = n_images * _targets(attacked, classes) if cell.attack.taken_from is None else 0
     attack_norms = parse_norms(attacked.norms, "attack.norms")
     return {
@@ -85,7 +85,7 @@ def _row(cell: DictConfig, classes: int, per_second: float, passes_per_second: f
         "store MB": (batches * COLUMNS * (N_KEPT * 12 + 4) + n_images * len(balls) * FILE_OVERHEAD) / 1e6,
         "attacked": f"{cell.model.name} {defense}",
         "attack seconds": attacks
-        * sum(planned_passes(norm, strength, defense, criterion=chance_of(cell)) for norm in attack_norms)
+        * sum(planned_passes(norm, strength, defense, criterion=success_criterion(cell)) for norm in attack_norms)
         / passes_per_second,
         "attack bytes": attacks * len(attack_norms) * math.prod(_shape(cell)) * 4,
     }

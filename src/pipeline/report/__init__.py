@@ -1,5 +1,5 @@
-"""Stage report: one page with the claims of the papers, the evidence, and a part for each experiment.
+"""Stage report: writes one page with the papers' claims, the evidence, and a section for each experiment.
 
-Files in: results/<experiment>/tables/, figures/, score/ and attack/ of all experiments reported. Files out:
-results/report.html, which holds everything it shows, and results/claims.csv with every verdict.
+Files in: results/<experiment>/tables/, figures/, score/ and attack/ of all reported experiments. Files out:
+results/report.html, which is self-contained, and results/claims.csv with every verdict.
 """

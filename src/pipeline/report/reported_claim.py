@@ -1,4 +1,4 @@
-"""A claim as the stage aggregate judged it, in the form that the page shows."""
+"""A claim with its verdict from the stage aggregate, in the form shown on the page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class ReportedClaim:
-    """A row of an experiment's table claims.csv, its lines apart.
+    """A row of an experiment's table claims.csv, with ``evidence`` and ``networks`` split into lines.
 
-    ``networks``: the verdict on each network that the claim was tested on, where there are several.
+    ``networks``: the verdict for each network tested, if there are several.
     """
 
     text: str
@@ -24,13 +24,13 @@ class ReportedClaim:
 
     @classmethod
     def read(cls, path: Path) -> "list[ReportedClaim]":
-        """Of all rows of the table."""
+        """Reads all rows of the table."""
         rows = pd.read_csv(path, keep_default_na=False, dtype=str).to_dict("records")
         return [cls.of({str(name): str(value) for name, value in row.items()}) for row in rows]
 
     @classmethod
     def of(cls, row: Mapping[str, str]) -> "ReportedClaim":
-        """The row, as text."""
+        """Parses a row of text values."""
         networks = [line.rpartition(": ") for line in row["networks"].splitlines()]
         return cls(
             row["claim"],
@@ -43,13 +43,13 @@ class ReportedClaim:
         )
 
     def marks(self, experiment: str) -> list[tuple[str, str]]:
-        """The verdict on the experiment, or one on each network where these differ: of what, and which."""
+        """Pairs of name and verdict: one for the experiment, or one for each network if their verdicts differ."""
         if len(set(self.networks.values())) > 1:
             return [(f"{experiment}, {network}", verdict) for network, verdict in self.networks.items()]
         return [(experiment, self.verdict)]
 
     def row(self, experiment: str) -> dict[str, str]:
-        """Of the table of all experiments."""
+        """The claim's row in the table of all experiments."""
         return {
             "experiment": experiment,
             "claim": self.text,

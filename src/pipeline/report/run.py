@@ -1,4 +1,4 @@
-"""Stage report: one page that says what the papers claim, what each experiment shows of it, and what was run."""
+"""Stage report: writes one page with the papers' claims, the evidence from each experiment, and what was run."""
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,10 +12,10 @@ from pipeline.shared.text import printed
 
 
 def run(config: DictConfig) -> None:
-    """Writes results/report.html, which holds everything it shows and asks nothing of a network; and claims.csv.
+    """Writes report.html, which is self-contained, and claims.csv.
 
-    A section for each experiment of params.yaml's ``experiments.reported``, in results/; or for the experiment that is
-    chosen alone, in its own folder.
+    The page has a section for each experiment in params.yaml's ``experiments.reported`` and is written to results/; if
+    an experiment is chosen, the page covers only that experiment and is written to its folder.
     """
     own = experiment()
     folder = artifacts.experiment_dir(config, own) if own else artifacts.RESULTS
@@ -37,5 +37,5 @@ def run(config: DictConfig) -> None:
 def _reported(config: DictConfig) -> list[str]:
     names = OmegaConf.select(config, "experiments.reported")
     if not isinstance(names, ListConfig) or not names or not all(isinstance(name, str) for name in names):
-        raise InputError(f"experiments.reported is {names!r}: it must be a list of files of conf/experiment")
+        raise InputError(f"experiments.reported is {names!r}: it must be a list of files in conf/experiment")
     return list(names)

@@ -1,4 +1,4 @@
-"""What the report shows of one experiment, read from the files that its stages left."""
+"""The report's section on one experiment, read from the results of its stages."""
 
 import base64
 import io
@@ -24,7 +24,7 @@ from pipeline.shared.text.formats import cell_title
 class ExperimentSection:
     """One experiment: its tables, its figures as (name, caption, picture), and the run records of its cells.
 
-    ``tables``: those that are printed, as HTML; ``claims``: the rows of the table of that name.
+    ``tables``: the printed tables as HTML; ``claims``: the rows of claims.csv.
     """
 
     name: str
@@ -41,7 +41,7 @@ class ExperimentSection:
 
     @classmethod
     def read(cls, name: str, folder: Path) -> "ExperimentSection":
-        """From the experiment's folder; `InputError` where a stage has not run."""
+        """Reads the experiment's folder; `InputError` if a stage has not run."""
         text = {"id": str, "target": str, "cell": str}
         tables = artifacts.require_output(folder / "tables", "aggregate", f" experiment={name}")
         read = {table: pd.read_csv(tables / f"{table}.csv", dtype=text) for table in TABLES}
@@ -66,7 +66,7 @@ class ExperimentSection:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Scores that have a distance, and findings, with gradients and without."""
+        """The numbers of scores with a distance and of findings, with gradients and without (masked)."""
         attacked = self.scores[self.scores.distance.notna()]
         with_gradients = attacked.cell.isin(self.cells[self.cells.bpda].cell)
         return {
@@ -78,22 +78,22 @@ class ExperimentSection:
 
     @property
     def networks(self) -> pd.DataFrame:
-        """What the networks are, and how often they are right."""
-        about = {run["network"]: run["weights"] for run in self.runs.values()}
+        """The networks with their accuracy and weights."""
+        records = {run["network"]: run["weights"] for run in self.runs.values()}
         return pd.DataFrame(
             {
                 "network": name,
                 "parameters": weights["parameters"],
-                "right on": f"{weights['accuracy']:.1%} of {weights['images']} images",
+                "accuracy": f"{weights['accuracy']:.1%} of {weights['images']} images",
                 "weights": defense_name(weights["weights"]).lower(),
                 "sha256 of the weights": weights["sha256"][:16],
             }
-            for name, weights in about.items()
+            for name, weights in records.items()
         )
 
     @property
     def cost(self) -> pd.DataFrame:
-        """What each cell is and what it cost, interrupted runs and shards included."""
+        """The settings and cost of each cell, including interrupted runs and shards."""
         runs, attacks = [self.runs[cell] for cell in self.cells.cell], [self.attacks[cell] for cell in self.cells.cell]
         return pd.DataFrame(
             {
@@ -102,12 +102,12 @@ class ExperimentSection:
                 "order": self.cells.order.map(cell_title),
                 "defense": self.cells.transformation,
                 "BPDA": ["yes" if run["bpda"] else "no" for run in runs],
-                "right on": self.cells.accuracy.map("{:.1%}".format),
+                "accuracy": self.cells.accuracy.map("{:.1%}".format),
                 "images scored": self.cells.scored,
-                "gradients, scores": [run["points_computed"] + run["points_from_store"] for run in runs],
-                "seconds, scores": [run["of_all_runs"]["seconds"] for run in runs],
-                "passes, attacks": [attack["passes"] for attack in attacks],
-                "seconds, attacks": [attack["of_all_runs"]["seconds"] for attack in attacks],
+                "gradients (scores)": [run["points_computed"] + run["points_from_store"] for run in runs],
+                "seconds (scores)": [run["of_all_runs"]["seconds"] for run in runs],
+                "passes (attacks)": [attack["passes"] for attack in attacks],
+                "seconds (attacks)": [attack["of_all_runs"]["seconds"] for attack in attacks],
                 "arithmetic of the gradients": [_arithmetic(run["compute"]) for run in runs],
                 "machine": [_models(*both) for both in zip(runs, attacks, strict=True)],
             }
@@ -115,26 +115,26 @@ class ExperimentSection:
 
     @property
     def settings(self) -> str:
-        """Of sampling and attacks, where all cells have the same ones, else those of each."""
-        told = {
+        """The settings of sampling and attacks: once if all cells share them, otherwise for each cell."""
+        settings = {
             cell: {"sampling": run["sampling"], "attack": self.attacks[cell]["strength"]}
             for cell, run in self.runs.items()
         }
-        texts = {cell: yaml.safe_dump(of_cell, sort_keys=False) for cell, of_cell in told.items()}
+        texts = {cell: yaml.safe_dump(values, sort_keys=False) for cell, values in settings.items()}
         if len(set(texts.values())) == 1:
             return next(iter(texts.values()))
         return "\n".join(f"# {cell}\n{text}" for cell, text in texts.items())
 
     @property
     def versions(self) -> str:
-        """Of what computed the numbers, and on which devices."""
+        """The package versions and devices of all runs."""
         runs = [*self.runs.values(), *self.attacks.values()]
         devices = sorted({_machine(run) for run in runs})
-        told: dict[str, set[str]] = {}
+        packages: dict[str, set[str]] = {}
         for run in runs:
             for name, version in run["versions"].items():
-                told.setdefault(name, set()).add(version)
-        versions = ", ".join(f"{name} {' and '.join(sorted(told[name]))}" for name in told)
+                packages.setdefault(name, set()).add(version)
+        versions = ", ".join(f"{name} {' and '.join(sorted(packages[name]))}" for name in packages)
         return f"{versions}; on {'; '.join(devices)}"
 
 
@@ -144,41 +144,41 @@ TABLES = ("scores", "cells", "summary", "findings")
 
 
 def table_html(table: pd.DataFrame) -> Markup:
-    """A table for the page."""
+    """The table as HTML for the template."""
     return Markup(printed.table_html(table))
 
 
 def _figures(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """Name, caption and picture of each that the stage figures listed."""
+    """The name, caption and picture of each figure in captions.json."""
     captions = artifacts.require_output(folder / "captions.json", "figures", f" experiment={folder.parent.name}")
     for name, caption in json.loads(captions.read_text()).items():
         yield name, caption, _embedded(folder / f"{name}.png")
 
 
 def _machine(run: dict[str, Any]) -> str:
-    """What computed a cell, in words."""
+    """The machine and device of a run, as text."""
     machine = run["machine"]
     return f"{machine['model']}, {machine['cores']} cores, {machine['threads']} threads a process ({run['device']})"
 
 
 def _models(*runs: dict[str, Any]) -> str:
-    """The processor or GPU of scores and attack, once where it is the same."""
+    """The processor or GPU of scores and attack, named once if it is the same."""
     return ", attack: ".join(dict.fromkeys(run["machine"]["model"] for run in runs))
 
 
 def _arithmetic(compute: dict[str, Any]) -> str:
-    """The precision, and by how much it changes the gradients' norms where it is not the network's own."""
+    """The precision and, if it is lower than the network's own, its effect on gradient norms."""
     changed = compute.get("gradient_norms_changed_by")
     if not changed:
         return str(compute["precision"])
-    shares = f"{changed['median']:.2%} in the median, {changed['largest']:.2%} at most"
-    return f"{compute['precision']}: norms change by {shares}"
+    change = f"{changed['median']:.2%} (median), {changed['largest']:.2%} at most"
+    return f"{compute['precision']}: norms change by {change}"
 
 
 def _embedded(path: Path) -> str:
-    """As a data URL, of 256 colours: a third of the bytes, and all that curves and grey pictures need."""
+    """The picture as a data URL, reduced to 256 colours, which is enough for plots and a third of the size."""
     with Image.open(path) as file:
-        few = file.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        reduced = file.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     content = io.BytesIO()
-    few.save(content, "PNG", optimize=True)
+    reduced.save(content, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

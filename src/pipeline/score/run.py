@@ -1,4 +1,4 @@
-"""Stage score: CLEVER of every image of one cell."""
+"""Stage score: computes CLEVER scores for every image of one cell."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from clever.errors import InputError
 from clever.results import record
 from clever.results.score import Score
 from clever.scoring.engine import check_order, points_per_class, score_images, vanishing_message
-from pipeline.score.precision import changed_by
+from pipeline.score.precision import precision_effect
 from pipeline.score.store import Store
 from pipeline.shared.app import artifacts
 from pipeline.shared.app.listed import parse_list
@@ -34,31 +34,31 @@ from pipeline.shared.text.machine import machine
 from pipeline.shared.text.recorded import to_record
 
 EXAMPLES = 5
-"""Scored images that are kept as they are and behind the defense, for a figure."""
+"""Number of scored images saved before and after the defense, for a figure."""
 
 
 def run(config: DictConfig) -> None:
-    """Writes scores.csv (a row an image, target and norm), scores.json, maxima.npy, examples.npz and run.json.
+    """Writes scores.csv (one row per image, target and norm), scores.json, maxima.npy, examples.npz and run.json.
 
-    A row of maxima.npy are the N_b maxima of a score.
+    Each row of maxima.npy holds the N_b batch maxima of one score.
     """
     started = time.perf_counter()
     artifacts.check_writable(artifacts.results_dir(config), artifacts.store_dir(config))
     job = Job.of(config)
     with frozen(job.selection.network), job.progress() as progress:
         if not len(job.selection.rows):
-            progress.print(f"{config.cell}: more shards than images, this one has nothing to do")
+            progress.print(f"{config.cell}: this shard is empty, as there are more shards than images")
             return
         check_order(job.sampled, job.selection.image(0).unsqueeze(0), job.selection.settings, job.order)
-        share = job.accuracy()
-        changed = changed_by(job.compute, job.sampled, job.selection, progress)
+        accuracy_on_shard = job.accuracy()
+        effect = precision_effect(job.compute, job.sampled, job.selection, progress)
         scores = job.scores(progress)
         if not scores and job.selection.shard.count == 1:
-            raise InputError(f"the network gives NaN or infinity for all of {len(job.selection.contexts)} images")
+            raise InputError(f"the network outputs NaN or infinity for all {len(job.selection.contexts)} images")
         job.write(scores)
         about = job.about(scores) | {
-            "accuracy": share,
-            "compute": job.compute_names | changed,
+            "accuracy": accuracy_on_shard,
+            "compute": job.compute_names | effect,
             "points_computed": progress.computed,
             "points_from_store": progress.from_store,
             "seconds": round(time.perf_counter() - started, 1),
@@ -67,23 +67,25 @@ def run(config: DictConfig) -> None:
         }
         artifacts.write_json(artifacts.results_dir(config) / "run.json", about)
         if message := vanishing_message([score for _, score in scores]):
-            progress.print(f"{config.cell}: {message}" + ("" if config.bpda else "; bpda=true gives other gradients"))
+            progress.print(
+                f"{config.cell}: {message}" + ("" if config.bpda else "; bpda=true uses surrogate gradients")
+            )
         left_out = {
             "misclassified": job.selection.misclassified,
             "with NaN or infinity": list(job.selection.not_finite),
         }
-        note = "".join(f", {len(ids)} {why} ({_few(ids)})" for why, ids in left_out.items() if ids)
+        note = "".join(f", {len(ids)} {why} ({_first_ids(ids)})" for why, ids in left_out.items() if ids)
         done = f"{len({score.image for _, score in scores})} of {len(job.selection.rows)} images scored"
         progress.print(f"{config.cell}: {done}{note}; {artifacts.results_dir(config)}/scores.csv")
 
 
-def _few(ids: list[str]) -> str:
+def _first_ids(ids: list[str]) -> str:
     return ", ".join([*ids[:3], *["..."] * (len(ids) > 3)])
 
 
 @dataclass
 class Job:
-    """One cell, or one shard of it, with everything checked that can be before long work."""
+    """One cell, or one shard of it, with all settings checked before the long computation."""
 
     config: DictConfig
     selection: Selection
@@ -93,17 +95,17 @@ class Job:
 
     @classmethod
     def of(cls, config: DictConfig) -> "Job":
-        """`InputError` says what would be valid."""
+        """Checks the settings; an `InputError` lists the valid values."""
         order, compute, selection = instantiate(config.order), Compute(**config.compute), Selection.from_config(config)
-        return cls(config, selection, order, compute, sampled_of(config, selection.network))
+        return cls(config, selection, order, compute, sampled_classifier(config, selection.network))
 
     @property
     def compute_names(self) -> dict[str, str]:
-        """How the network is computed at the points, in words."""
+        """Precision, memory layout and compilation of the sampled gradients, as text."""
         return {name: str(choice) for name, choice in vars(self.compute).items()}
 
     def progress(self) -> Progress:
-        """What counts the points of this job, each once a target class."""
+        """A counter of this job's points; each point counts once per target class."""
         classes = [len(context.classes) for context in self.selection.contexts]
         per_class = points_per_class(self.selection.settings, self.selection.norms)
         return Progress(
@@ -115,14 +117,14 @@ class Job:
         )
 
     def accuracy(self) -> float:
-        """Of the cell's classifier, on this shard of all prepared images."""
+        """Accuracy of the cell's classifier on this shard of all prepared images."""
         selection = self.selection
         with Compute().arithmetic():
             rows = selection.shard.rows(len(selection.prepared.labels))
             return accuracy(selection.network, selection.prepared, rows)
 
     def scores(self, progress: Progress) -> list[tuple[ImageContext, Score]]:
-        """Those of every image, sampled or from the store; an image with NaN or infinity has none (`OnNaN`)."""
+        """The scores of every image, sampled or read from the store; images with NaN or infinity are left out."""
         selection = self.selection
         store = Store(
             artifacts.store_dir(self.config),
@@ -147,19 +149,19 @@ class Job:
 
     @contextmanager
     def _guarded(self, context: ImageContext) -> Iterator[None]:
-        """The arithmetic of the job; what becomes of an image with NaN or infinity."""
+        """Applies the job's arithmetic and leaves out an image with NaN or infinity (`OnNaN`)."""
         with self.selection.skip_not_finite(context.index), self.compute.arithmetic():
             yield
 
     def write(self, scores: list[tuple[ImageContext, Score]]) -> None:
-        """The table, the maxima that it rests on, and the first images before and behind the defense."""
+        """Writes the scores, their batch maxima, and the first images before and after the defense."""
         folder, selection = artifacts.results_dir(self.config), self.selection
         rows = [selection.id_columns(self.config, context) | score.row() for context, score in scores]
         artifacts.write_text(folder / "scores.csv", pd.DataFrame(rows).to_csv(index=False))
         maxima = np.array([score.maxima for _, score in scores], np.float32).reshape(-1, selection.settings.n_batches)
         artifacts.write_atomically(folder / "maxima.npy", lambda file: np.save(file, maxima))
-        named = [self._told_of(context) | record.score_fields(score) for context, score in scores]
-        artifacts.write_json(folder / "scores.json", record.document(named, self._run()))
+        records = [self._image_name(context) | record.score_fields(score) for context, score in scores]
+        artifacts.write_json(folder / "scores.json", record.document(records, self._run()))
         first = [context.index for context in selection.contexts[:EXAMPLES]]
         images = selection.prepared.images(first).to(selection.device)
         examples = {
@@ -172,12 +174,12 @@ class Job:
             folder / "examples.npz", lambda file: np.savez_compressed(file, allow_pickle=False, **examples)
         )
 
-    def _told_of(self, context: ImageContext) -> dict[str, object]:
-        """What the image is called, beside what `clever.results.record` says of its score."""
+    def _image_name(self, context: ImageContext) -> dict[str, object]:
+        """The image's name, which `clever.results.record` does not have."""
         return {"name": self.selection.id_columns(self.config, context)["id"]}
 
     def _run(self) -> dict[str, object]:
-        """How the scores came about, as `clever.results.record` describes it."""
+        """The settings of the run in the schema of `clever.results.record`."""
         selection = self.selection
         images = selection.image(0).expand(len(selection.contexts), -1, -1, -1)
         targets = parse_list(self.config.targets, "targets")
@@ -186,12 +188,12 @@ class Job:
         return run | {"cell": self.config.cell, "network": network, "compute": self.compute_names}
 
     def about(self, scores: list[tuple[ImageContext, Score]]) -> dict[str, object]:
-        """What was run."""
+        """The settings and image counts of the run record."""
         config, selection = self.config, self.selection
         return {
             "cell": config.cell,
             "network": config.model.name,
-            "weights": named_alone(read_network_record(config)),
+            "weights": without_weights_folder(read_network_record(config)),
             "order": self.order.name,
             "order_settings": repr(self.order),
             "defense": to_record(config.defense),
@@ -208,25 +210,25 @@ class Job:
         }
 
 
-def named_alone(network: dict[str, Any]) -> dict[str, Any]:
-    """What the stage model told of a network, a file of weights without the folder that it has on this machine."""
+def without_weights_folder(network: dict[str, Any]) -> dict[str, Any]:
+    """The stage model's record of a network, with the path of its weights reduced to the file name."""
     weights = network["weights"]
     if not isinstance(weights.get("path"), str):
         return network
     return network | {"weights": weights | {"path": PurePath(weights["path"]).name}}
 
 
-def sampled_of(config: DictConfig, network: Defended) -> Defended:
-    """The classifier at the sampled points: these alone go the faster way, all else is the network's own."""
+def sampled_classifier(config: DictConfig, network: Defended) -> Defended:
+    """The classifier for the sampled points, the only place where ``config.compute`` applies."""
     compute = Compute(**config.compute)
     return Defended(compute.applied(network.network), network.defense, bpda=config.bpda, backward=network.backward)
 
 
 def maxima_key(config: DictConfig, sampled: Defended) -> dict[str, object]:
-    """All that decides the maxima of a cell, given image, ball, target classes and batch."""
+    """Everything that determines the maxima of a cell, apart from image, ball, target classes and batch."""
     return classifier_key(sampled, classifier_settings(config)) | order_key(instantiate(config.order))
 
 
 def cell_key(config: DictConfig, sampled: Defended) -> dict[str, object]:
-    """All that decides the scores of a cell, given images, targets and norms."""
+    """Everything that determines the scores of a cell, apart from images, targets and norms."""
     return maxima_key(config, sampled) | {"stage": "score", "settings": repr(sampling_settings(config))}

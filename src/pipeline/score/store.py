@@ -1,4 +1,4 @@
-"""The store of batch maxima: what sampling costs, kept for every run that needs the same numbers again."""
+"""The store of batch maxima, which saves sampled results for every later run that needs the same numbers."""
 
 import json
 import time
@@ -9,21 +9,21 @@ from clever._internal.capacity import Capacity
 from clever._internal.checks import require_int
 from clever.sampling.maxima import BallSampler, BatchMaxima, batch_maxima, chunks
 from clever.sampling.samplers import MeasureFactory
-from pipeline.score.shelf import Shelf
+from pipeline.score.batch_files import BatchFiles
 from pipeline.shared.app.artifacts import write_text
 from pipeline.shared.store import kept
 
 
 class Store:
-    """A sampler that computes only what no other run has finished, before this one or at the same time.
+    """A sampler that computes only batches that no earlier or concurrent run has finished.
 
-    A folder (`Shelf`) stands for all that decides the numbers but target and batch: image, network, transformation,
+    One folder (`BatchFiles`) holds all targets and batches with the same cache key: image, network, transformation,
     BPDA, order, version of the numbers, predicted class, ball, N_s, seed, clipping, segments, precision, kind of
-    device. Each chunk of batches is written as soon as it is computed: a kill loses the chunk under way, and any number
-    of processes share a store.
+    device. Each chunk of batches is written as soon as it is computed: a killed process loses only its current chunk,
+    and any number of processes can share a store.
 
-    ``compute`` and ``find`` hear of points (each counted once a target) as they are computed or read, ``spend`` of the
-    seconds that computing took.
+    Callbacks: ``compute`` and ``find`` receive the number of points (counted once per target) that were computed or
+    read, ``spend`` the seconds of computation.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Store:
         self.path, self.key, self.chunk_points = path, key, chunk_points
         self.compute, self.find, self.spend = compute, find, spend
         self.capacity: Capacity | None = None
-        self.shelf = Shelf(path)
+        self.files = BatchFiles(path)
 
     def __call__(
         self,
@@ -50,23 +50,23 @@ class Store:
         targets: Sequence[int],
         batches: range,
     ) -> BatchMaxima:
-        """As `clever.sampling.samplers.Sampler`: arrays (batch, target, column, kept)."""
-        shelf = self._shelf(ball_sampler, predicted)
+        """Arrays (batch, target, column, kept), as `clever.sampling.samplers.Sampler` returns them."""
+        files = self._files(ball_sampler, predicted)
         for chunk in chunks(batches, ball_sampler.n_samples, self.chunk_points):
-            missing = shelf.missing(targets, chunk)
+            missing = files.missing(targets, chunk)
             lacking = sum(len(run) * len(some) for run, some in missing)
             self.find(ball_sampler.n_samples * (len(chunk) * len(targets) - lacking))
             for run, some in missing:
                 self.capacity = self.capacity or Capacity.estimate(make_measure(targets[:1]), ball_sampler.centre)
-                began = time.perf_counter()
+                started = time.perf_counter()
                 maxima = batch_maxima(make_measure(some), ball_sampler, run, self.capacity, self.compute)
-                self.spend(time.perf_counter() - began)
-                shelf.add(run, some, maxima)
-        shelf.join(targets, batches)
-        return shelf.maxima(targets, batches)
+                self.spend(time.perf_counter() - started)
+                files.add(run, some, maxima)
+        files.compact(targets, batches)
+        return files.maxima(targets, batches)
 
-    def _shelf(self, ball_sampler: BallSampler, predicted: int) -> Shelf:
-        """The one of the last call where that was about the same, so that nothing is read twice."""
+    def _files(self, ball_sampler: BallSampler, predicted: int) -> BatchFiles:
+        """The files for this cache key; reuses those of the last call, so that nothing is read twice."""
         key = self.key | {
             "image": ball_sampler.image,
             "predicted": predicted,
@@ -82,8 +82,8 @@ class Store:
         }
         name = kept.cache_key(key)
         folder = self.path / "maxima" / name[:2] / name[2:]
-        if self.shelf.folder != folder:
-            self.shelf = Shelf(folder)
+        if self.files.folder != folder:
+            self.files = BatchFiles(folder)
             if not (folder / "key.json").exists():
                 write_text(folder / "key.json", json.dumps(key, indent=2, sort_keys=True))
-        return self.shelf
+        return self.files

@@ -1,6 +1,7 @@
-"""What the papers claim, and what the numbers of an experiment say of it: the table claims.csv.
+"""The table claims.csv: the papers' claims, with verdicts based on the numbers of an experiment.
 
-Verdicts rest on intervals whose unit is the image, never on a point estimate alone: a claim holds or fails where the
-whole interval says so, and is undecided otherwise, with the number of images that would decide. Of an experiment with
-several trainings of its network, what is said of a defense is a mean over these, too, and its interval draws both.
+Verdicts use intervals whose unit is the image, never a point estimate alone: a claim holds or fails if the whole
+interval supports this, and is otherwise undecided, with the number of images that would decide it. If an experiment has
+several trainings of its network, claims about a defense average over these too, and the bootstrap resamples both
+trainings and images.
 """

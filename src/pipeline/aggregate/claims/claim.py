@@ -7,9 +7,9 @@ from pipeline.shared.stats.verdicts import Verdict
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, its source, the criterion it was judged by, the evidence, the verdict, and the files that show it.
+    """A claim, its source, the criterion for its verdict, the verdict, the evidence, and the files that show it.
 
-    ``networks``: the verdict on each network that it was tested on, where there are several.
+    ``networks``: the verdict for each network tested, if there are several.
     """
 
     text: str
@@ -21,7 +21,7 @@ class Claim:
     networks: dict[str, Verdict] = field(default_factory=dict)
 
     def row(self) -> dict[str, str]:
-        """Of the table: lines of evidence, and of verdicts as ``network: verdict``, are lines of one text."""
+        """The row of the table; ``evidence`` and ``networks`` (``network: verdict``) are joined as lines of text."""
         return {
             "claim": self.text,
             "verdict": str(self.verdict),
@@ -33,11 +33,11 @@ class Claim:
         }
 
 
-def network_by_network(found: dict[str, Claim]) -> Claim:
-    """One claim of several networks: it holds where it holds for all that it was tested on."""
-    tested = {network: claim for network, claim in found.items() if claim.verdict is not Verdict.UNTESTED}
-    first = next(iter((tested or found).values()))
-    if len(found) == 1 or not tested:
+def network_by_network(claims: dict[str, Claim]) -> Claim:
+    """Combines one claim's verdicts for several networks: it holds if it holds for every network tested."""
+    tested = {network: claim for network, claim in claims.items() if claim.verdict is not Verdict.UNTESTED}
+    first = next(iter((tested or claims).values()))
+    if len(claims) == 1 or not tested:
         return first
     verdicts = {network: claim.verdict for network, claim in tested.items()}
     return replace(

@@ -1,4 +1,4 @@
-"""Claims about scores and the distances of adversarial images."""
+"""Claims about scores and adversarial distances."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from pipeline.aggregate.claims.claim import Claim
 from pipeline.shared.stats.verdicts import Majority, Verdict
 from pipeline.shared.text.formats import cell_title, target_title
 
-WENG = "Weng et al. 2018, arXiv 1801.10578, where 0 to 22 % lie above (CLEVER L2 against Carlini-Wagner, ImageNet)"
+WENG = "Weng et al. 2018, arXiv 1801.10578, where 0 to 22 % lie above (CLEVER L2 vs. Carlini-Wagner, ImageNet)"
 
 
-def below_the_distance(scores: pd.DataFrame, of: pd.DataFrame, who: str, source: str = WENG) -> Claim:
-    shares = [image_shares(scores[scores.cell == cell], cell) for cell in of.cell]
+def below_the_distance(scores: pd.DataFrame, cells: pd.DataFrame, method: str, source: str = WENG) -> Claim:
+    shares = [image_shares(scores[scores.cell == cell], cell) for cell in cells.cell]
     return Claim(
-        f"{who} lies below the smallest adversarial distance that an attack finds, for most images.",
+        f"{method} lies below the smallest adversarial distance found by attacks, for most images.",
         source,
-        "above for fewer than half of the images, in every cell, norm and target: exact binomial 95 % intervals below "
-        "one half; fails where one is above",
+        "holds if fewer than half of the scores are above the distance, in every cell, norm and target: exact binomial "
+        "95 % intervals below one half; fails if one is above",
         Verdict.of_all([share.below for share in shares]),
         [share.text for share in shares] or ["no such cell"],
         "tables/bounds.csv, tables/findings.csv, figures/sandwich.png",
@@ -27,7 +27,7 @@ def below_the_distance(scores: pd.DataFrame, of: pd.DataFrame, who: str, source:
 
 @dataclass(frozen=True)
 class Shares:
-    """How many images of a cell have a score above the distance, and whether most do (``above``) or do not."""
+    """Verdicts on whether most images of a cell have a score ``above`` or ``below`` the distance, and the counts."""
 
     above: Verdict
     below: Verdict
@@ -35,10 +35,10 @@ class Shares:
 
 
 def image_shares(rows: pd.DataFrame, cell: str) -> Shares:
-    """Norm by norm and target by target, so that an image counts once in each."""
+    """Counts separately for each norm and target, so that an image counts once in each."""
     above, below, texts = [], [], []
-    found = rows[np.isfinite(rows.distance)]  # where no attack found anything, no score can be above it
-    for (norm, target), group in found.groupby(["norm", "target"], sort=False):
+    attacked = rows[np.isfinite(rows.distance)]  # without an adversarial image, no score can be above its distance
+    for (norm, target), group in attacked.groupby(["norm", "target"], sort=False):
         share = Majority(int(group.above_distance.sum()), len(group))
         above.append(share.majority)
         below.append(share.minority)

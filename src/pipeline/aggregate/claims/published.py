@@ -1,4 +1,4 @@
-"""Claims about numbers that papers publish: of target classes, of MNIST, of ImageNet."""
+"""Claims about published numbers: the order of target classes, MNIST, and ImageNet."""
 
 import numpy as np
 import pandas as pd
@@ -11,26 +11,27 @@ QUANTITIES = {"clever": "CLEVER", "cw": "Carlini and Wagner's attack"}
 
 
 def ordered_targets(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Claim:
-    rows, wanted = scores[scores.cell.isin(first.cell)], ["top2", "random", "least"]
+    rows, targets = scores[scores.cell.isin(first.cell)], ["top2", "random", "least"]
     evidence, verdicts = [], []
     for (cell, norm), group in rows.groupby(["cell", "norm"], sort=False):
-        of_image = group.pivot(index="id", columns="target", values="score").reset_index()
-        if not set(wanted) <= set(of_image):
+        by_image = group.pivot(index="id", columns="target", values="score").reset_index()
+        if not set(targets) <= set(by_image):
             continue
-        means = ", ".join(f"{target_title(name)} {of_image[name].mean():.3g}" for name in wanted)
-        steps, over = [], ""
+        means = ", ".join(f"{target_title(target)} {by_image[target].mean():.3g}" for target in targets)
+        differences, over = [], ""
         for nearer, farther in (("top2", "random"), ("random", "least")):
-            found = Mean.positive(of_image[farther] - of_image[nearer], of_image.id, seed)
-            names = f"{target_title(farther)} minus {target_title(nearer)}"
-            steps.append(f"{names} {found.interval_text('.3g')}{found.undecided_note}")
-            verdicts.append(found.verdict)
-            over = found.units_text
-        evidence.append(f"{cell_title(str(cell))}, {norm}: means {means}; {'; '.join(steps)}; {over}")
+            mean = Mean.positive(by_image[farther] - by_image[nearer], by_image.id, seed)
+            differences.append(
+                f"{target_title(farther)} minus {target_title(nearer)} {mean.interval_text('.3g')}{mean.undecided_note}"
+            )
+            verdicts.append(mean.verdict)
+            over = mean.units_text
+        evidence.append(f"{cell_title(str(cell))}, {norm}: means {means}; {'; '.join(differences)}; {over}")
     return Claim(
-        "The second most likely class is the nearest: mean scores of top-2 < random <= least likely.",
+        "The second most likely class is the nearest: mean scores are ordered top-2 < random <= least likely.",
         "Weng et al. 2018, arXiv 1801.10578, table of ImageNet scores",
-        "the 95 % intervals of the mean differences, image by image, above 0 in every norm, for the first cell of each "
-        "training; fails where one lies below 0",
+        "holds if the 95 % intervals of the mean paired differences lie above 0 in every norm, for the first cell of "
+        "each training; fails if one lies below 0",
         Verdict.of_all(verdicts),
         evidence or ["the targets top2, random and least were not all scored"],
         "tables/summary.csv, figures/scores.png",
@@ -40,35 +41,37 @@ def ordered_targets(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Cla
 def reproduced(cells: pd.DataFrame, published: pd.DataFrame | None) -> Claim:
     evidence, verdicts = [], []
     for row in [] if published is None else published[published.network.isin(cells.base_network)].to_dict("records"):
-        of = f"{cell_title(row['network'])}, {row['norm']} {target_title(row['target'])}, {QUANTITIES[row['quantity']]}"
-        told = f"{of}: published {row['published']:.3g}, ours {row['mean']:.3g}"
+        name = (
+            f"{cell_title(row['network'])}, {row['norm']} {target_title(row['target'])}, {QUANTITIES[row['quantity']]}"
+        )
+        means = f"{name}: published {row['published']:.3g}, ours {row['mean']:.3g}"
         low, high = row["expected_low"], row["expected_high"]
         if np.isnan(low):
             verdicts.append(Verdict.UNDECIDED)
-            evidence.append(f"{told} in one training, undecided: more trainings would tell what to expect of another")
+            evidence.append(f"{means} with one training, undecided: a prediction interval needs more trainings")
         else:
             inside = low <= row["published"] <= high
             verdicts.append(Verdict.HOLDS if inside else Verdict.FAILS)
-            expected = f"expected of another [{low:.3g}, {high:.3g}]"
-            evidence.append(f"{told} over {row['seeds']} trainings, {expected}{', outside' * (not inside)}")
+            expected = f"prediction interval [{low:.3g}, {high:.3g}]"
+            evidence.append(f"{means} over {row['seeds']} trainings, {expected}{', outside' * (not inside)}")
     return Claim(
-        "Networks trained anew by the published recipe have the published averages on MNIST.",
-        "Weng et al. 2018, arXiv 1801.10578, in the form submitted to ICLR 2018",
-        "each published average within the 95 % interval for the average of one more training over other images; fails "
-        "where one lies outside, is undecided with a single training",
+        "Networks retrained with the published recipe reproduce the published averages on MNIST.",
+        "Weng et al. 2018, arXiv 1801.10578, as submitted to ICLR 2018",
+        "holds if each published average lies within the 95 % prediction interval for a retrained network on other "
+        "images; fails if one lies outside; undecided with a single training",
         Verdict.of_all(verdicts),
-        evidence or ["no network of that table"],
+        evidence or ["no network of the published table"],
         "tables/published.csv, figures/published.png",
     )
 
 
 def imagenet_scores() -> Claim:
-    """The paper's own scores, which this project does not have."""
+    """The paper's ImageNet scores, which this project does not have."""
     return Claim(
-        "The published scores of DenseNet-121 on ImageNet.",
+        "The published scores of DenseNet-121 on ImageNet are reproduced.",
         "Weng et al. 2018, arXiv 1810.08640, its tables",
-        "numbers beside numbers, by those who have the paper's (published=FILE)",
+        "comparison with the paper's numbers, for readers who have them (published=FILE)",
         Verdict.UNTESTED,
-        ["tables/published.csv, where the paper's numbers were given"],
+        ["tables/published.csv, if the paper's numbers were supplied"],
         "make paper IMAGENET=DIR",
     )
