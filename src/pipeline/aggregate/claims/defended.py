@@ -35,7 +35,8 @@ def equal_with_bpda(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Clai
         "Weng et al. 2018, arXiv 1810.08640",
         "holds if, for every defense and norm, the 90 % interval of the geometric mean ratio to the undefended score "
         f"with the same network, order and sampling lies within "
-        f"[{EQUIVALENCE_RANGE[0]}, {EQUIVALENCE_RANGE[1]}]; fails if one lies outside. Only target classes that an image has with and without the defense are compared; images that the defended "
+        f"[{EQUIVALENCE_RANGE[0]}, {EQUIVALENCE_RANGE[1]}]; fails if one lies outside. Only target "
+        "classes that an image has with and without the defense are compared; images that the defended "
         f"network misclassifies, or that share no target class, are left out{RESAMPLED * several}",
         Verdict.of_all(verdicts),
         evidence or ["no undefended cell to compare a cell with defense and BPDA with"],
