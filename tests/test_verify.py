@@ -95,5 +95,21 @@ def test_verify_passes_on_the_committed_tables_and_names_a_changed_number(tmp_pa
     scores = pd.read_csv(folder / "scores.csv")
     scores.assign(target_class=2).to_csv(folder / "scores.csv", index=False)
     assert "target_class: 5.0e-01 at 1 1 1 1" in project.stage("verify", "experiment=small", code=1, tiny="").stdout
+    renamed = scores.drop(columns="score").assign(points=scores.score, id=[2])
+    renamed.to_csv(folder / "scores.csv", index=False)
+    claims.write_text("experiment,claim,verdict\nsmall,a claim,holds\n")
+    subprocess.run([*git, "commit", "--quiet", "-am", "Rename"], cwd=tmp_path, check=True)
+    rev_parse = subprocess.run([*git, "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    scores.to_csv(folder / "scores.csv", index=False)
+    names = tmp_path / "names.csv"
+    since = ("verify", f"verify.since={rev_parse.stdout.strip()}", f"verify.renamed={names}")
+    assert "there is no such file" in project.stage(*since, code=2, tiny="").stderr
+    names.write_text("before,after\n")
+    assert "it must have old, new" in project.stage(*since, code=2, tiny="").stderr
+    names.write_text("old,new\npoints,score\n")
+    subprocess.run([*git, "commit", "--quiet", "-am", "Rename back"], cwd=tmp_path, check=True)
+    shown = project.stage(*since, tiny="").stdout
+    assert "row 1 1 1 1 exists only in this run" in shown
+    assert "column score is missing" not in shown
     (folder / "scores.csv").unlink()
     assert "run `make repro` first" in project.stage("verify", code=2, tiny="").stderr

@@ -16,6 +16,7 @@ from pipeline.verify.limits import EQUAL, TABLES
 
 DIFFERENT = 1
 """Exit code if a number exceeds its limit."""
+HEAD = "HEAD"
 TEXT = {"id": str, "target": str, "cell": str}
 
 
@@ -23,36 +24,57 @@ def run(config: DictConfig) -> None:
     """Print the largest difference of each column of each table; exit with 1 if one exceeds its limit.
 
     Compares the chosen experiment, or by default all of ``experiments.reported`` in params.yaml and the verdicts on the
-    claims, with results/ at git's HEAD, even if ``experiment_dir`` is another folder.
+    claims, with results/ at git's HEAD, even if ``experiment_dir`` is another folder. With an earlier revision in
+    ``verify.since``, rows that only one side has are printed and do not fail, and ``verify.renamed``, a CSV with the
+    columns old and new, names the columns that have been renamed since.
     """
     names = [str(experiment())] if experiment() else [str(name) for name in config.experiments.reported]
+    since, renamed = str(config.verify.since), _renamed(config.verify.renamed)
     wrong: list[str] = []
     for name in names:
         for table, (key, limits) in TABLES.items():
             file = Path("tables") / f"{table}.csv"
             path = artifacts.experiment_dir(config, name) / file
-            wrong += _checked(path, *compare(*_both(path, artifacts.RESULTS / name / file), key, limits))
+            tables = _both(path, artifacts.RESULTS / name / file, since, renamed)
+            wrong += _checked(path, *compare(*tables, key, limits), same_rows=since == HEAD)
     if not experiment():
         verdicts = artifacts.RESULTS / "claims.csv"
-        wrong += _checked(verdicts, *compare(*_both(verdicts, verdicts), ["experiment", "claim"], {"verdict": EQUAL}))
+        tables = _both(verdicts, verdicts, since, renamed)
+        differences = compare(*tables, ["experiment", "claim"], {"verdict": EQUAL})
+        wrong += _checked(verdicts, *differences, same_rows=since == HEAD)
     if wrong:
         print(f"\nexceeding the limits: {len(wrong)}", *wrong, sep="\n  ")
         sys.exit(DIFFERENT)
     print(f"\n{', '.join(names)}: equal to the committed numbers within the limits")
 
 
-def _both(path: Path, committed: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table of this run, and the ``committed`` version in git."""
+def _renamed(path: str | None) -> dict[str, str]:
+    """New column names by the old ones, from a CSV."""
+    if path is None:
+        return {}
+    if not Path(path).is_file():
+        raise InputError(f"verify.renamed={path}: there is no such file; it must be a CSV with the columns old, new")
+    table = pd.read_csv(path, dtype=str)
+    if not {"old", "new"} <= set(table):
+        raise InputError(
+            f"verify.renamed={path} has the columns {', '.join(map(str, table.columns))}: it must have old, new"
+        )
+    return dict(zip(table.old.tolist(), table.new.tolist(), strict=True))
+
+
+def _both(path: Path, committed: Path, since: str, renamed: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table of this run, and the ``committed`` version in git at the revision ``since``."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: run `make repro` first")
-    result = subprocess.run(["git", "show", f"HEAD:./{committed}"], capture_output=True, check=False)
+    result = subprocess.run(["git", "show", f"{since}:./{committed}"], capture_output=True, check=False)
     if result.returncode:
         raise InputError(f"git has no {committed} to compare with: {result.stderr.decode().strip()}")
-    return pd.read_csv(path, dtype=TEXT), pd.read_csv(io.BytesIO(result.stdout), dtype=TEXT)
+    earlier = pd.read_csv(io.BytesIO(result.stdout), dtype=TEXT)
+    return pd.read_csv(path, dtype=TEXT), earlier.rename(columns=renamed)
 
 
-def _checked(path: Path, differences: list[Difference], unmatched: list[str]) -> list[str]:
-    """Print the table of differences; return messages on unmatched rows and columns and exceeded limits."""
+def _checked(path: Path, differences: list[Difference], unmatched: list[str], *, same_rows: bool) -> list[str]:
+    """Print the table of differences; return messages on exceeded limits and, for ``same_rows``, unmatched rows."""
     shown = [found for found in differences if found.limit or found.largest]
     print(f"\n{path}: {max((found.rows for found in differences), default=0)} rows, relative differences")
     lines = pd.DataFrame(
@@ -70,7 +92,10 @@ def _checked(path: Path, differences: list[Difference], unmatched: list[str]) ->
     exceeded = [
         f"{path}, {found.column}: {found.largest:.1e} at {found.at}" for found in differences if found.exceeds_limit
     ]
-    return [*(f"{path}: {what}" for what in unmatched), *exceeded]
+    messages = [f"{path}: {what}" for what in unmatched]
+    if not same_rows:
+        print(*messages, sep="\n")
+    return [*messages, *exceeded] if same_rows else exceeded
 
 
 def _limit_text(found: Difference) -> str:

@@ -77,6 +77,14 @@ class Attack:
 
 
 @dataclass
+class Verify:
+    """What `pipeline.verify` compares with."""
+
+    since: str = MISSING
+    renamed: str | None = None
+
+
+@dataclass
 class Config:
     """All settings. Groups are checked by the classes that their ``_target_`` names."""
 
@@ -85,6 +93,7 @@ class Config:
     backward: Any = MISSING
     sampling: Sampling = field(default_factory=Sampling)
     compute: Compute = field(default_factory=Compute)
+    verify: Verify = field(default_factory=Verify)
     attack: Attack = field(default_factory=Attack)
     published: str | None = None
     peers: str | None = None
