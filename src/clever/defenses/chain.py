@@ -14,7 +14,7 @@ from clever.errors import InputError
 
 @dataclass(frozen=True)
 class Identity:
-    """No defense: t(x) = x, for images of any shape and range."""
+    """No defense: t(x) = x, for images of any shape and pixel range."""
 
     def __call__(self, images: Images) -> Images:
         return images

@@ -33,7 +33,8 @@ class Seeded:
 
     Guarantee: the random numbers depend only on class name, seed, draw and image shape. So all points and images share
     the same draws (common random numbers), in every process and on every device, and f(t(x)) is deterministic.
-    `InputError` for a seed or a draw below 0.
+    `InputError` for a seed or a draw below 0. Subclasses map images (batch, channel, height, width) in [0,1] to images
+    of the same shape:
 
         @dataclass(frozen=True)
         class Flip(clever.Seeded):
