@@ -170,11 +170,11 @@ def test_misclassified_images_are_left_out(curved: nn.Module, images: Tensor) ->
         ({"targets": []}, "no target"),
         ({"method": "cw"}, "unknown method 'cw': it must be one of nearest, carlini_wagner"),
         ({"method": "carlini_wagner", "norms": ["Linf"]}, "it supports L2 only"),
-        ({"steps": 0}, "steps is 0: it must be a whole number from 1 up"),
+        ({"steps": 0}, "steps is 0: it must be a whole number of at least 1"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"names": ["one"]}, "1 names for 4 images"),
-        ({"images": 2 * images_of(SHAPE, 4)}, r"they must be floating point numbers in \[0,1\]"),
+        ({"images": 2 * images_of(SHAPE, 4)}, r"they must be floating-point numbers in \[0,1\]"),
     ],
 )
 def test_what_cannot_be_attacked_says_why(curved, images: Tensor, change: dict[str, object], message: str) -> None:

@@ -99,7 +99,7 @@ def test_a_sweep_attacks_one_defense_after_another(project: Project) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("attack.steps=0", "steps is 0: it must be a whole number from 1 up"),
+        ("attack.steps=0", "steps is 0: it must be a whole number of at least 1"),
         ("attack.starts=many", "starts is 'many'"),
         ("attack.images=0", "attack.images is 0: it must be a whole number from 1 to"),
         ("attack.exact=maybe", "attack.exact is 'maybe': it must be true or false"),

@@ -240,7 +240,7 @@ def test_what_cannot_be_attacked_is_refused(bent, change, message: str) -> None:
 
 @pytest.mark.parametrize("change", [{"steps": 0}, {"starts": 0}, {"rounds": -1}, {"steps": 1.5}, {"starts": True}])
 def test_strength_is_checked_when_made(change) -> None:
-    with pytest.raises(clever.InputError, match="must be a whole number from"):
+    with pytest.raises(clever.InputError, match="must be a whole number of at least"):
         Strength(**change)
 
 

@@ -150,7 +150,7 @@ def test_what_has_no_substitute_is_refused() -> None:
         clever.Smooth(lambda x: x)
     with pytest.raises(clever.InputError, match="no smooth surrogate for Dropout"):
         clever.Smooth(clever.Chain([clever.PNG(), nn.Dropout()]))
-    with pytest.raises(clever.InputError, match="a backward function without BPDA"):
+    with pytest.raises(clever.InputError, match="backward is given, but bpda is false"):
         clever.Defended(nn.Flatten(), clever.PNG(), bpda=False, backward=clever.Identity())
 
 

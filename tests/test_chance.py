@@ -252,7 +252,7 @@ def test_ones_own_transformation_is_scored_and_attacked_by_its_name(project, ove
         (["defense=quilting", "defense.training=nowhere.npz"], "quilting needs training images"),
         (["defense=tv_minimization", "defense.transformation.dropout=0"], "is 0: it must be greater than 0"),
         (["defense=tv_minimization", "defense.transformation.dropout=1"], "is 1: it must be greater than 0"),
-        (["defense=noise", "defense.draws=0"], "the number of draws is 0: it must be a whole number from 1 up"),
+        (["defense=noise", "defense.draws=0"], "the number of draws is 0: it must be a whole number of at least 1"),
         (["defense=noise", "defense.first=-1"], "the first draw is -1"),
         (["defense._target_=test_chance.Cropped"], r"it must keep their shape and dtype"),
         (["defense=median", "defense.size=33"], "the median filter of 33 x 33 pixels is larger than images"),

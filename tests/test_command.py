@@ -86,7 +86,7 @@ def test_pictures_of_several_sizes_are_named_with_what_helps(folder: Path, capsy
     code = main(["--model", "networks:load", "--images", "pictures"])
     assert code == 2
     assert (
-        "c.png has 9 x 9 pixels, pictures/b.png 9 x 10: all must have the same size; --size N"
+        "c.png has 9 x 9 pixels but pictures/b.png has 9 x 10: all must have the same size; --size N"
         in capsys.readouterr().err
     )
 
@@ -106,22 +106,22 @@ def test_grey_pictures_and_the_second_order(folder: Path, capsys) -> None:
         ([], {"model": "networks:words"}, "is of type str: it must be a torch.nn.Module"),
         ([], {"model": "networks:NUMBER"}, "is of type int: it must be a torch.nn.Module"),
         ([], {"images": "none"}, "none is not a folder: name one with images (.bmp,"),
-        ([], {"images": "empty"}, "empty holds no image"),
+        ([], {"images": "empty"}, "empty contains no images"),
         ([], {"images": "broken"}, "broken/x.png cannot be read as an image"),
         (["--size", "9"], {}, "the network fails on an image of 9 x 9 pixels and 3 channel(s)"),
-        (["--size", "0"], {}, "--size is 0: it must be a whole number from 1 up"),
+        (["--size", "0"], {}, "--size is 0: it must be a whole number of at least 1"),
         (["--size", "big"], {}, "argument --size: invalid int value: 'big'"),
         (["--norms", "L2,L3"], {}, "unknown norm 'L3': it must be one of L1, L2, Linf"),
         (["--targets", "top3"], {}, "unknown target 'top3'"),
         (["--targets", "5"], {}, "the network has classes 0 to 4"),
         (["--order", "third"], {}, "invalid choice: 'third' (choose from"),
-        (["--n-batches", "3"], {}, "n_batches is 3: the estimator mle needs a number from 5 up"),
+        (["--n-batches", "3"], {}, "n_batches is 3: the estimator mle needs at least 5"),
         (["--radius", "-1"], {}, "radius of the L1 ball is -1"),
         (["--radius", "L2=far"], {}, "--radius is 'L2=far': it must be a number, or one for each norm, such as L1=30,"),
         (["--radius", "L2=1", "--norms", "L1"], {}, "no radius for the L1 ball: settings.radius has L2"),
         (["--device", "warp"], {}, "--device warp cannot be used"),
         (["--output", "none/scores.csv"], {}, "none is not a folder; name one that exists"),
-        (["--colour"], {}, "unrecognized arguments: --colour; clever-score --help names all options"),
+        (["--colour"], {}, "unrecognized arguments: --colour; see clever-score --help for all options"),
     ],
 )
 def test_bad_input_ends_with_2_and_one_line(folder: Path, capsys, words, given, message: str) -> None:

@@ -365,7 +365,7 @@ def test_what_cannot_be_used_is_refused(change, message):
     [
         (Lanczos, {"tolerance": 0.0}, "tolerance is 0.0: it must be a positive number"),
         (Lanczos, {"tolerance": "fine"}, "tolerance is 'fine'"),
-        (Lanczos, {"max_products": 0}, "max_products is 0: it must be a whole number from 1 up"),
+        (Lanczos, {"max_products": 0}, "max_products is 0: it must be a whole number of at least 1"),
         (PowerIteration, {"tolerance": float("nan")}, "tolerance is nan"),
         (PowerIteration, {"max_steps": 1.5}, "max_steps is 1.5"),
     ],

@@ -367,5 +367,5 @@ def test_ties_within_batches_leave_no_law_and_many_values_close_by_chance_do() -
 
 
 def test_values_that_are_not_sorted_are_refused() -> None:
-    with pytest.raises(InputError, match="largest first"):
+    with pytest.raises(InputError, match="descending order"):
         end_points(largest_of(3.0, 10, 1)[:, :, ::-1], "r_largest")

@@ -321,7 +321,7 @@ def test_in_lower_precision_the_margin_is_still_the_full_one() -> None:
 
 def test_images_and_references_that_the_gauge_cannot_take_are_refused() -> None:
     network, image = affine(JPEG(), 16, 1.0)
-    with pytest.raises(clever.InputError, match="images of 8 bits"):
+    with pytest.raises(clever.InputError, match="8-bit images"):
         scores(network, image * 0.999)
     network, image = affine(Quantize(3), 8, 1.0)
     undefended = clever.paper(n_batches=5, n_samples=4, radius={"L2": 1.0}, reference="undefended")

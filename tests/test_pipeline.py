@@ -222,7 +222,7 @@ BAD = {
     "defense=jpeg defense.quality=0": "quality of JPEG is 0: it must be a whole number from 1 to 100",
     "sampling.radius.L2=0": "radius of the L2 ball is 0",
     "sampling.radius.L1=-2": "radius of the L1 ball is -2",
-    "sampling.n_batches=2": "n_batches is 2: the estimator mle_reg needs a number from 5 up",
+    "sampling.n_batches=2": "n_batches is 2: the estimator mle_reg needs at least 5",
     "sampling.n_samples=1": "n_samples is 1",
     "sampling.estimator=best": "it must be one of mle_reg, mle, maximum",
     "sampling.law=normal": "it must be one of uniform, reference_code",

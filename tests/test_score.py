@@ -254,13 +254,13 @@ def test_what_cannot_be_scored_says_why(bent: nn.Sequential, images: torch.Tenso
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"n_batches": 4}, "n_batches is 4: the estimator mle needs a number from 5 up"),
+        ({"n_batches": 4}, "n_batches is 4: the estimator mle needs at least 5"),
         ({"n_samples": 1}, "n_samples is 1"),
         ({"n_samples": 2.5}, "n_samples is 2.5"),
         ({"radius": {"L2": 0}}, "radius of the L2 ball is 0"),
         ({"radius": {"L4": 1}}, "unknown norm 'L4'"),
         ({"radius": {"L2": "wide"}}, "radius of the L2 ball is 'wide': it must be a number"),
-        ({"radius": 3.0}, "must name a radius for each norm"),
+        ({"radius": 3.0}, "must map each norm to its radius"),
         ({"cap": "no"}, "cap is 'no': it must be true or false"),
         ({"seed": -1}, "seed is -1: it must be a whole number from 0 to"),
         ({"law": "normal"}, "unknown law 'normal': it must be one of uniform, reference_code"),

@@ -245,7 +245,7 @@ def test_without_bpda_quilting_has_no_gradient(images: torch.Tensor) -> None:
         (lambda: clever.Quilting(None), "quilting needs a clever.PatchBank"),
         (lambda: clever.PatchBank(torch.rand(3, 3, 4, 5)), r"a patch bank of \(3, 3, 4, 5\)"),
         (lambda: clever.PatchBank(torch.rand(0, 3, 4, 4)), "at least one patch"),
-        (lambda: clever.PatchBank.of(torch.rand(0, 3, 8, 8), 4, 10, seed=0), "no patch bank without images"),
+        (lambda: clever.PatchBank.of(torch.rand(0, 3, 8, 8), 4, 10, seed=0), "a patch bank of no images"),
         (lambda: clever.PatchBank.of(torch.rand(1, 3, 8, 8), 9, 10, seed=0), "9 x 9 pixels are larger than images of"),
         (lambda: clever.Quilting(clever.PatchBank(torch.rand(2, 3, 4, 4)), overlap=4), "overlap of patches is 4"),
         (lambda: clever.Quilting(clever.PatchBank(torch.rand(2, 3, 4, 4)), neighbours=3), "nearest patches is 3"),

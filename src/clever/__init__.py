@@ -9,8 +9,8 @@
     scores.to_csv("scores.csv"), scores.to_json("scores.json"), scores.to_frame(), scores.plot()
     distances = clever.attack(network, images, targets=["top2"], norms=["L2"])  # nearest adversarial images
 
-Images and radii are in [0,1] pixel space; for a network with another input range, make `Normalize` its first layer. A
-score estimates a lower bound of the adversarial distance and guarantees nothing; an attack's distance is an upper
+Images and radii are in [0,1] pixel space; for a network with a different input range, make `Normalize` its first layer.
+A score estimates a lower bound on the adversarial distance and guarantees nothing; an attack's distance is an upper
 bound, verified on the network.
 """
 

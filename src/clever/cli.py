@@ -29,23 +29,26 @@ FORMATS: dict[str, Callable[[Scores], str]] = {
     "json": lambda scores: scores.to_json(),
 }
 ABOUT = (
-    "CLEVER score of every image in a folder: an estimated lower bound of the distance, in [0,1]-pixel units, to an "
-    "adversarial image. Exit codes: 0, success; 2, invalid input; 130, interrupted."
+    "Compute CLEVER scores for every image in a folder. A score is an estimated lower bound on the distance, in "
+    "[0,1]-pixel units, to the nearest adversarial image. Exit codes: 0, success; 2, invalid input; 130, interrupted."
 )
 MODEL = (
     "a torch.nn.Module that maps images in [0,1] to logits, such as clever.Defended(network, clever.JPEG(75)), or a "
-    "function without arguments that returns one; MODULE may be in the current folder"
+    "function that takes no arguments and returns one; MODULE may be in the current folder"
 )
 RADIUS = "L1=30,L2=3,Linf=0.1"
 """The L2 radius is that of the authors' code; the others are of a similar scale."""
-TARGETS_HELP = "comma-separated: top2, random, least, untargeted or class numbers; default %(default)s"
+TARGETS_HELP = (
+    "comma-separated: top2 (runner-up class), random, least (least likely class), untargeted (every class) or class "
+    "numbers; default %(default)s"
+)
 
 
 class Parser(argparse.ArgumentParser):
     """Raises `InputError` where argparse would exit."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; clever-score --help names all options")
+        raise InputError(f"{message}; see clever-score --help for all options")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,18 +74,27 @@ def _parser() -> Parser:
     add("--model", required=True, metavar="MODULE:NAME", help=MODEL)
     add("--images", required=True, metavar="DIR", help="a folder of images, searched recursively")
     add("--size", type=int, metavar="N", help="scale the shorter side to N pixels and crop the central square")
-    add("--grey", action="store_true", help="one channel instead of three")
+    add("--grey", action="store_true", help="read images as greyscale, with one channel instead of three")
     add("--targets", default=",".join(map(str, TARGETS)), help=TARGETS_HELP)
     add("--norms", default=",".join(NORMS), help="comma-separated: L1, L2, Linf; default %(default)s")
-    add("--order", choices=ORDERS, default="first", help="second needs a smooth network; default %(default)s")
-    add("--radius", default=RADIUS, help="R of the ball of each norm, or one number for all; default %(default)s")
+    add(
+        "--order",
+        choices=ORDERS,
+        default="first",
+        help="second needs a twice differentiable network; default %(default)s",
+    )
+    add(
+        "--radius",
+        default=RADIUS,
+        help="radius R of each norm's ball, or one number for all norms; default %(default)s",
+    )
     add("--n-batches", type=int, default=500, metavar="N_B", help="number of batches; default %(default)s")
     add("--n-samples", type=int, default=1024, metavar="N_S", help="points per batch; default %(default)s")
-    add("--seed", type=int, default=1215, help="random seed of the points; default %(default)s")
+    add("--seed", type=int, default=1215, help="random seed for the points; default %(default)s")
     add("--device", default="cpu", help="torch device, such as cuda; default %(default)s")
     add("--format", choices=FORMATS, default="table", help="output format; default %(default)s")
     add("--output", metavar="FILE", help="write to FILE instead of standard output")
-    add("--quiet", action="store_true", help="no progress bar")
+    add("--quiet", action="store_true", help="hide the progress bar")
     return parser
 
 
@@ -90,7 +102,7 @@ def _scores(arguments: argparse.Namespace) -> Scores:
     radius = _radius(arguments.radius)
     settings = paper(n_batches=arguments.n_batches, n_samples=arguments.n_samples, radius=radius, seed=arguments.seed)
     if arguments.size is not None and arguments.size < 1:
-        raise InputError(f"--size is {arguments.size}: it must be a whole number from 1 up")
+        raise InputError(f"--size is {arguments.size}: it must be a whole number of at least 1")
     paths = image_paths(arguments.images)
     network = _to_device(_load_network(arguments.model), arguments.device)
     images = image_batch(open_images(paths, "L" if arguments.grey else "RGB", arguments.size), network).images
@@ -133,7 +145,7 @@ def _load_network(name: str) -> nn.Module:
         raise InputError(f"--model {name}: {error}; name a module that is installed or in this folder") from error
     if not hasattr(imported, attribute):
         valid = ", ".join(sorted(key for key, value in vars(imported).items() if callable(value) and key[0] != "_"))
-        raise InputError(f"--model {name}: {module} has no {attribute}; it has {valid or 'nothing to call'}")
+        raise InputError(f"--model {name}: {module} has no {attribute}; it has {valid or 'nothing callable'}")
     network = getattr(imported, attribute)
     network = network() if callable(network) and not isinstance(network, nn.Module) else network
     if not isinstance(network, nn.Module):

@@ -4,14 +4,14 @@
 class InputError(ValueError):
     """Invalid input. The message names the bad value and the valid ones.
 
-    Every user error raises this, before long computations start where possible; any other exception is a bug in this
+    Every user error raises this, where possible before any long computation; any other exception is a bug in this
     library.
     """
 
 
 class GradientMasking(UserWarning):
-    """Gradients vanish at every sampled point, so scores are uninformative. The message gives the number of scores and
-    a remedy."""
+    """Gradients vanish at every sampled point of some scores, which are then uninformative. The message gives the
+    number of these scores and a remedy."""
 
 
 class NotFinite(InputError):

@@ -44,7 +44,8 @@ class Norm(Choice):
 
 
 def _scaled(rows: Float[Tensor, "row dim"]) -> Float[Tensor, " row"]:
-    """The L2 norm of rows divided by their largest entry, whose squares neither overflow nor underflow."""
+    """The L2 norm of each row, computed from the row divided by its largest entry, so that no square over- or
+    underflows."""
     limits = torch.finfo(rows.dtype)
     largest = rows.abs().amax(1, keepdim=True).clamp(limits.tiny, limits.max)
     relative: Tensor = torch.linalg.vector_norm(rows / largest, dim=1)

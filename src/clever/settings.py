@@ -1,4 +1,4 @@
-"""The settings of a score apart from network, image, target and order; the two published presets."""
+"""The settings of a score (all but network, image, target and order), and the two published presets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from clever.targets import RandomTarget
 
 
 class Convention(Choice):
-    """How the smallest eigenvalue of the Hessian becomes a curvature, whose maximum is M."""
+    """How the smallest eigenvalue of the Hessian becomes a curvature; M is the largest curvature in the ball."""
 
     NEGATIVE_PART = "negative_part"
     """max(-lambda_min, 0), as in the theorem. A margin that is convex around the image has M = 0."""
@@ -56,23 +56,23 @@ class Settings:
 
     Enumerated values may be given by name, such as ``law="uniform"``.
 
-    ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, in [0,1]-pixel units. ``law``: the
-    distribution of the points in the ball. ``shared_points``: use the points of the L2 ball for all norms. ``clip``:
-    clip points to the valid pixel range; uniform points are then no longer uniform. ``segments``: evaluate f at
-    z = z0 + u (t(x) - z0), z0 = t(x0), u uniform in [0,1], for each sampled x instead of at t(x), as the mean value
-    theorem behind the bound requires; without BPDA, t is part of f and the segments run from x0 to x. ``cap``: limit
-    scores to the sampled radius (`Score.radius`). ``random_target``: which classes a random target may be.
-    ``reference``: which classifier determines the predicted class. ``curvature``: how an eigenvalue becomes a
-    curvature, for second order. ``estimator``: the estimator of the end point; below 256 points per batch
-    ``r_largest`` reduces to ``profile``.
+    ``n_batches``, ``n_samples``: N_b and N_s. ``radius``: R for each norm, such as ``{"L2": 3.0}``, in [0,1]-pixel
+    units. ``law``: the distribution of the points in the ball. ``shared_points``: use the points of the L2 ball for all
+    norms. ``clip``: clip points to the valid pixel range; uniform points are then no longer uniform. ``segments``: for
+    each sampled x, evaluate f not at t(x) but at a random point z = z0 + u (t(x) - z0) of the segment from z0 = t(x0)
+    to t(x), u uniform in [0,1]. The mean value theorem behind the bound requires this. Without BPDA, t is part of f and
+    the segments run from x0 to x. ``cap``: limit scores to the sampled radius (`Score.radius`). ``random_target``:
+    which classes a random target may be. ``reference``: which classifier determines the predicted class. ``curvature``:
+    how an eigenvalue becomes a curvature, for second order. ``estimator``: the estimator of the end point; below 256
+    points per batch ``r_largest`` reduces to ``profile``. ``seed``: of the sampled points and of random targets.
 
-    Three settings raise the estimate of L, M or K. ``floor``: to the value at the image itself, which is a point of
-    the ball. ``path``: to the largest value on the path to an adversarial image that a short attack finds within the
-    ball (`clever.scoring.path`), so that no score exceeds that image's distance (behind a staircase with BPDA, the
-    distance after the transformation; with `clever.Gauge`, the distance before it). ``ascent``: to the largest value
-    that this number of steps of projected gradient ascent reaches from the largest sampled points
-    (`clever.scoring.ascent`); 0 for none. Ascent needs a network with second derivatives, for second order with third
-    derivatives.
+    Three settings raise the estimated maximum: L (first order), M (second order) or K (`clever.Gauge`). ``floor``: to
+    the value at the image itself, which is a point of the ball. ``path``: to the largest value on the path to an
+    adversarial image that a short attack finds within the ball (`clever.scoring.path`), so that no score exceeds that
+    image's distance (behind a staircase with BPDA, the distance after the transformation; with `clever.Gauge`, the
+    distance before it). ``ascent``: to the largest value that this number of steps of projected gradient ascent reaches
+    from the largest sampled points (`clever.scoring.ascent`); 0 for none. Ascent needs a network with second
+    derivatives, or with third derivatives for second order.
     """
 
     n_batches: int
@@ -99,13 +99,13 @@ class Settings:
         for name, least in (("n_batches", min_batches), ("n_samples", 2)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs a number from {least} up")
+                raise InputError(f"{name} is {value!r}: the estimator {self.estimator} needs at least {least}")
         for name in ("shared_points", "clip", "cap", "path", "floor", "segments"):
             require_bool(name, getattr(self, name))
         require_int("ascent", self.ascent, 0)
         require_int("seed", self.seed, 0, 2**63 - 1)
         if not isinstance(self.radius, Mapping):
-            raise InputError(f"radius is {self.radius!r}: it must name a radius for each norm, as in {{'L2': 3.0}}")
+            raise InputError(f"radius is {self.radius!r}: it must map each norm to its radius, as in {{'L2': 3.0}}")
         radius = {str(Norm.parse(name)): self.radius[name] for name in self.radius}
         for name, value in radius.items():
             if not is_number(value):
@@ -126,8 +126,10 @@ class Settings:
 def paper(**changes: Any) -> Settings:
     """The settings of Weng et al. 2018 (ICLR, arXiv 1801.10578): 500 batches of 1024 uniform points, scores capped.
 
-    The radius is 5 in every norm, in [0,1]-pixel units. ``changes``: fields of `Settings` to override; `InputError`
-    for invalid values.
+    The radius is 5 in every norm, in [0,1]-pixel units. ``changes``: fields of `Settings` to override; `InputError` for
+    invalid values.
+
+        clever.paper(n_batches=50, radius={"L2": 3.0})
     """
     chosen: dict[str, Any] = dict(
         n_batches=500, n_samples=1024, radius=dict.fromkeys(Norm, 5.0), floor=False, estimator=Estimator.MLE

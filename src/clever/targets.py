@@ -42,7 +42,7 @@ def target_classes(
 ) -> list[int]:
     """The classes of a target, given the logits of one image: one class, or for ``untargeted`` all but the predicted.
 
-    The random class depends only on the seed and the image, apart from the classes that the rule excludes: two
+    Apart from the classes that the rule excludes, the random class depends only on the seed and the image, so that two
     defenses draw the same class for the same image. `InputError` for a target equal to the predicted class.
     """
     ranked = logits.argsort(descending=True, stable=True).tolist()

@@ -4,9 +4,9 @@ from clever.errors import InputError
 
 
 def require_int(name: str, value: object, least: int, most: int | None = None) -> None:
-    """`InputError` unless the value is an integer from ``least`` up, to ``most`` if given."""
+    """`InputError` unless the value is an integer of at least ``least`` and, if given, at most ``most``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
-        limits = f"from {least} up" if most is None else f"from {least} to {most}"
+        limits = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise InputError(f"{name} is {value!r}: it must be a whole number {limits}")
 
 

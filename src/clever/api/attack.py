@@ -47,22 +47,22 @@ def attack(
 ) -> Distances:
     """The smallest adversarial distance found for each image, target and norm, with the adversarial image.
 
-    Guarantee: a finite distance is an upper bound of the true adversarial distance. Its image lies in [0,1], and the
+    Guarantee: a finite distance is an upper bound on the true adversarial distance. Its image lies in [0,1], and the
     network with its defense, evaluated on that image alone, predicts the target class. A failed attack gives an
     infinite distance and proves nothing. A CLEVER score above the distance overestimates robustness.
 
     ``network``, ``images``, ``labels`` and ``names``: as in `clever.score`. The network maps images in [0,1] to logits;
-    distances are in [0,1]-pixel units; with labels, from ``images`` or ``labels``, misclassified images are left out
-    (`Distances.left_out`). The attack on a `Defended` network uses its own derivatives, except for JPEG, where a smooth
-    surrogate replaces BPDA's identity. For a random defense, more than half of 50 held-out draws must also predict the
-    target class.
+    distances are in [0,1]-pixel units; if labels are given, with ``images`` or as ``labels``, misclassified images are
+    left out (`Distances.left_out`). The attack uses the derivatives of the network itself, which for a `Defended`
+    network are usually BPDA's; for JPEG a smooth surrogate replaces BPDA's identity. For a random defense, more than
+    half of 50 held-out draws must also predict the target class.
 
-    ``targets``: "top2", "random", "least", "untargeted" (every class) or class numbers. ``norms``: "L1", "L2", "Linf".
-    ``method``: "nearest" for all search methods, or "carlini_wagner" for that attack alone (L2). ``steps``: steps of
-    each search method, one forward and one backward pass each. ``starts``: restarts of each with different step sizes;
-    for Carlini and Wagner's attack, the number of margin weights tried. Larger values find nearer images.
-    ``batch_size``: pairs of image and target class attacked together; memory grows with it. ``progress``: show a
-    progress bar on stderr.
+    ``targets``: "top2" (the runner-up class), "random", "least" (the least likely class), "untargeted" (every class) or
+    class numbers. ``norms``: "L1", "L2", "Linf". ``method``: "nearest" for all search methods, or "carlini_wagner" for
+    that attack alone (L2). ``steps``: steps of each search method, one forward and one backward pass each. ``starts``:
+    runs of each search method, with different step sizes; for Carlini and Wagner's attack, the number of margin weights
+    tried. Larger values find nearer images. ``batch_size``: pairs of image and target class attacked together; memory
+    grows with it. ``progress``: show a progress bar on stderr.
 
     The same arguments give the same distances; torch's global random generators are not used. `InputError` for invalid
     input, before the search starts; `NotFinite` if the network returns NaN or infinity.
@@ -177,7 +177,8 @@ def _attacked_images(
 
 
 def _with_surrogate(network: nn.Module) -> nn.Module:
-    """The same classifier; for JPEG with a smooth surrogate's gradient, since BPDA's identity approximates it badly."""
+    """The same classifier; for JPEG with a smooth surrogate's gradient, since BPDA's identity approximates it
+    poorly."""
     bare = bare_network(network)
     if bare and isinstance(network, Defended) and any(map(needs_surrogate, parts(bare.defense))):
         return Defended(bare.network, bare.defense, backward=Smooth(bare.defense, jpeg_only=True)).eval()

@@ -40,24 +40,30 @@ def score(
 ) -> Scores:
     """CLEVER scores of each image, target and norm (Weng et al. 2018, algorithm 1; `Defended` networks: CLEVER-BPDA).
 
-    A score estimates a lower bound of the distance to an adversarial image. Exception: for a `Defended` network with
-    BPDA in first order, it estimates one of the distance after the transformation (`Defended`).
+    A score estimates a lower bound on the distance to the nearest adversarial image: min(g(x0) / L, R) in first order,
+    where g is the margin of the predicted over the target class and L the largest dual norm of its gradient in a ball
+    of radius R (`clever.FirstOrder`, `clever.SecondOrder`, `clever.Gauge`). Exception: in first order, for a `Defended`
+    network with BPDA, it estimates a lower bound on the distance after the transformation.
 
     ``network``: any module, on any device, that maps images in [0,1] to logits. ``images``: a tensor or NumPy array
     (N,C,H,W), or one image (C,H,W), of floats in [0,1] or uint8, which is divided by 255; a `DataLoader`; a `Dataset`
     or other iterable of images (tensors, arrays, PIL images), each alone or with its label. All images are held in
     memory, on the network's device and in its floating-point dtype.
 
-    ``settings``: default `paper()`, half a million gradients per image, target class and norm. ``targets``: "top2",
-    "random", "least", "untargeted" or class numbers. ``norms``: "L1", "L2", "Linf". A single target or norm need not be
-    in a list. Scores refer to the predicted class. With labels, from ``images`` or ``labels``, misclassified images are
-    left out, as in the papers (`Scores.left_out`; a warning if none remains). ``order``: "first_order", "second_order"
-    or "gauge", or an object with its own parameters, such as ``clever.SecondOrder(seed=7)``. ``names``: image names for
-    tables. ``progress``: show a progress bar on stderr.
+    ``settings``: default `paper()`, half a million gradients per image, target class and norm. ``targets``: "top2" (the
+    runner-up class), "random", "least" (the least likely class), "untargeted" (the smallest score over all classes) or
+    class numbers. ``norms``: "L1", "L2", "Linf". A single target or norm need not be in a list. The margin is that of
+    the predicted class. If labels are given, with ``images`` or as ``labels``, misclassified images are left out, as in
+    the papers (`Scores.left_out`; a warning if none remains). ``order``: "first_order", "second_order" or "gauge", or
+    an object with its own parameters, such as ``clever.SecondOrder(seed=7)``. ``names``: image names for tables.
+    ``progress``: show a progress bar on stderr.
 
     The same arguments give the same numbers, and the scores of an image do not depend on the other images. `InputError`
     for invalid input, before sampling starts; `NotFinite` for NaN or infinity during sampling. One `GradientMasking`
     warning per call if gradients vanish.
+
+        scores = clever.score(network, images, clever.paper(n_batches=50), targets="top2", norms="L2")
+        scores[0].score, scores.to_frame()
     """
     settings = paper() if settings is None else settings
     order = _parse_order(order)

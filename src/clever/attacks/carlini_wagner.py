@@ -20,9 +20,9 @@ FIRST_WEIGHT, LARGEST_WEIGHT = 1e-3, 1e10
 INSIDE = 0.999999
 """Pixels are scaled by this factor around 1/2, so that 0 and 1 have a finite arctanh."""
 STEP_SIZE = 0.01
-"""Of Adam."""
+"""The step size of Adam."""
 CHECKS, PROGRESS = 10, 0.9999
-"""The number of progress checks in a minimization, and the factor by which the loss must have fallen at each."""
+"""The number of progress checks in a minimisation, and the factor by which the loss must have fallen at each."""
 
 
 def carlini_wagner(
@@ -33,11 +33,11 @@ def carlini_wagner(
     weights: int,
     steps: int,
 ) -> Images:
-    """The nearest image met that ``network`` classifies as the target class; the original where there was none.
+    """The nearest image encountered that ``network`` classifies as the target class; the original where there was none.
 
-    Minimizes ||x' - x||^2 + c max(f(x'), 0) over w with x' = (tanh(w) + 1) / 2 and f = `target_margin`, in at most
+    Minimises ||x' - x||^2 + c max(f(x'), 0) over w with x' = (tanh(w) + 1) / 2 and f = `target_margin`, in at most
     ``steps`` steps of Adam, for each of ``weights`` values of c. c grows tenfold until an adversarial image is found;
-    bisection then looks for the smallest c that finds one. A minimization ends when no row makes progress.
+    bisection then looks for the smallest c that finds one. A minimisation ends when no row makes progress.
     """
     weight = images.new_full((len(images),), FIRST_WEIGHT)
     low, high = torch.zeros_like(weight), torch.full_like(weight, math.inf)
@@ -56,7 +56,7 @@ def carlini_wagner(
 def _minimize(
     network: Network, images: Images, targets: Tensor, weight: Rows, steps: int
 ) -> tuple[Bool[Tensor, " row"], Images, Rows]:
-    """For one weight per row: whether an adversarial image was met, the nearest of them, and its distance, else inf."""
+    """For one weight per row: whether an adversarial image was found, the nearest, and its distance (else infinity)."""
     start = ((2 * images - 1) * INSIDE).arctanh()
     origin = start.tanh() / 2 + 0.5
     best, least = images, torch.full_like(weight, math.inf)

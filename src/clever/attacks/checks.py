@@ -1,4 +1,4 @@
-"""Checks of what an attack is given; each raises `InputError`."""
+"""Checks of the arguments of an attack; each raises `InputError`."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,13 @@ from clever.errors import InputError
 def check_images(images: Tensor) -> None:
     """Images must be a non-empty batch in [0,1]."""
     if images.ndim != 4 or not images.numel():
-        raise InputError(f"images of shape {tuple(images.shape)}: it must be (row, channel, height, width), not empty")
+        raise InputError(
+            f"images of shape {tuple(images.shape)}: they must be (row, channel, height, width) and not empty"
+        )
     if not images.is_floating_point() or not (float(images.amin()) >= 0 and float(images.amax()) <= 1):
         raise InputError(
-            f"images of {images.dtype} from {images.amin():g} to {images.amax():g}: they must be floating point "
-            "numbers in [0,1], with normalisation inside the network (clever.Normalize)"
+            f"images of {images.dtype} from {images.amin():g} to {images.amax():g}: they must be "
+            "floating-point numbers in [0,1], with normalisation inside the network (clever.Normalize)"
         )
 
 
@@ -42,6 +44,5 @@ def check_network(network: nn.Module, images: Tensor, targets: Sequence[int]) ->
     with torch.enable_grad():
         if not network(images[:1].detach().requires_grad_()).requires_grad:
             raise InputError(
-                "the logits have no gradient with respect to the input: put the part that cannot be differentiated "
-                "into clever.BPDA"
+                "the logits have no gradient with respect to the input: wrap the non-differentiable part in clever.BPDA"
             )

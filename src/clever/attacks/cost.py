@@ -23,8 +23,8 @@ def planned_passes(
 ) -> int:
     """The approximate number of pairs of a forward and a backward pass per row; a forward pass alone counts half.
 
-    A pass over all draws of a mean counts once. The held-out draws are counted as if they had to accept every image, so
-    this is an upper estimate behind a random defense.
+    A pass over all draws of a mean counts once. The held-out draws are counted as if every image were tested on them,
+    so this is an upper estimate behind a random defense.
     """
     if strength.method is Method.CARLINI_WAGNER:
         return strength.starts * strength.steps

@@ -23,7 +23,7 @@ class SuccessCriterion:
     """When an image counts as adversarial behind a random defense.
 
     More than the share ``threshold`` of ``draws`` fresh draws, each a classifier of its own, must predict the target
-    class; 0.5 is the majority. `InputError` for ``draws`` below 1 and a threshold outside [0, 1).
+    class; 0.5 requires a majority. `InputError` for ``draws`` below 1 and a threshold outside [0, 1).
     """
 
     draws: int = 50
@@ -39,7 +39,8 @@ class SuccessCriterion:
 
 
 def random_transformation(network: nn.Module) -> Random | None:
-    """The random transformation that the network applies a draw of, or averages over; None where nothing is random."""
+    """The random transformation of which the network applies one draw or averages several; None where nothing is
+    random."""
     defense = network.defense if isinstance(network, Defended) else None
     if isinstance(defense, Expectation):
         return defense.transformation

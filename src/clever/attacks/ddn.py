@@ -26,9 +26,9 @@ def ddn(
     radius: float = 1.0,
     gamma: float = 0.1,
 ) -> Images:
-    """The nearest image met that ``network`` classifies as the target class; the original where there was none.
+    """The nearest image encountered that ``network`` classifies as the target class; the original where there was none.
 
-    Algorithm 1, targeted: a normalized gradient step down the cross-entropy of the target class, then a projection onto
+    Algorithm 1, targeted: a normalised gradient step down the cross-entropy of the target class, then a projection onto
     a sphere around the original, then onto [0,1]. The sphere's radius shrinks by the factor 1 - ``gamma`` after success
     and grows by 1 + ``gamma`` after failure. ``radius``: of the first sphere, in [0,1]-pixel units. Where the gradient
     is zero the direction is drawn from ``generator``, which must be on the images' device.

@@ -55,6 +55,14 @@ def descend(
 
     Guarantee: an image with a finite distance lies in [0,1], and its computed margin is negative. `InputError` for a
     ``norm`` that is not "L1", "L2" or "Linf".
+
+    ``margin`` maps images (row, channel, height, width) to (row,). The result has the fields ``image``, shaped like
+    ``images``, and ``distance``, (row,), in [0,1]-pixel units.
+
+        def margin(x):
+            return network(x)[:, predicted] - network(x)[:, target]
+
+        clever.descend(margin, images, "L2", steps=20).distance
     """
     norm = Norm.parse(norm)
     staircase = pixelwise(defense)

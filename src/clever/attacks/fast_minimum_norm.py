@@ -31,11 +31,11 @@ def fast_minimum_norm(
     steps: int,
     step_size: float = 1.0,
 ) -> Images:
-    """The nearest image met that ``network`` classifies as the target class; the original where there was none.
+    """The nearest image encountered that ``network`` classifies as the target class; the original where there was none.
 
-    Algorithm 1 from the original image: a normalized gradient step down `target_margin`, then projections onto a ball
+    Algorithm 1 from the original image: a normalised gradient step down `target_margin`, then projections onto a ball
     around the original and onto [0,1]. The radius shrinks after success and grows after failure; before the first
-    success it is the distance to the linearized boundary (equation 5). ``step_size``: of the first step, in [0,1]-pixel
+    success it is the distance to the linearised boundary (equation 5). ``step_size``: of the first step, in [0,1]-pixel
     units and L2. Where the margin is affine a step ends on the boundary itself, and rounding can prevent success.
     """
     change, best = torch.zeros_like(images), torch.zeros_like(images)
@@ -60,9 +60,9 @@ def fast_minimum_norm(
 def fast_minimum_norm_from(nearest: BestSoFar, steps: int, scale: float) -> None:
     """FMN from the nearest adversarial image so far, or from the original if there is none.
 
-    Each step takes a forward and a backward pass. In contrast to `fast_minimum_norm`, the step size is ``scale`` times
-    the row's distance, every nearer image on the way is kept, and until the first success the radius exceeds the
-    distance to the linearized boundary by 2 %, because on an affine margin the step ends on the boundary itself.
+    Each step takes a forward and a backward pass. Unlike in `fast_minimum_norm`, the step size is ``scale`` times the
+    row's distance, every nearer image on the way is kept, and until the first success the radius exceeds the distance
+    to the linearised boundary by 2 %, because on an affine margin the step ends on the boundary itself.
     """
     radius, change = nearest.distance, nearest.change
     for step in range(steps):

@@ -105,8 +105,8 @@ def overshoot(nearest: BestSoFar, images: Images) -> None:
 def shrink(nearest: BestSoFar) -> None:
     """Bisection towards the original: through its projections onto smaller balls, then along the segment.
 
-    On a staircase, where the prediction can change more than once on the way, the result is verified but not the
-    nearest image on that path.
+    On a staircase, where the prediction can change more than once on the way, the result is verified but need not be
+    the nearest image on that path.
     """
     change, distance = nearest.change, nearest.distance.nan_to_num(posinf=0)
     _bisect(nearest, lambda share: project(change, nearest.norm, share * distance))

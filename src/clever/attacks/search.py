@@ -64,9 +64,9 @@ def smallest_distances(
     """The nearest image found to each original that ``network`` classifies as the target class.
 
     Guarantee: a finite distance belongs to an image in [0,1] that the network, including its transformation, classified
-    as the target class. It is therefore an upper bound of the true smallest distance; how tight is unknown. It is 0
+    as the target class. It is therefore an upper bound on the true smallest distance; how tight is unknown. It is 0
     where the network predicts the target class for the original. The same arguments give the same result. Behind a
-    random defense the network is the mean over its own draws, and held-out draws accepted the image, too
+    random defense the network is the mean over its own draws, and the held-out draws have also accepted the image
     (`SuccessCriterion`).
 
     The network maps images in [0,1] to logits and is left unchanged. The search uses the network's own gradients, so a
@@ -74,7 +74,7 @@ def smallest_distances(
     (`clever.attacks.descent.pixelwise`) the search is `clever.descend` with the gauge's minimiser; behind JPEG
     `clever.attacks.jpeg_local_search` continues from its result. Elsewhere it is DDN (Rony et al. 2019) for L2 and FMN
     (Pintor et al. 2021) for L1 and Linf from the original, then `fast_minimum_norm_from` from their result. The images
-    found are then refined (`clever.attacks.refine`). `InputError` for arguments that cannot be attacked.
+    found are then refined (`clever.attacks.refine`). `InputError` for invalid arguments.
     """
     check_arguments(images, predicted, targets, seed)
     check_method(strength, norm)

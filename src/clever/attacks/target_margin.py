@@ -1,4 +1,4 @@
-"""The loss that targeted attacks minimize."""
+"""The loss that targeted attacks minimise."""
 
 import math
 

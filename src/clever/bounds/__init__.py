@@ -1,1 +1,1 @@
-"""Lower bounds of the adversarial distance: closed-form formulas, first and second order, gauge."""
+"""Lower bounds on the adversarial distance: closed-form formulas, first and second order, gauge."""

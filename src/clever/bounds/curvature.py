@@ -1,4 +1,4 @@
-"""Bounds of the curvature M of the second-order theorem in each norm, from the margin's Hessian at a point."""
+"""Bounds on the curvature M of the second-order theorem in each norm, from the margin's Hessian at a point."""
 
 import math
 
@@ -13,7 +13,7 @@ SWEEPS = 10
 
 
 def curvature_factor(norm: Norm, dim: int) -> float:
-    """The factor that turns the curvature for p = 2 into a bound of that for ``norm``: 1 for L1 and L2, dim for Linf.
+    """The factor that turns the curvature for p = 2 into a bound for ``norm``: 1 for L1 and L2, dim for Linf.
 
     max over ``||v||_p = 1`` of (-v'Hv)_+ is at most (-lambda_min)_+ times the largest ``||v||_2^2`` of such v. Exact
     for L2. A valid bound for the others, where it can be dim times too large: for L1 with -H = 11'/dim, where M_1 is
@@ -23,7 +23,7 @@ def curvature_factor(norm: Norm, dim: int) -> float:
 
 
 def cross_curvature(hessians: Float[Tensor, "batch dim dim"]) -> Float[Tensor, " batch"]:
-    """An upper bound of M_1 = max over ``||v||_1 = 1`` of (-v'Hv)_+: the largest of (-H_ii)_+ and, off the diagonal,
+    """An upper bound on M_1 = max over ``||v||_1 = 1`` of (-v'Hv)_+: the largest of (-H_ii)_+ and, off the diagonal,
     ``|H_ij|``.
 
     With b_ij these entries, -v'Hv <= sum_ij |v_i| |v_j| b_ij and sum_ij |v_i| |v_j| = 1. Exact for positive
@@ -35,7 +35,7 @@ def cross_curvature(hessians: Float[Tensor, "batch dim dim"]) -> Float[Tensor, "
 
 
 def box_curvature(hessians: Float[Tensor, "batch dim dim"]) -> Float[Tensor, " batch"]:
-    """An upper bound of M_inf = max over ``||v||_inf = 1`` of (-v'Hv)_+: sum_i (y_i)_+ for some y with diag(y) >= -H.
+    """An upper bound on M_inf = max over ``||v||_inf = 1`` of (-v'Hv)_+: sum_i (y_i)_+ for some y with diag(y) >= -H.
 
     Any such y gives a bound, because -v'Hv <= sum_i y_i v_i^2. The smallest one is the semidefinite relaxation of
     max-cut, at most pi / 2 times M_inf for positive semidefinite -H (Nesterov 1998). It is approximated by coordinate

@@ -15,8 +15,8 @@ from clever.errors import InputError
 class Eigenvalues:
     """One eigenvalue estimate per point, in the points' dtype and on their device.
 
-    ``value`` is theta = v'Hv for a unit vector v, so up to rounding it is never below the smallest eigenvalue and the
-    curvature -theta is a lower estimate; NaN where the Hessian is not finite. ``lower`` is the solver's lower bound of
+    ``value`` is theta = v'Hv for a unit vector v, so up to rounding it is never below the smallest eigenvalue, and
+    -theta underestimates the curvature; NaN where the Hessian is not finite. ``lower`` is the solver's lower bound on
     the smallest eigenvalue, from which curvatures are computed. ``residual`` is ``||Hv - theta v||``: some eigenvalue
     lies within this distance of theta. ``products`` counts the Hessian-vector products computed for the point,
     including those after it had converged.

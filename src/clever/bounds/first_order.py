@@ -64,8 +64,8 @@ class FirstOrder:
     """The dual norm of the margin's gradient; its maximum over the ball is a local Lipschitz constant L.
 
     Defined for every network that autograd differentiates. For a `Defended` network with BPDA this is CLEVER-BPDA,
-    which does not estimate a lower bound: the gradient is that of f at t(x), so the score estimates how far the
-    *transformed* image has to move from t(x0), not the input (`clever.Gauge`).
+    which does not estimate a lower bound on the distance of the input: the gradient is that of f at t(x), so the score
+    estimates how far the *transformed* image has to move from t(x0), not the input (`clever.Gauge`).
 
     The bound is min(g(x0) / L, R), in the norm dual to the gradient's and in [0,1]-pixel units (Weng et al. 2018, arXiv
     1801.10578, theorem 3.2). No smaller perturbation changes the class if L is the true maximum; here it is estimated.
@@ -82,7 +82,7 @@ class FirstOrder:
         return False
 
     def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
-        """Accepts every network; `clever.classifier.margin` rejects those without gradients."""
+        """Accepts every network; the first gradient raises `InputError` if the logits are not differentiable."""
 
     def measure(self, network: nn.Module, image: Image, context: ImageContext, targets: Sequence[int]) -> Measure:
         """All three norms of each gradient, which cost little compared with the gradient itself."""

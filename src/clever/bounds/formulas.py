@@ -12,16 +12,19 @@ def first_order(margin: float, lipschitz: float, radius: float = math.inf) -> fl
     """min(g(x0) / L, R): no perturbation of smaller norm changes the class from c to j (Weng et al. 2018, theorem 3.2).
 
     Holds for the local Lipschitz constant L = max ||grad g||_q over the ball of radius R; with an estimate of L the
-    result is an estimate. With gradients by BPDA, which are those of f at t(x), L bounds how fast g changes with t(x),
+    result is an estimate. With BPDA's gradients, which are those of f at t(x), L bounds how fast g changes with t(x),
     not with x; the result is then a distance from t(x0), even with the true maximum over the segments from t(x0) to
-    t(x) (`clever.Gauge`). L = 0 gives R, which is infinite for a score that is not capped; a margin <= 0 gives 0.
+    t(x) (`clever.Gauge`). L = 0 gives R (infinity by default, for a score that is not capped); a margin <= 0 gives 0.
 
     In [0,1]-pixel units. `InputError` for NaN, a negative L, R <= 0, and a margin that is not finite.
 
         first_order(margin=2.0, lipschitz=4.0, radius=1.0)  # 0.5
     """
     if not (lipschitz >= 0 and radius > 0 and math.isfinite(margin)):
-        raise InputError(f"margin {margin}, Lipschitz constant {lipschitz}, radius {radius}: no bound is defined")
+        raise InputError(
+            f"margin {margin}, Lipschitz constant {lipschitz}, radius {radius}: the margin must be "
+            "finite, the constant >= 0 and the radius > 0"
+        )
     if margin <= 0:
         return 0.0
     return min(margin / lipschitz if lipschitz > 0 else math.inf, radius)
@@ -30,7 +33,8 @@ def first_order(margin: float, lipschitz: float, radius: float = math.inf) -> fl
 def second_order(
     margin: ArrayLike, gradient_norm: ArrayLike, curvature: ArrayLike, radius: ArrayLike = math.inf
 ) -> NDArray[np.float64]:
-    """The second-order bound min((-b + sqrt(b^2 + 2 M g)) / M, R) of the perturbation that keeps the class.
+    """The second-order bound min((-b + sqrt(b^2 + 2 M g)) / M, R): no smaller perturbation changes the class from c to
+    j.
 
     g = ``margin`` = f_c(x0) - f_j(x0), b = ``gradient_norm`` = ``||grad g(x0)||_q`` at the image itself,
     M = ``curvature`` = max over x in B_p(x0, R) of max over ``||v||_p = 1`` of (-v'H(x)v)_+, R = ``radius``, infinite
@@ -49,6 +53,8 @@ def second_order(
     `InputError` for NaN, a negative number other than the margin, and a margin that is not finite.
 
     Source: Weng, Zhang, Chen, Lozano, Hsieh, Daniel 2018, "On Extensions of CLEVER", arXiv 1810.08640.
+
+        second_order(margin=3.0, gradient_norm=1.0, curvature=4.0)  # 1.0
     """
     arguments = (margin, gradient_norm, curvature, radius)
     g, b, m, r = np.broadcast_arrays(*(np.asarray(numbers, dtype=np.float64) for numbers in arguments))

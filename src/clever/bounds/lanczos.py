@@ -1,4 +1,4 @@
-"""The smallest eigenvalue of the Hessian of a margin at many points at once, by Lanczos."""
+"""The smallest eigenvalue of the Hessian of a margin at many points at once, by the Lanczos method."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from clever.norms import Norm
 
 @dataclass(frozen=True)
 class Lanczos:
-    """The smallest eigenvalue of the Hessian of ``margin`` at each point, by Lanczos from random starts.
+    """The smallest eigenvalue of the Hessian of ``margin`` at each point, by the Lanczos method from random starts.
 
     After k products theta is the minimum of v'Hv over the unit vectors v of the start's Krylov space. A point stops
 
@@ -25,19 +25,21 @@ class Lanczos:
     The tolerance is relative to the smallest eigenvalue, however large the others are. ``lower`` is theta - residual.
     Some eigenvalue lies within ``residual`` of theta. If that is the smallest one, ``lower`` is below it and the
     curvature -lower is above the true one. For a converged point it is the smallest unless the start vector was almost
-    orthogonal to its eigenvector: an eigenvalue delta below theta is missed only if that component is about
-    residual / delta or less. This is rare, and the second product makes it rarer, because a missed component grows with
-    every product. For a point that has not converged it is only likely. Theta itself has an error of about
-    residual^2 / gap (Kato, Temple), where gap is the distance to the next eigenvalue. Without any assumption on gaps,
-    its error exceeds e * (lambda_max - lambda_min) with probability at most 1.648 sqrt(dim) exp(-sqrt(e) (2k - 1))
-    (Kuczynski and Wozniakowski 1992).
+    orthogonal to its eigenvector: an eigenvalue delta below theta is missed only if that component is about residual /
+    delta or less. This is rare, and the second product makes it rarer, because a missed component grows with every
+    product. For a point that has not converged this is only likely. Theta itself has an error of about residual^2 / gap
+    (Kato, Temple), where gap is the distance to the next eigenvalue. Without any assumption on gaps, its error exceeds
+    e * (lambda_max - lambda_min) with probability at most 1.648 sqrt(dim) exp(-sqrt(e) (2k - 1)) (Kuczynski and
+    Wozniakowski 1992).
 
     Every product is one batched backward pass (`clever.classifier.hessian.Hessian`). Converged points leave the batch
-    once they are a quarter of it. Memory: k vectors per point. Each product is orthogonalised twice against the whole
-    basis (classical Gram-Schmidt, for which twice is enough: Giraud et al. 2005), which costs little compared with the
-    network. Up to rounding, a point's result depends only on the point and its start vector.
+    once they make up a quarter of it. Memory: k vectors per point. Each product is orthogonalised twice against the
+    whole basis (classical Gram-Schmidt, for which twice is enough: Giraud et al. 2005), which costs little compared
+    with the network. Up to rounding, a point's result depends only on the point and its start vector.
 
     `InputError` for a tolerance or budget that is not positive, and for a margin or ``start`` that `Hessian` rejects.
+
+        clever.SecondOrder(solver=clever.Lanczos(tolerance=1e-3, max_products=50))
     """
 
     tolerance: float = 1e-5

@@ -40,11 +40,11 @@ class SecondOrder:
     M is estimated by an end point, so the score is an estimate. Units: [0,1] pixels.
 
     For L1 and Linf the curvature along directions of unit norm is NP-hard to compute
-    (`clever.bounds.formulas.second_order`). An upper bound of it keeps the theorem valid but can make the score too
+    (`clever.bounds.formulas.second_order`). An upper bound on it keeps the theorem valid but can make the score too
     small: M_2 for L1, and dim * M_2 for Linf, with a score up to sqrt(dim) times too small. Up to
     ``dense_hessian_max_dim`` dimensions the full Hessian is computed at each point, with dim additional products, and
-    the bounds `clever.bounds.curvature.cross_curvature` and `box_curvature` are used where they are smaller. 0 disables
-    this.
+    the bounds `clever.bounds.curvature.cross_curvature` and `box_curvature` are used where they are smaller.
+    ``dense_hessian_max_dim=0`` disables this.
 
     The theorem requires a function with a Hessian; `check` rejects other networks and names the module. Behind a
     transformation t with BPDA, the Hessian of f at t(x) is not that of f(t(x)), so the theorem does not apply. It does
@@ -75,7 +75,7 @@ class SecondOrder:
 
     def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
         """Raise `InputError` for a network that is not twice differentiable, with the module's name if known, and for a
-        reference that takes g and its gradient from another function than the curvature."""
+        reference that takes g and its gradient from a different function than the curvature."""
         require_twice_differentiable(network, example)
         defended = isinstance(network, Defended) and not isinstance(network.defense, Identity)
         if defended and reference_classifier(network, settings) is not network:

@@ -61,8 +61,12 @@ class Compilation(Choice):
 class Compute:
     """Precision, layout and compilation of a network, each as a name or enumeration member.
 
-    The defaults leave the network as it is; layout and compilation affect rounding only. The error of a lower precision
-    depends on the network: `deviation` measures it. `InputError` for an unknown name.
+    ``precision``: "float32", "tf32" or "bfloat16". ``layout``: "contiguous" or "channels_last". ``compilation``:
+    "none", "default", "cuda_graphs" or "max_autotune". The defaults leave the network as it is; layout and compilation
+    affect rounding only. The error of a lower precision depends on the network: `deviation` measures it. `InputError`
+    for an unknown name.
+
+        faster = clever.Compute(precision="bfloat16").applied(network)
     """
 
     precision: Precision | str = Precision.FLOAT32
@@ -149,10 +153,10 @@ def deviation(
     predicted: int,
     targets: Sequence[int],
 ) -> Float[Tensor, "point t q"]:
-    """The relative deviation |a - b| / b of gradient norms of ``computed``, per norm q.
+    """The relative deviation |a - b| / b of gradient norms, for each point, target class and norm q.
 
-    a: in the arithmetic of ``compute``; b: of ``network`` in full single precision. Compare it with the sampling error
-    of a score: the relative change of a score g / L is that of L.
+    a: the norms of ``computed`` in the arithmetic of ``compute``; b: those of ``network`` in full single precision.
+    Compare it with the sampling error of a score: the relative change of a score g / L is that of L.
     """
     norms = tuple(Norm)
     with compute.arithmetic():

@@ -24,9 +24,9 @@ class ImageContext:
 
     ``index``: its index among the images given. ``name``: `image_sha256`. ``dimension``: the number of its values.
     ``margins``: g(x0) for each target class. ``gradients``: ``||grad g(x0)||_q`` for each target class in each norm q,
-    in logits per unit of [0,1] pixel space. ``already_changed``: the scored classifier predicts another class at the
-    image itself than ``predicted``, the prediction of the undefended classifier (`Reference`). ``label``: the true
-    class, or None if not given. Contexts do not hold the image, so that those of 50,000 images fit in memory.
+    in logits per unit of [0,1] pixel space. ``already_changed``: at the image itself, the scored classifier already
+    predicts a class other than ``predicted``, the prediction of the undefended classifier (`Reference`). ``label``: the
+    true class, or None if not given. Contexts do not hold the image, so that those of 50,000 images fit in memory.
     """
 
     index: int
@@ -83,9 +83,9 @@ def image_context(
     """
     if image.dtype not in (torch.float32, torch.float64) or not (float(image.amin()) >= 0 and float(image.amax()) <= 1):
         raise InputError(
-            f"image {index} is of {image.dtype}, from {image.amin():g} to {image.amax():g}: it must hold float32 or "
-            "float64 numbers in [0,1], with normalisation inside the network (clever.Normalize); for a faster network "
-            "use clever.Compute(precision='bfloat16')"
+            f"image {index} has {image.dtype} values from {image.amin():g} to {image.amax():g}: it must hold "
+            "float32 or float64 numbers in [0,1], with normalisation inside the network (clever.Normalize); for a "
+            "faster network use clever.Compute(precision='bfloat16')"
         )
     classifier = reference_classifier(network, settings)
     row = finite_logits(classifier, image.unsqueeze(0), index)[0]

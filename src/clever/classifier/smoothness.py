@@ -37,7 +37,8 @@ POWERS = {
     "dist": (2, 2.0),
     "_pdist_forward": (1, 2.0),
 } | dict.fromkeys(("_cdist_forward", "cdist"), (2, 2.0))
-"""Norms, with the position and default of the argument for their order: nonsmooth below 2 and for infinity."""
+"""Norms, with the position and default of the argument that gives their order; nonsmooth for orders below 2 and
+infinity."""
 
 MIN_SOFTPLUS_THRESHOLD = 15.0
 """Softplus is linear where beta * x exceeds its threshold; from 15 up the jump log(1 + exp(-15)) is below rounding."""
@@ -47,11 +48,11 @@ def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "bat
     """`InputError` if ``network`` is found not to be twice differentiable.
 
     Runs the network once, in its current mode (train or eval), on ``example`` (a batch of at least one input), and
-    checks each ATen operation whose arguments depend on the input. Rejected are `NONSMOOTH_OPERATIONS`, whoever calls
+    checks each ATen operation whose arguments depend on the input. It rejects `NONSMOOTH_OPERATIONS`, whatever calls
     them (``nn.ReLU``, or ``torch.relu`` in a ``forward``), and operations that turn the input into booleans or integers
     (a comparison, an arg max, a cast), since these can only select between pieces. Constants, and weights computed by
-    ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class, and the operation.
-    Custom ``autograd.Function``s are rejected, too: their backward pass need not be the derivative of their forward
+    ``abs`` or ``clamp``, pass. The message gives the innermost module's dotted name, its class, and the operation. It
+    also rejects custom ``autograd.Function``s, because their backward pass need not be the derivative of their forward
     pass. Finally, a Hessian-vector product must be possible.
 
     ELU with alpha = 1, CELU and Softsign are rejected because they have no second derivative at 0, although the theorem
@@ -66,7 +67,7 @@ def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "bat
         if isinstance(module, Computed) and module.compute.compilation is not Compilation.NONE:
             raise InputError(
                 f"a compiled network ({module.compute.compilation}) has first derivatives only: second order needs "
-                "compilation none"
+                "compilation='none'"
             )
         if isinstance(module, BPDA) and not (isinstance(module.transformation, Identity) and module.substitute is None):
             raise InputError(

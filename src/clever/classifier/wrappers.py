@@ -13,7 +13,10 @@ from clever.errors import InputError, NotFinite
 class Normalize(nn.Module):
     """(x - mean) / std per channel, as the first layer of a network, so that radii and scores are in pixel units.
 
-    `InputError` for a mean and std of different lengths, or a std that is not positive.
+    Maps (batch, channel, height, width) to the same shape. `InputError` for a mean and std of different lengths, or a
+    std that is not positive.
+
+        network = torch.nn.Sequential(clever.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]), network)
     """
 
     mean: Tensor

@@ -1,4 +1,5 @@
-"""Backward pass differentiable approximation: t(x) in the forward pass, the identity or a surrogate in the backward."""
+"""Backward pass differentiable approximation: t(x) in the forward pass, a substitute derivative in the backward
+pass."""
 
 from typing import Any
 
@@ -60,7 +61,9 @@ class BPDA(nn.Module):
 
     ``backward``: a differentiable surrogate s that replaces the identity in the backward pass (their section 4.2), such
     as `clever.Smooth`. The gradient is then that of f at t(x) times the derivative of s at x. Its repr is part of the
-    cache key.
+    cache key. `InputError` if t changes the shape or dtype of the images.
+
+        clever.BPDA(clever.JPEG(quality=75))
     """
 
     def __init__(self, transformation: Transformation, backward: Transformation | None = None) -> None:
@@ -91,18 +94,20 @@ class Defended(nn.Module):
 
     With ``bpda`` the backward pass replaces t by the identity or by the surrogate ``backward``. Without it, the
     backward pass uses the true derivative of t, which is zero almost everywhere for a staircase (Goodfellow, arXiv
-    1804.07870); a ``backward`` is then an `InputError`.
+    1804.07870); giving ``backward`` is then an `InputError`.
 
-    With a `clever.Expectation` the classifier is the mean over several draws t_k of a random transformation, and the
-    backward pass replaces each t_k by the identity or uses its true derivative.
+    With a `clever.Expectation` the classifier is the mean over several draws t_k of a random transformation; in the
+    backward pass each t_k is replaced by the identity or has its true derivative.
 
     Points outside [0,1] are first clipped to it, even for the identity, with a derivative of one. So networks behind
     different defenses get the same inputs, and their scores are comparable even where points are not clipped
     (`clever.Settings`). A bare network gets such points unchanged.
 
-    The gradient by BPDA is that of f at t(x), so the first-order score bounds how far the *output* of t can move from
-    t(x0). If t is a staircase, an input close to a step needs a smaller change, and the score can lie far above the
+    BPDA's gradient is that of f at t(x), so the first-order score bounds how far the *output* of t can move from t(x0).
+    If t is a staircase, an input close to a step needs a smaller change, and the score can lie far above the
     adversarial distance. `clever.Gauge` bounds the distance of the input.
+
+        clever.Defended(network, clever.JPEG(quality=75))
     """
 
     network: nn.Module
@@ -118,7 +123,7 @@ class Defended(nn.Module):
     ) -> None:
         super().__init__()
         if backward is not None and not bpda:
-            raise InputError("a backward function without BPDA: only BPDA uses it")
+            raise InputError("backward is given, but bpda is false: only BPDA uses a backward function")
         self.network = network
         self.clamped = Clamped()
         self.transformation = BPDA(transformation, backward) if bpda else transformation

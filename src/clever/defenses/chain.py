@@ -14,7 +14,7 @@ from clever.errors import InputError
 
 @dataclass(frozen=True)
 class Identity:
-    """No defense: t(x) = x, for images of any shape and range."""
+    """No defense: t(x) = x, for images of any shape and pixel range."""
 
     def __call__(self, images: Images) -> Images:
         return images
@@ -25,6 +25,8 @@ class Chain:
     """A composition of transformations, t(x) = t_n(... t_1(x)), for images (batch, channel, height, width) in [0,1].
 
     `InputError` for an empty list, and for an `Expectation` in it, which does not map images to images.
+
+        clever.Chain([clever.BitDepth(bits=3), clever.JPEG(quality=75)])
     """
 
     transformations: Sequence[Transformation]

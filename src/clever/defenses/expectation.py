@@ -42,15 +42,16 @@ class Pooling(Choice):
 class Expectation:
     """The mean over ``draws`` fixed draws of a random defense, starting at draw ``first``.
 
-    `clever.Defended` accepts it like any transformation. The classifier is x -> mean over k of f(t_k(x)), averaged as
-    ``pooling`` says, and its derivative is that of the mean; with BPDA each term has the gradient of f at t_k(x). This
-    is expectation over transformation (Athalye et al. 2018, section 5.2). The classifier is deterministic, so
-    first-order theory applies to it; as an estimate of the expectation over all draws it has the sampling error of
-    ``draws`` draws. With ``draws=1``, ``first`` selects the single draw; the worst of m draws is the smallest score of
-    the m classifiers with ``first`` from 0 to m - 1.
+    `clever.Defended` accepts it like any transformation. The classifier is x -> mean over k of f(t_k(x)), where
+    ``pooling`` ("logits" or "probabilities") chooses what is averaged; its derivative is that of the mean, and with
+    BPDA each term has the gradient of f at t_k(x). This is called expectation over transformation (Athalye et al. 2018,
+    section 5.2). The classifier is deterministic, so first-order theory applies to it; as an estimate of the
+    expectation over all draws it has the sampling error of ``draws`` draws. With ``draws=1``, ``first`` selects the
+    single draw; the worst case over m draws is the smallest score among the m classifiers with ``first`` from 0 to m -
+    1.
 
-    It does not map images to images: called on images in [0,1], it returns its first draw, for figures. `InputError`
-    where nothing is random.
+    As a whole it does not map images to images; calling it on images in [0,1] returns its first draw, for use in
+    figures. `InputError` for a transformation that is not random, and for fewer than one draw.
 
         clever.Defended(network, clever.Expectation(clever.Noise(std=0.1), draws=20))
     """
@@ -68,7 +69,8 @@ class Expectation:
         if not isinstance(transformation, Random) or transformation.drawn(0) == transformation.drawn(1):
             raise InputError(
                 f"nothing in {transformation} is random: an expectation needs a transformation with a method "
-                "drawn(index), such as clever.Noise or a chain that contains it; use any other directly as the defense"
+                "drawn(index), such as clever.Noise or a chain that contains it; use a deterministic one "
+                "directly as the defense"
             )
 
     @property

@@ -1,7 +1,7 @@
 """Linear transformations of the rows and columns of an image: blur, crops, resizing with padding.
 
 Each is x -> A x B' with a matrix for the height and one for the width, (size, size). So true derivatives of all orders
-are exact and equal on every device; numbers outside [0,1] are not clipped.
+are exact and equal on every device; values outside [0,1] are not clipped.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ Matrix = Float[Tensor, "size size"]
 class GaussianBlur:
     """Gaussian blur of standard deviation ``sigma`` pixels, truncated at 4 sigma, with border pixels repeated.
 
-    The smoothing that Xu et al. 2018 and others try first. It has a true gradient (``bpda=False``), so the cost of
-    BPDA's identity can be measured. `InputError` for a sigma that is not positive.
+    The smoothing that Xu et al. 2018 and others try first. It has a useful true gradient (``bpda=False``), against
+    which BPDA's identity can be compared. `InputError` for a sigma that is not positive.
     """
 
     sigma: float = 0.5
@@ -41,10 +41,10 @@ class GaussianBlur:
 
 @dataclass(frozen=True)
 class Crop(Seeded):
-    """A crop of the share ``fraction`` of height and width, at a random position, resized bilinearly to the full size.
+    """A crop of ``fraction`` of the height and width, at a random position, resized bilinearly to the full size.
 
     Images in [0,1] stay in [0,1]. Guo et al. 2018 average the class probabilities of 30 such crops:
-    ``Expectation(Crop(), draws=30, pooling="probabilities")``.
+    ``Expectation(Crop(), draws=30, pooling="probabilities")``. `InputError` unless ``fraction`` is between 0 and 1.
     """
 
     fraction: float = 0.9
@@ -62,11 +62,11 @@ class Crop(Seeded):
 
 @dataclass(frozen=True)
 class ResizePad(Seeded):
-    """The image resized to a random share of its size, from ``least`` to 1, at a random position in a frame of zeros.
+    """The image, resized by a random factor from ``least`` to 1, at a random position in a frame of zeros.
 
     Xie et al. 2018, with nearest-neighbour interpolation as in their code. They resize 299 pixels to 299 ... 330 in a
     frame of 331, that is to at least 0.903 of the frame; here the frame has the image's own size, which is the
-    network's input size.
+    network's input size. Images in [0,1] stay in [0,1]. `InputError` unless ``least`` is between 0 and 1.
     """
 
     least: float = 0.9

@@ -13,12 +13,12 @@ from clever.errors import InputError
 
 @dataclass(frozen=True)
 class Median:
-    """Each number is replaced by the median of the ``size`` x ``size`` pixels around it in its channel.
+    """Each value is replaced by the median of the ``size`` x ``size`` pixels around it in its channel.
 
     Xu et al. 2018 (feature squeezing, sizes 2 and 3), with their conventions, which are scipy's: the image is mirrored
     at its borders including the border pixel; an even window extends one pixel further up and left, and its median is
     the upper of the two middle values. The true derivative is that of the selected pixel. `InputError` for images
-    smaller than the window.
+    smaller than the window, and for a size below 2.
     """
 
     size: int = 3

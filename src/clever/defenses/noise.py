@@ -14,9 +14,9 @@ from clever.errors import InputError
 
 @dataclass(frozen=True)
 class Noise(Seeded):
-    """x + n, with Gaussian n of standard deviation ``std`` in [0,1]-pixel units, independent in each number.
+    """x + n, with Gaussian n of standard deviation ``std`` in [0,1]-pixel units, independent for each value.
 
-    Cohen et al. 2019 (randomized smoothing). As in their work the result is not clipped, so f gets numbers outside
+    Cohen et al. 2019 (randomized smoothing). As in their work, the result is not clipped, so f gets values outside
     [0,1], and the true derivative is the identity, as in BPDA. Their classifier takes a majority vote over draws and
     gives certificates; the mean over draws (`clever.Expectation`) is a smooth variant without a certificate.
     `InputError` for a std that is not positive.

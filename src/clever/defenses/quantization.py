@@ -73,9 +73,9 @@ class BitDepth:
     """Reduction of 8-bit pixels to ``bits`` bits.
 
     ``round`` takes the nearest of 2^bits evenly spaced levels from 0 to 1 (Xu et al. 2018, feature squeezing).
-    ``truncate`` is the authors' code: floor(255 x) with its low bits set to zero, divided by 255 (`Rounding`). Images
-    of any shape are clipped to [0,1]. `InputError` for ``bits`` that are not a whole number from 1 to 8, and for an
-    unknown rounding.
+    ``truncate`` follows the authors' code: floor(255 x) with its low bits set to zero, divided by 255 (`Rounding`).
+    Images of any shape are clipped to [0,1]. `InputError` for ``bits`` that are not a whole number from 1 to 8, and for
+    an unknown rounding.
     """
 
     bits: int = 3

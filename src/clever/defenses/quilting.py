@@ -34,15 +34,22 @@ class PatchBank:
     def __post_init__(self) -> None:
         shape = tuple(self.patches.shape) if isinstance(self.patches, Tensor) else type(self.patches).__name__
         if not isinstance(self.patches, Tensor) or self.patches.ndim != 4 or shape[2] != shape[3] or 0 in shape:
-            raise InputError(f"a patch bank of {shape}: it must be (patch, channel, size, size), at least one patch")
+            raise InputError(
+                f"a patch bank of {shape}: it must be (patch, channel, size, size) with at least one patch"
+            )
 
     @classmethod
     def of(cls, images: Images, size: int, count: int, seed: int) -> Self:
-        """``count`` random patches of the images, of ``size`` x ``size`` pixels; all patches if there are fewer."""
+        """``count`` random patches of the images, of ``size`` x ``size`` pixels; all patches if there are fewer.
+
+        `InputError` without images, and for patches larger than the images.
+
+            clever.Quilting(clever.PatchBank.of(training_images, size=5, count=100_000, seed=0))
+        """
         require_int("the size of patches", size, 1)
         require_int("the number of patches", count, 1)
         if images.ndim != 4 or not len(images):
-            raise InputError("no patch bank without images: there must be training images to take patches from")
+            raise InputError("a patch bank of no images: give training images (batch, channel, height, width)")
         _check_size(size, images)
         rows, columns = (length - size + 1 for length in images.shape[2:])
         total = len(images) * rows * columns
@@ -79,11 +86,11 @@ class Quilting(Seeded):
     """Every patch of the image is replaced by one of its nearest patches in a bank; seams have minimum error.
 
     Guo et al. 2018, after Efros and Freeman 2001: patches lie on a grid and overlap by at least ``overlap`` pixels.
-    Each is replaced by one of its ``neighbours`` nearest patches in L2, drawn uniformly (1, as in the paper, is
-    deterministic). Patches are joined into rows and rows into the image along the cheapest seam between the two; the
-    paper cuts each patch against all previous ones. The result is a staircase: its true derivative is zero. A bank with
-    all patches of an image reproduces the image. `InputError` without a bank, for images smaller than a patch, and for
-    images with another number of channels.
+    Each is replaced by one of its ``neighbours`` nearest patches in L2, drawn uniformly (``neighbours=1``, as in the
+    paper, is deterministic). Patches are joined into rows, and rows into the image, along the cheapest seam between
+    each pair; in the paper each patch is cut against all previous ones. The result is a staircase: its true derivative
+    is zero. A bank with all patches of an image reproduces the image. `InputError` without a bank, for images smaller
+    than a patch, and for images whose number of channels is not that of the patches.
     """
 
     bank: PatchBank
@@ -105,7 +112,7 @@ class Quilting(Seeded):
         channels, size = self.bank.patches.shape[1], self.bank.size
         if channels != images.shape[1]:
             raise InputError(
-                f"patches of {channels} channels for images of {images.shape[1]} channels: they must have equally many"
+                f"patches of {channels} channels for images of {images.shape[1]} channels: the numbers must be equal"
             )
         _check_size(size, images)
         rows, columns = (self._starts(length) for length in images.shape[2:])

@@ -23,7 +23,7 @@ class Random(Protocol):
         ...
 
     def drawn(self, index: int) -> Callable[[Tensor], Tensor]:
-        """The draw number ``index``, from 0 up."""
+        """Draw number ``index``, counted from 0."""
         ...
 
 
@@ -33,7 +33,14 @@ class Seeded:
 
     Guarantee: the random numbers depend only on class name, seed, draw and image shape. So all points and images share
     the same draws (common random numbers), in every process and on every device, and f(t(x)) is deterministic.
-    `InputError` for a seed or a draw below 0.
+    `InputError` for a seed or a draw below 0. Subclasses map images (batch, channel, height, width) in [0,1] to images
+    of the same shape:
+
+        @dataclass(frozen=True)
+        class Flip(clever.Seeded):
+            def __call__(self, images):
+                flip = torch.rand((), generator=self.generator(images)) < 0.5
+                return images.flip(3) if flip else images
     """
 
     seed: int = 1215
@@ -48,5 +55,6 @@ class Seeded:
         return replace(self, draw=index)
 
     def generator(self, images: Tensor) -> Generator:
-        """The generator of this draw for images (batch, ...) of this shape; on the CPU, as device streams differ."""
+        """The generator of this draw for images (batch, ...) of this shape; on the CPU, because random streams differ
+        by device."""
         return torch_generator(f"{type(self).__name__}/{self.seed}/{self.draw}/{tuple(images.shape[1:])}")

@@ -24,10 +24,13 @@ class Smooth:
     coefficients is replaced; roundings to whole levels are left out (`clever.defenses.jpeg.linearized`).
 
     ``transformation``: one with a method ``surrogate(rounding)``, such as `JPEG`, or with evenly spaced ``steps``
-    (`Quantize`, `PNG`, `BitDepth`), the `Identity`, or a `Chain` of these; any other callable is an `InputError` and
-    needs a ``backward`` function of its own. With ``jpeg_only`` only parts with a surrogate and no steps, such as JPEG,
+    (`Quantize`, `PNG`, `BitDepth`), the `Identity`, or a `Chain` of these; any other callable is an `InputError`; write
+    a ``backward`` function for it instead. With ``jpeg_only`` only parts with a surrogate and no steps, such as JPEG,
     are replaced; all others become the identity. This suits attacks that use the known steps themselves
     (`clever.descend`).
+
+        jpeg = clever.JPEG(quality=75)
+        clever.Defended(network, jpeg, backward=clever.Smooth(jpeg))
     """
 
     transformation: Transformation

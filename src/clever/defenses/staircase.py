@@ -16,6 +16,9 @@ class Steps:
 
     ``levels``: (m,), increasing; ``boundaries``: (m - 1,), increasing, in [0,1]. Both in double precision, on the CPU.
     At a boundary either level is allowed. `InputError` for other shapes and orders.
+
+        # rounding to 0 or 1
+        clever.Steps(boundaries=torch.tensor([0.5]).double(), levels=torch.tensor([0.0, 1.0]).double())
     """
 
     boundaries: Float[Tensor, " m-1"]
@@ -28,7 +31,7 @@ class Steps:
         if len(self.levels) != len(self.boundaries) + 1:
             raise InputError(
                 f"a staircase with {len(self.levels)} levels and {len(self.boundaries)} boundaries: there must be one "
-                "boundary less than levels"
+                "boundary fewer than levels"
             )
 
     @classmethod
@@ -68,8 +71,8 @@ class CoefficientSteps:
     ``coefficients``: the unrounded coefficients of x0, (1, number), at most ``largest`` in size. ``steps``: the
     quantization step of each, (number,). ``stretch``: the coefficients of an image x differ from those of x0, in L2, by
     at most ``stretch`` ||x - x0||_2. ``to_coefficients``: maps gradients at t(x), (row, channel, height, width), to
-    their inner products with the response of t(x) to each coefficient, (row, number). ``widths``: the multiple of its
-    response that a jump of a coefficient by one step adds to t(x), (number,).
+    their inner products with the response of t(x) to each coefficient, (row, number). ``widths``, (number,): a jump of
+    a coefficient by one step adds this multiple of its response to t(x).
     """
 
     coefficients: Float[Tensor, "1 number"]

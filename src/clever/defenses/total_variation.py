@@ -15,22 +15,23 @@ STEP = 0.08
 """Primal step size times weight: the fastest value between 0.02 and 0.3 on photographs of 32 x 32 pixels, for weights
 from 0.005 to 0.5."""
 SQUARED_NORM = 8.0
-"""A bound of ||D||^2, where D takes the differences of neighbours in both directions."""
+"""A bound on ||D||^2, where D takes the differences of neighbours in both directions."""
 
 
 @dataclass(frozen=True)
 class TVMinimization(Seeded):
     """Random pixel dropout followed by total variation minimisation (Guo et al. 2018).
 
-    Each number of x is dropped with probability ``dropout``, independently in each channel (m_i = 1 if it is kept). The
+    Each value of x is dropped with probability ``dropout``, independently in each channel (m_i = 1 if it is kept). The
     result is the z in [0,1] that minimises ``1/2 sum_i m_i (z_i - x_i)^2 + weight TV_2(z)``, where TV_2 sums the L2
     norms of the differences between neighbouring rows and between neighbouring columns, channel by channel. The paper
-    prints the norm of the difference where its code (``tvl2``) has half the square, as here; the defaults are theirs.
+    prints the norm of the difference z - x, but its code (``tvl2``) uses half the square, as here; the defaults are
+    theirs.
 
-    Solved by ``steps`` primal-dual iterations (Chambolle and Pock 2011). On photographs of 32 x 32 pixels, 200 come
-    within 1e-5 of the minimum with the defaults, and within 1 % with dropouts from 0.2 to 0.9 and weights from 0.005
-    to 0.5. The true derivative differentiates the iteration and keeps every step in memory.
-    `InputError` for a dropout of 0 or 1.
+    Solved by ``steps`` primal-dual iterations (Chambolle and Pock 2011). On photographs of 32 x 32 pixels, 200
+    iterations come within 1e-5 of the minimum with the defaults, and within 1 % with dropouts from 0.2 to 0.9 and
+    weights from 0.005 to 0.5. The true derivative is that of the iteration, which keeps every step in memory.
+    `InputError` unless the dropout is between 0 and 1, the weight positive and ``steps`` at least 1.
     """
 
     dropout: float = 0.5

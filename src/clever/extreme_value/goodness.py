@@ -44,10 +44,12 @@ def goodness_of_fit(
 
     Both distances: Stephens 1974; their bootstrap: Genest and Remillard 2008. `InputError` for samples that
     `end_points` rejects, and if the maxima are equal or repeat each other, since no continuous law describes them.
+
+        clever.goodness_of_fit(scores[0].maxima, np.random.default_rng(0)).ks_pvalue
     """
     sample = np.asarray(maxima, dtype=np.float64)
     if sample.ndim != 1 or len(sample) < MIN_BATCHES:
-        raise InputError(f"maxima of shape {sample.shape}: one sample has at least {MIN_BATCHES} numbers")
+        raise InputError(f"maxima of shape {sample.shape}: they must be one sample of at least {MIN_BATCHES} numbers")
     (point,) = end_points(sample, Estimator.PROFILE)
     if point.degenerate or point.discrete:
         raise InputError(f"{point.tied} of {len(sample)} maxima repeat another one: no continuous law describes them")

@@ -35,7 +35,9 @@ def image_paths(folder: str | os.PathLike[str]) -> list[Path]:
         raise InputError(f"{folder} is not a folder: name one with images ({', '.join(SUFFIXES)})")
     paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise InputError(f"{folder} holds no image: it needs at least one file with a suffix of {', '.join(SUFFIXES)}")
+        raise InputError(
+            f"{folder} contains no images: it needs at least one file with a suffix among {', '.join(SUFFIXES)}"
+        )
     return paths
 
 
@@ -55,8 +57,8 @@ def open_images(paths: list[Path], mode: str, size: int | None) -> Iterator[Imag
             first = first or image.size
             if image.size != first:
                 raise InputError(
-                    f"{path} has {image.width} x {image.height} pixels, {paths[0]} {first[0]} x {first[1]}: all must "
-                    "have the same size; --size N scales and crops them"
+                    f"{path} has {image.width} x {image.height} pixels but {paths[0]} has {first[0]} x {first[1]}: all "
+                    "must have the same size; --size N scales and crops them"
                 )
         else:
             scale = size / min(image.size)

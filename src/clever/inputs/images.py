@@ -49,10 +49,12 @@ def image_batch(images: Images, network: nn.Module, labels: Sequence[int] | None
         parts.append(tensor)
         own_labels += [] if label is None else _labels(label, len(tensor))
     if not parts:
-        raise InputError(f"{type(images).__name__} holds no image: there must be at least one")
+        raise InputError(f"{type(images).__name__} contains no images: there must be at least one")
     together = torch.cat(parts) if len(parts) > 1 else parts[0]
     if own_labels and len(own_labels) != len(together):
-        raise InputError(f"{len(own_labels)} labels come with {len(together)} images: all must have one, or none")
+        raise InputError(
+            f"{len(own_labels)} labels come with {len(together)} images: all images must have a label, or none"
+        )
     if own_labels and labels is not None:
         raise InputError("labels are given twice: with the images and as labels=; leave out labels=")
     chosen = own_labels or labels
@@ -72,7 +74,7 @@ def _parts(images: Images) -> Iterator[tuple[object, object]]:
             yield (item[0], item[1] if len(item) == 2 else None) if is_pair else (item, None)
     else:
         raise InputError(
-            f"images are a {type(images).__name__}: they must be a tensor or an array (N,C,H,W), a DataLoader, a "
+            f"images is of type {type(images).__name__}: it must be a tensor or an array (N,C,H,W), a DataLoader, a "
             "Dataset, or an iterable of images"
         )
 
@@ -85,7 +87,9 @@ def _tensor(part: object, place: int) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))).float().div(255)
     if isinstance(part, np.ndarray):
         if part.ndim == 4 and part.shape[3] in (1, 3) and part.shape[1] not in (1, 3):
-            raise InputError(f"an array of shape {part.shape} has its channels last: {SHAPE}; transpose(0, 3, 1, 2)")
+            raise InputError(
+                f"an array of shape {part.shape} has its channels last: {SHAPE}; use transpose(0, 3, 1, 2)"
+            )
         if part.dtype.kind not in "fu" or (part.dtype.kind == "u" and part.dtype != np.uint8):
             raise InputError(f"images of {part.dtype}: they must be floating-point numbers in [0,1], or uint8")
         part = torch.from_numpy(np.ascontiguousarray(part))

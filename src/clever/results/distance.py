@@ -12,16 +12,16 @@ class Distance:
     """The distance to the nearest adversarial image found for one image, target and norm.
 
     Guarantee: a finite ``distance`` is that between the image and ``adversarial``, an image in [0,1] for which the
-    network with its defense, evaluated on that image alone, predicts ``target_class``. It is an upper bound of the true
+    network with its defense, evaluated on that image alone, predicts ``target_class``. It is an upper bound on the true
     distance: a stronger attack may find a nearer image. If the attack fails, ``distance`` is infinite and
     ``adversarial`` None, which proves nothing.
 
-    ``distance`` is in [0,1]-pixel units and in the ``norm``. ``image_index``: the index among the images given;
+    ``distance`` is measured in ``norm``, in [0,1]-pixel units. ``image_index``: the index among the images given;
     ``image``: its sha256, as in `Score`. ``label``: the true class, or None if not given. ``target_class`` of an
     untargeted distance is the class of the nearest adversarial image; after a failed attack, the most likely class
     other than the predicted one. For a random defense, ``rate`` is the fraction of held-out draws that predict the
-    target class for the adversarial image, and ``rate_unseen`` that of further draws which the search never used;
-    otherwise None.
+    target class for the adversarial image, and ``rate_unseen`` that of further draws, which the search never used;
+    otherwise both are None.
     """
 
     image_index: int

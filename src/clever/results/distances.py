@@ -61,7 +61,8 @@ class Distances(Sequence[Distance]):
     @overload
     def to_csv(self, path: str | os.PathLike[str]) -> None: ...
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str | None:
-        """CSV with one row per distance, written to ``path`` or returned; does not need pandas. Not found is "inf"."""
+        """CSV with one row per distance, written to ``path`` or returned; does not need pandas. A failed attack is
+        "inf"."""
         return write_text(path, csv_text(self.rows()))
 
     @overload
@@ -71,7 +72,7 @@ class Distances(Sequence[Distance]):
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str | None:
         """JSON of all distances, without images, and the run record, written to ``path`` or returned.
 
-        Not found is "Infinity".
+        The distance of a failed attack is "Infinity".
         """
         document = record.json_value(
             {"format": "clever-distances", "version": 1, "run": self.run, "distances": self.rows()}
@@ -79,7 +80,7 @@ class Distances(Sequence[Distance]):
         return write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
     def plot(self) -> "Figure":
-        """The distance of each image, one panel per norm; hollow markers at the upper edge: not found.
+        """The distance of each image, one panel per norm; hollow markers at the upper edge mark failed attacks.
 
         `ImportError` without matplotlib (the extra ``plot``); `InputError` if there is no distance.
         """

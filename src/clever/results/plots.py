@@ -41,7 +41,8 @@ def scores(items: Sequence[Score], names: Sequence[str] = ()) -> "Figure":
 
 
 def distances(items: Sequence[Distance], names: Sequence[str] = ()) -> "Figure":
-    """Adversarial distance by image, one panel per norm, one marker per target; hollow at the upper edge: not found."""
+    """Adversarial distance by image, one panel per norm, one marker per target; hollow at the upper edge if the attack
+    failed."""
     figure, panels, targets, places = _panels(items, names, "distance")
     for norm, panel in panels.items():
         top = 1.1 * max([d.distance for d in items if d.norm == norm and np.isfinite(d.distance)], default=1.0)

@@ -1,8 +1,8 @@
 """Export of scores as JSON, with the schema ``clever/scores.schema.json``.
 
 A document has a ``format``, a ``version``, the ``run`` record and the ``scores``. JSON has neither NaN nor infinity:
-NaN (unknown) becomes null, infinity the text "Infinity". A version may gain properties; incompatible changes get a new
-version.
+NaN (unknown) becomes null and infinity becomes the text "Infinity". A version may gain properties; incompatible changes
+get a new version.
 """
 
 import hashlib
@@ -97,7 +97,7 @@ def weights_sha256(network: nn.Module) -> str:
 
 
 def json_value(value: object) -> object:
-    """Convert to a value that JSON supports: NaN becomes null, infinity text, unknown types their str."""
+    """Convert to a value that JSON supports: NaN becomes null, infinity a text, and any other type its str()."""
     if isinstance(value, Mapping):
         return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -69,12 +69,13 @@ class Scores(Sequence[Score]):
     @overload
     def to_json(self, path: str | os.PathLike[str]) -> None: ...
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str | None:
-        """JSON of all scores and the run record, by the schema of `clever.results.record`; written or returned."""
+        """JSON of all scores and the run record, in the schema of `clever.results.record`; written to ``path`` or
+        returned."""
         named = [self._name(score) | record.score_fields(score) for score in self.scores]
         return write_text(path, json.dumps(record.document(named, self.run), indent=2, allow_nan=False) + "\n")
 
     def plot(self) -> "Figure":
-        """The score of each image with its interval, one panel per norm; hollow markers: capped scores.
+        """The score of each image with its interval, one panel per norm; hollow markers are capped scores.
 
         `ImportError` without matplotlib (the extra ``plot``); `InputError` if there is no score.
         """
@@ -83,7 +84,8 @@ class Scores(Sequence[Score]):
         return plots.scores(self.scores, self.names)
 
     def plot_fit(self, index: int = 0, axes: "Axes | None" = None) -> "Axes":
-        """The batch maxima of the score at that index, the law fitted to them and its end point.
+        """A histogram of the batch maxima of the score at ``index``, the density of the law fitted to them, and its end
+        point.
 
         Drawn into ``axes`` or a new figure. `ImportError` without matplotlib (the extra ``plot``).
         """

@@ -52,7 +52,7 @@ def check(order: Order, network: nn.Module, example: Float[Tensor, "1 ..."], set
     if not settings.ascent:
         return
     if not isinstance(order, FirstOrder | SecondOrder):
-        raise InputError(f"ascent is {settings.ascent}: {order.name} has none, only first and second order")
+        raise InputError(f"ascent is {settings.ascent}: only first and second order have one, not {order.name}")
     try:
         require_twice_differentiable(network, example)
     except InputError as error:

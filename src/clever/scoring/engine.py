@@ -43,7 +43,8 @@ def score_images(
     guard: Callable[[ImageContext], AbstractContextManager[object]] = nullcontext,
     finished: Callable[[ImageContext, int], object] = lambda context, left: None,
 ) -> Iterator[tuple[ImageContext, list[Score]]]:
-    """Yield the scores of each image as it is finished, one for each target and norm. The network must be `frozen`.
+    """Yield the scores of each image as soon as they are computed, one for each target and norm. The network must be
+    `frozen`.
 
     ``image_at``: maps an index to its image. ``sampler``: returns the batch maxima, computed or stored. Each image is
     scored within ``guard``; if that suppresses a `NotFinite` error, the image has no scores. ``finished`` is called

@@ -188,5 +188,5 @@ class BallEstimator:
 
 
 def _score_of(bound: Callable[[float, float], float], least: float, limit: float, end_point: float) -> float:
-    """The bound from the end point, or from ``least``, a lower bound of the maximum, if larger; NaN for NaN."""
+    """The bound from the end point, or from ``least``, a lower bound on the maximum, if larger; NaN for NaN."""
     return math.nan if math.isnan(end_point) else bound(max(end_point, least), limit)

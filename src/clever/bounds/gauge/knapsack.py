@@ -1,4 +1,4 @@
-"""The knapsack of the gauge: a lower bound of the least cost at which jumps gain a given margin, and such jumps.
+"""The knapsack of the gauge: a lower bound on the least cost at which jumps gain a given margin, and such jumps.
 
 Each number i of a row takes at most one jump k, with gain w_i gain_i(k), w_i >= 0 its weight, and cost distance_i(k).
 The problem is to minimise the sum of distance^p (p = 1, 2) or the largest distance (p = inf) such that the gains sum to
@@ -26,7 +26,7 @@ DOUBLINGS = 32
 class Solution:
     """The solution for each row.
 
-    ``distance``: a lower bound of the smallest ||x' - x0||_p, (row,); infinite where even all jumps gain less than g.
+    ``distance``: a lower bound on the smallest ||x' - x0||_p, (row,); infinite where even all jumps gain less than g.
     ``jumps``: one jump for each number, with gains that reach g; the furthest jumps where that is impossible.
     """
 
@@ -38,7 +38,7 @@ def solve(jumps: Jumps, weights: Numbers, margin: Float[Tensor, " row"], norm: N
     """Solve each row's knapsack, by Lagrange duality.
 
     L1 and L2: for any multiplier mu >= 0, q(mu) = mu g - sum_i max_k (mu w_i gain_i(k) - distance_i(k)^p) is a lower
-    bound of the least cost. Its maximum is the value of the linear relaxation, which differs from the optimum by at
+    bound on the least cost. Its maximum is the value of the linear relaxation, which differs from the optimum by at
     most one number's jump. q is concave; mu is found by bisection of its derivative, g minus the gains that are best at
     mu. Linf: bisection of the radius within which all gains reach g; the lower end is the bound.
     """

@@ -39,15 +39,17 @@ class Gauge:
     h(G) = min { ||x' - x0||_p : x' in [0,1]^d, <G, t(x') - z0> <= -g }, where z0 = t(x0), G is the gradient of f's
     margin at a point z, and g is the margin at z0. By the mean value theorem on the segment from z0 to t(x'), no x'
     nearer than the smallest h(G(z)) changes the class, where z ranges over the segments from z0 to t(x) for x in the
-    ball. So with the maximum of K over these segments, min(g / K, R) is a lower bound of the distance of the *input*;
+    ball. So with the maximum of K over these segments, min(g / K, R) is a lower bound on the distance of the *input*;
     with a sampled maximum it is an estimate. For t = identity K is the dual norm of G, and this is the first order on
     segments.
 
     h is bounded from below by the linear relaxation of a knapsack (`clever.bounds.gauge.knapsack`). Points are always
-    drawn on the segments, regardless of the settings. Supported are defenses with a method ``steps`` (`Quantize`,
-    `PNG`, `BitDepth`, chains of these, and user-defined ones), and those with ``coefficient_steps`` (an idealised
-    `JPEG`), in their coefficient space. `InputError` for others, for a classifier without BPDA, and for settings that
-    take g(x0) from the undefended classifier.
+    drawn on the segments, regardless of the settings. It supports defenses with a method ``steps`` (`Quantize`, `PNG`,
+    `BitDepth`, chains of these, and user-defined ones) and, in their coefficient space, those with
+    ``coefficient_steps`` (an idealised `JPEG`). `InputError` for others, for a classifier without BPDA, and for
+    settings that take g(x0) from the undefended classifier.
+
+        clever.score(clever.Defended(network, clever.Quantize(levels=16)), images, order="gauge")
     """
 
     @property
@@ -61,7 +63,7 @@ class Gauge:
         return True
 
     def check(self, network: nn.Module, example: Float[Tensor, "1 channel height width"], settings: Settings) -> None:
-        """Raise `InputError` for a defense without known steps, for another backward pass than BPDA's identity, and for
+        """Raise `InputError` for a defense without known steps, for a backward pass other than BPDA's identity, and for
         a reference other than the classifier itself."""
         if isinstance(network, Defended) and parts(network.defense):
             if not isinstance(network.transformation, BPDA):

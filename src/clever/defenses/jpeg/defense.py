@@ -43,7 +43,7 @@ class Codec(Choice):
 SMALL = 48 * 48
 """The number of pixels up to which torch is faster than libjpeg (measured on two cores)."""
 LARGEST = 1024.0
-"""A bound of the coefficients of an orthonormal transform of 8 x 8 numbers from -128 to 127."""
+"""A bound on the coefficients of an orthonormal transform of 8 x 8 numbers from -128 to 127."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class JPEG:
     Images (batch, channel, height, width), clipped to [0,1]; grey (one channel) or RGB, on any device. ``quality``:
     libjpeg's scale of its standard tables, 1 to 100. ``subsampling`` of the two chroma channels: "4:4:4", "4:2:2" or
     "4:2:0". ``to_uint8``: the rounding to 8 bits before the codec; the authors' code truncates (`Rounding`). ``codec``:
-    see `Codec`. `InputError` for other values of these, and for images with another number of channels.
+    see `Codec`. The result is a staircase: its true derivative is zero. `InputError` for other values, and for images
+    whose number of channels is neither 1 nor 3.
     """
 
     quality: int = 75
@@ -102,15 +103,16 @@ class JPEG:
 
         The roundings inside the codec and its clipping to 0..255, about a level each, are left out. So the gauge with
         these steps bounds an idealised codec, in contrast to pixelwise staircases. `InputError` for truncation to 8
-        bits, where any change can move a pixel by a level, and for images that are not 8-bit.
+        bits, where an arbitrarily small change can move a pixel by a level, and for images that are not 8-bit.
         """
         if Rounding.parse(self.to_uint8) is not Rounding.ROUND:
             raise InputError(
-                "the gauge behind JPEG needs to_uint8=round: with truncation any change can move a pixel by a level"
+                "the gauge behind JPEG needs to_uint8='round': with truncation, an arbitrarily small change can move a "
+                "pixel by a level"
             )
         levels = image.unsqueeze(0) * 255
         if float((levels - levels.round()).abs().max()) > 1e-2:
-            raise InputError("the gauge behind JPEG needs images of 8 bits, pixels that are whole multiples of 1/255")
+            raise InputError("the gauge behind JPEG needs 8-bit images, whose pixels are whole multiples of 1/255")
         linear = self.linear(image)
         return CoefficientSteps(
             coefficients=linear.encode(levels.round()),

@@ -1,7 +1,7 @@
 """JPEG in real numbers: linear maps from pixels to coefficients and back, with quantization in between.
 
-In contrast to the codec's integer arithmetic (`clever.defenses.jpeg.blocks`) this has a derivative. Roundings to whole
-levels are left out: their steps are small compared with those of the quantization tables.
+Unlike the codec's integer arithmetic (`clever.defenses.jpeg.blocks`), this has a derivative. Roundings to whole levels
+are left out: their steps are small compared with those of the quantization tables.
 """
 
 import functools
