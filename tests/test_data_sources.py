@@ -165,7 +165,7 @@ def test_folders_that_cannot_be_taken(root: Path, overrides: list[str], message:
 
 def test_names_that_several_files_have(root: Path) -> None:
     shutil.copy(root / "b" / "b0.png", root / "c" / "b0.png")
-    refused("several images have the name 'b0': b/b0, c/b0; give the full id", *folder(root, "data.ids=[b0]"))
+    refused("several images have the name 'b0': b/b0, c/b0: give the full id", *folder(root, "data.ids=[b0]"))
     Image.open(root / "b" / "b0.png").save(root / "b" / "b0.bmp")
     refused("b/b0.bmp and b/b0.png have the same id b/b0", *folder(root))
 
