@@ -113,16 +113,16 @@ def test_a_table_says_the_classes(root: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\nb/b0.png,dog\nb/b1.png,bird\n", "line 3: 'bird' is no class; valid are cat, dog"),
-        ("file,label\nb/b0.png,2\n", "line 2: '2' is no class; valid are cat, dog, or 0 to 1"),
-        ("file,label\nb/b0.png,-1\n", "line 2: '-1' is no class"),
-        ("file,label\nb/b7.png,dog\n", "line 2: there is no .*b7.png"),
-        ("file,label\n../x.png,dog\n", "line 2: '../x.png' must be a file below"),
-        ("file,label\n/etc/x.png,dog\n", "must be a file below"),
-        ("file,label\nb/b0.png,dog\nb/b0.png,cat\n", "are both the image b/b0"),
-        ("name,class\nb/b0.png,dog\n", "has no column file and no column label, but name, class"),
+        ("file,label\nb/b0.png,dog\nb/b1.png,bird\n", "line 3: 'bird' is not a class: it must be one of cat, dog"),
+        ("file,label\nb/b0.png,2\n", "line 2: '2' is not a class: it must be one of cat, dog, or 0 to 1"),
+        ("file,label\nb/b0.png,-1\n", "line 2: '-1' is not a class"),
+        ("file,label\nb/b7.png,dog\n", "line 2: .*b7.png does not exist"),
+        ("file,label\n../x.png,dog\n", "line 2: '../x.png' must be a path relative"),
+        ("file,label\n/etc/x.png,dog\n", "must be a path relative"),
+        ("file,label\nb/b0.png,dog\nb/b0.png,cat\n", "have the same id b/b0"),
+        ("name,class\nb/b0.png,dog\n", "lacks file, label: it has the columns name, class"),
         ("file,label\n", "lists no image"),
-        ("", "is no CSV"),
+        ("", "is not a valid CSV"),
     ],
 )
 def test_tables_that_say_no_class(root: Path, text: str, message: str) -> None:
@@ -134,29 +134,29 @@ def test_classes_that_are_numbers_are_meant_by_name_alone(root: Path) -> None:
     found = everything(*folder(root, table(root, labels), "data.classes=['10','20']", "data.n_images=2"))
     assert {one.id: one.label for one in found} == {"b/b0": 1, "b/b1": 0}
     wrong = table(root, "file,label\nb/b0.png,0\n")
-    refused("line 2: '0' is no class; valid are 10, 20$", *folder(root, wrong, "data.classes=['10','20']"))
+    refused("line 2: '0' is not a class: it must be one of 10, 20$", *folder(root, wrong, "data.classes=['10','20']"))
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["data.classes=[a,b]"], "c in .*: no such class; data.classes has a, b"),
-        (["data.classes=[a,b,c,a]"], "names a more than once"),
-        (["data.classes=[]"], "names no class"),
+        (["data.classes=[a,b]"], "contains c, not in data.classes, which lists a, b"),
+        (["data.classes=[a,b,c,a]"], "lists a more than once"),
+        (["data.classes=[]"], "data.classes is empty"),
         (["data.classes=nowhere.txt"], "data.classes=nowhere.txt: there is no such file"),
         (["data.labels=nowhere.csv"], "data.labels=nowhere.csv: there is no such file"),
         (["data.root=nowhere"], "data.root=.*nowhere: there is no such folder"),
         (["data.n_images=7"], "data.n_images is 7, but .* holds 6 images"),
-        (["data.ids=[b0,b7]"], "no image has the id 'b7'; near ones are b/b"),
+        (["data.ids=[b0,b7]"], "no image has the id 'b7'; similar ids: b/b"),
         (["data.ids=[]"], "the list of ids is empty"),
         (
             ["data.size=9"],
-            r"\d.png has 8 x 8 pixels, and data.size is 9: data.size=8 takes it as it is, data.resize=true",
+            r"\d.png has 8 x 8 pixels, but data.size is 9: data.size=8 keeps it unchanged, or data.resize=true",
         ),
         (["data.size=0"], "data.size is 0"),
         (["data.resize=bicubic"], "data.resize is 'bicubic': it must be true, false, standard or reference_code"),
         (["data.channels=2"], "data.channels is 2: it must be 3 .RGB. or 1 .grey."),
-        (["data.channels=1", "data.ids=[b0]"], r"[bc]\d.png is in colour, and data.channels is 1"),
+        (["data.channels=1", "data.ids=[b0]"], r"[bc]\d.png is in colour, but data.channels is 1"),
     ],
 )
 def test_folders_that_cannot_be_taken(root: Path, overrides: list[str], message: str) -> None:
@@ -165,17 +165,18 @@ def test_folders_that_cannot_be_taken(root: Path, overrides: list[str], message:
 
 def test_names_that_several_files_have(root: Path) -> None:
     shutil.copy(root / "b" / "b0.png", root / "c" / "b0.png")
-    refused("several images have the name 'b0': b/b0, c/b0; give the whole id", *folder(root, "data.ids=[b0]"))
+    refused("several images have the name 'b0': b/b0, c/b0: give the full id", *folder(root, "data.ids=[b0]"))
     Image.open(root / "b" / "b0.png").save(root / "b" / "b0.bmp")
-    refused("b/b0.bmp and b/b0.png are both the image b/b0", *folder(root))
+    refused("b/b0.bmp and b/b0.png have the same id b/b0", *folder(root))
 
 
 def test_a_folder_without_classes(tmp_path: Path) -> None:
     refused(
-        "no labelled image in .*, which holds nothing: valid are a folder a class, or data.labels", *folder(tmp_path)
+        "no labelled image in .*, which contains nothing: it must contain one folder per class, or set data.labels",
+        *folder(tmp_path),
     )
     (tmp_path / "x.png").write_bytes(b"")
-    refused("which holds x.png", *folder(tmp_path))
+    refused("which contains x.png", *folder(tmp_path))
 
 
 def test_grey_images_are_one_channel(root: Path) -> None:
@@ -284,10 +285,10 @@ def torchvision(name: str, root: Path, *overrides: str) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "overrides", "message"),
     [
-        ("CocoCaptions", [], "data.name is 'CocoCaptions' .it has no class an image.: it must be one of CIFAR10, "),
+        ("CocoCaptions", [], "data.name is 'CocoCaptions' .not one class per image.: it must be one of CIFAR10, "),
         ("Cifar", [], "data.name is 'Cifar': it must be one of CIFAR10, .*MNIST.*SVHN"),
-        ("STL10", ["data.split=unlabeled"], "data.split is 'unlabeled': of STL10 there are train, test"),
-        ("SVHN", ["data.split=val"], "of SVHN there are train, test, extra"),
+        ("STL10", ["data.split=unlabeled"], "data.split is 'unlabeled': for STL10 it must be one of train, test"),
+        ("SVHN", ["data.split=val"], "for SVHN it must be one of train, test, extra"),
         ("SVHN", ["data.train_on=val"], "data.train_on is 'val'"),
         ("SVHN", ["data.train_on=test"], "data.train_on and data.split are both test"),
         ("SVHN", ["data.download=maybe"], "data.download is 'maybe': it must be auto or false"),
@@ -305,7 +306,7 @@ def test_a_set_without_labels_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         return [(Image.new("RGB", (32, 32)), label)]
 
     monkeypatch.setattr("torchvision.datasets.SVHN", unlabelled)
-    message = rf"SVHN test\[0\] has no class, but the label {re.escape(repr(label))}: choose another data.split"
+    message = rf"SVHN test\[0\] has the label {re.escape(repr(label))}, not a class number: change data.split"
     refused(message, *torchvision("SVHN", tmp_path, "data.n_images=1"))
 
 
@@ -349,7 +350,7 @@ def test_mnist_is_read_as_people_keep_it(tmp_path: Path, place: str, suffix: str
     assert source(*mnist, "data.train_on=null").training(0) is None
     assert source(*mnist, "data.split=train").training(0) is None
     refused("no image has the id '00003'", *mnist, "data.ids=[0,3]")
-    refused("28 x 28 pixels, and data.size is 32: data.size=28", *torchvision("MNIST", tmp_path, "data.n_images=3"))
+    refused("28 x 28 pixels, but data.size is 32: data.size=28", *torchvision("MNIST", tmp_path, "data.n_images=3"))
     if suffix:
         path = tmp_path / place / "t10k-labels-idx1-ubyte.gz"
         path.write_bytes(path.read_bytes()[:-9])

@@ -332,8 +332,8 @@ def test_the_stage_prepares_every_good_image_and_names_every_broken_one(tmp_path
     assert skipped <= broken
     assert len(skipped) > 0.8 * len(broken), "what comes after the last good one is not looked at"
     shown = project.stage("prepare", *overrides, f"data.n_images={len(good) + 1}", tiny="", code=2)
-    assert f"{len(good)} readable images of the {len(good) + 1} asked for" in shown.stderr
-    assert f"{len(good) + len(broken)} were there, {len(broken)} of them broken" in shown.stderr
+    assert f"data.n_images is {len(good) + 1}, but there are only {len(good)} readable images: " in shown.stderr
+    assert f"{len(broken)} of {len(good) + len(broken)} are broken" in shown.stderr
     for name, reason in broken:
         assert re.search(rf"skipped {re.escape(name)}\.\w+: {re.escape(reason)}\n", shown.stdout)
 

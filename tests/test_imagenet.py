@@ -152,7 +152,7 @@ def test_images_are_listed_not_opened(tmp_path: Path) -> None:
         entry.file.read_bytes()
 
 
-LOOKED = r"a folder per wnid, such as n01440764/, and for ILSVRC2012_val_00000001.JPEG .* with .*devkit_t12.tar.gz"
+LOOKED = r"one folder per wnid, such as n01440764/, and for ILSVRC2012_val_00000001.JPEG .* with .*devkit_t12.tar.gz"
 BAD: dict[str, tuple[Build, str]] = {
     "missing": (lambda root: root.rmdir(), r"data.root=.*imagenet: there is no such folder"),
     "a file": (lambda root: (root.rmdir(), root.touch()), "no such folder"),
@@ -160,12 +160,12 @@ BAD: dict[str, tuple[Build, str]] = {
     "no known class": (together(text("cats/x.jpg", jpeg(0)), text("n99999999/x.jpg", jpeg(0))), LOOKED),
     "twice": (
         together(text(f"{WNIDS[0]}/a.jpg", jpeg(0)), text(f"{WNIDS[0]}/a.png", jpeg(0))),
-        r"n01440764/a\.jpg and n01440764/a\.png are both the image n01440764/a",
+        r"n01440764/a\.jpg and n01440764/a\.png have the same id n01440764/a",
     ),
-    "no devkit": (flat, r"no labels for .*: looked for ILSVRC2012_devkit_t12.tar.gz in .*imagenet and above"),
+    "no devkit": (flat, r"no labels for .*: ILSVRC2012_devkit_t12.tar.gz is not in .*imagenet or its parent"),
     "one unlabelled": (
         together(flat, devkit, text("ILSVRC2012_val_00000006.JPEG", jpeg(0))),
-        "00000006.JPEG: .* has labels for the images 1 to 5 only",
+        "00000006.JPEG: .* has labels only for images 1 to 5",
     ),
 }
 
@@ -210,11 +210,11 @@ def test_the_shuffle_depends_on_ids_and_seed_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ids", "seed", "message"),
     [
-        (["ILSVRC2012_val_00000004.JPEG"], 0, "'ILSVRC2012_val_00000004.JPEG'; near ones are ILSVRC2012_val_00000004,"),
+        (["ILSVRC2012_val_00000004.JPEG"], 0, "'ILSVRC2012_val_00000004.JPEG'; similar ids: ILSVRC2012_val_00000004,"),
         (["ILSVRC2012_val_00000004"] * 2, 0, "00004' is listed 2 times"),
-        ([1.12], 0, "1.12 is a number to YAML; write it in quotes"),
+        ([1.12], 0, "YAML reads the id 1.12 as a number: put it in quotes"),
         ([], 0, "list of ids is empty"),
-        (None, -1, "seed -1 is negative"),
+        (None, -1, "seed is -1: it must be 0, 1, 2"),
     ],
 )
 def test_bad_choices(ids: list[str] | None, seed: int, message: str, tmp_path: Path) -> None:

@@ -312,7 +312,7 @@ def test_published_weights_are_those_described_beside_them(project: Project) -> 
     )
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
     shown = project.stage("model", "model=densenet121", code=2).stderr
-    assert re.search("data/weights/densenet121.pt or densenet121.json does not exist; published are cnn_", shown)
+    assert re.search("data/weights/densenet121.pt or densenet121.json does not exist; published weights: cnn_", shown)
     content = bytearray((weights / "small_densenet.pt").read_bytes())
     content[len(content) // 2] ^= 1
     (weights / "small_densenet.pt").write_bytes(content)

@@ -181,7 +181,7 @@ def test_a_long_image_takes_bounded_memory(name: str, shape: tuple[int, int], mo
 
 
 def test_bad_preprocessings() -> None:
-    with pytest.raises(InputError, match="'lanczos'; valid are standard, reference_code"):
+    with pytest.raises(InputError, match="'lanczos': it must be one of standard, reference_code"):
         preprocessing("lanczos", 224)
     with pytest.raises(InputError, match="size is 0: it must be a whole number from 1 to 4096"):
         preprocessing("standard", 0)

@@ -112,7 +112,7 @@ def test_from_tables_and_runs_alone_all_but_the_figures_of_images_is_made(report
         path.unlink()
     project.stage("aggregate", "experiment=few")
     shown = project.stage("figures", "experiment=few").stdout
-    assert "no adversaries, fits, convergence, images, as their input files are missing" in shown
+    assert "left out adversaries, fits, convergence, images, whose input files are missing" in shown
     project.stage("report")
     page = (project.folder / "results" / "report.html").read_text()
     assert 'id="few-sandwich"' in page
@@ -191,7 +191,7 @@ def test_without_a_transformation_and_one_there_is_no_ratio_to_the_undefended(tr
     found = claims(pd.concat(tables), cells.assign(order="first_order", sampling="{}"), None, 0)[0]
     assert (found.verdict, found.evidence) == (
         Verdict.UNTESTED,
-        ["no undefended cell to compare a cell with defense and BPDA with"],
+        ["no undefended cell, or no cell with a defense and BPDA to compare with it"],
     )
 
 

@@ -19,7 +19,7 @@ BOUNDS_COLUMNS = ["distance", "found", "rate", "rate_unseen"]
 def summarise_defenses(
     summary: pd.DataFrame, bounds: pd.DataFrame, cells: pd.DataFrame, gradients: dict[str, float]
 ) -> pd.DataFrame:
-    """One row for each cell, norm and target; empty if no attack has success rates, as no defense is random.
+    """One row for each cell, norm and target; empty if no defense is random, since then no attack has success rates.
 
     Columns: ``accuracy``, `SUMMARY_COLUMNS`, `BOUNDS_COLUMNS`, and ``gradient``, the milliseconds per gradient on this
     machine, including all draws of a mean, from ``gradients`` by cell.

@@ -32,7 +32,7 @@ def join_distances(scores: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFram
     combinations = set(distances[ATTACK_KEYS].itertuples(index=False, name=None))
     attacked = scores[ATTACK_KEYS].apply(tuple, axis=1).isin(combinations)
     if not attacked.any():
-        raise InputError("no score has an adversarial distance: attack.targets and attack.norms must be scored, too")
+        raise InputError("no score has an adversarial distance: attack.targets and attack.norms must also be scored")
     if lacking := int((joined.distance.isna() & attacked.to_numpy()).sum()):
         raise InputError(
             f"{lacking} of {attacked.sum()} scores have no adversarial distance: run the stages score and attack with "

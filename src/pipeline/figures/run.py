@@ -36,9 +36,7 @@ def run(config: DictConfig) -> None:
                     captions[(Path(below) / file).as_posix()] = caption + suffix
     artifacts.write_json(folder / "captions.json", captions)
     drawn = sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.pdf"))
-    print(
-        f"{name}: {', '.join(drawn)} in {folder}" + f"; pictures of images in {image_folder}" * (image_folder != folder)
-    )
+    print(f"{name}: {', '.join(drawn)} in {folder}" + f"; example images in {image_folder}" * (image_folder != folder))
 
 
 def draw_network(data: NetworkData, folder: Path, image_folder: Path, *, whole_experiment: bool) -> None:
@@ -52,7 +50,7 @@ def draw_network(data: NetworkData, folder: Path, image_folder: Path, *, whole_e
         else:
             missing += figure.captions
     if missing:
-        print(f"{data.network}: no {', '.join(missing)}, as their input files are missing")
+        print(f"{data.network}: left out {', '.join(missing)}, whose input files are missing")
 
 
 def networks_with_figures(cells: pd.DataFrame) -> list[str]:

@@ -15,7 +15,7 @@ def draw(folder: Path, summary: pd.DataFrame, bounds: pd.DataFrame) -> None:
     """One panel per norm: means over images with their intervals; hollow if some scores are capped at the radius.
 
     A bar in the cell's colour above or below its marker shows the mean smallest adversarial distance from ``bounds``.
-    Leave out cells without BPDA there: they have the same defense's distances, but over the fewer images scored.
+    ``bounds`` should exclude cells without BPDA: their distances are the same, but over fewer images.
     """
     norms, cells, targets = (list(summary[name].unique()) for name in ("norm", "cell", "target"))
     apart = min(0.12, 0.8 / len(cells))  # so that targets stay apart

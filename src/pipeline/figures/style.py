@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.shared.app.artifacts import write_atomically
 
-logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every table of a font that it subsets
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every table of each font that it reduces
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#7F3C8D", "#8A8A8A")
 """Okabe and Ito's palette and further colours, distinguishable for the colour-blind and, with the markers, in grey."""

@@ -20,7 +20,7 @@ from pipeline.shared.text.recorded import group_to_record, to_record
 
 
 def run(config: DictConfig) -> None:
-    """Write weights.pt and about.json of each network of the experiment, or of the chosen network without one."""
+    """Write weights.pt and about.json of each network of the experiment; without one, of the chosen network."""
     for cell in networks(config).values():
         _make(cell)
 

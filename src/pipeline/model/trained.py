@@ -49,7 +49,7 @@ class Distillation:
 
 
 class Trained:
-    """Weights trained by a `Recipe` of the remaining arguments; weights and the last epoch are cached in the store.
+    """Weights trained by the `Recipe` with the remaining arguments; weights and the last epoch are cached in the store.
 
     ``hardening``: the perturbation applied to training images, if any.
     """

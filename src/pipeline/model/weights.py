@@ -46,7 +46,7 @@ class Published:
         if not (self.path.is_file() and path.is_file()):
             names = ", ".join(sorted(path.stem for path in self.path.parent.glob("*.pt"))) or "none"
             raise InputError(
-                f"weights=published, but {self.path} or {path.name} does not exist; published are {names}. "
+                f"weights=published, but {self.path} or {path.name} does not exist; published weights: {names}. "
                 "Alternatives: weights=trained, weights=torchvision, weights=file weights.path=... weights.sha256=..."
             )
         about: dict[str, Any] = json.loads(path.read_text())

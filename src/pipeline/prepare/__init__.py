@@ -1,6 +1,6 @@
-"""Stage prepare: from a data set to 8-bit images of the network's size.
+"""Stage prepare: converts a data set to 8-bit images of the network's input size.
 
-Files in: the data set, wherever it lies. Files out, in data/prepared/<data>/: images.npy (image, channel, height,
-width), manifest.csv (a row an image, also for the broken ones, with the reason), about.json (the settings that decided
-them) and, where there are images to train on, training.npz.
+Files in: the data set, in any location. Files out, in data/prepared/<data>/: images.npy (image, channel, height,
+width), manifest.csv (one row per image, including broken ones with the reason), about.json (the settings that the
+images depend on) and, if there are training images, training.npz.
 """

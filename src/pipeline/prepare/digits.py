@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits, as small RGB images: the data set that everyone has at once."""
+"""scikit-learn's handwritten digits, as small RGB images: a data set that needs no download."""
 
 import hashlib
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ class Digits:
         self.grey = np.round(digits.images * (255 / 16)).astype(np.uint8)
         self.labels: NDArray[np.int64] = digits.target.astype(np.int64)
         if not 10 <= n_images <= len(self.grey) - 10:
-            raise InputError(f"data.n_images is {n_images}: of the digits, 10 to {len(self.grey) - 10} can be held out")
+            raise InputError(f"data.n_images is {n_images}: it must be from 10 to {len(self.grey) - 10}")
         require_int("data.size", size, 1, MOST_PIXELS)
         self.n_images, self.size = n_images, size
 
     def candidates(self, seed: int) -> Iterator[Candidate]:
-        """The held-out digits, as many of each class as the data set's shares ask for, in an order chosen by seed."""
+        """The held-out digits, stratified by class, in an order chosen by the seed."""
         for index in self._split(seed)[1]:
             yield Candidate(
                 id=f"digit-{index:04d}",
@@ -57,5 +57,5 @@ class Digits:
 
 
 def _seed32(seed: int) -> int:
-    # scikit-learn takes 32 bits; the digest keeps seeds that differ apart.
+    # scikit-learn accepts 32 bits; the hash keeps different seeds different.
     return int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "little")

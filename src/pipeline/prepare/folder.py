@@ -19,12 +19,12 @@ from pipeline.prepare.square import Square
 
 
 class Folder:
-    """The images below ``root``: a folder a class, or as the CSV ``labels`` lists them (`labelled`).
+    """The images below ``root``: one folder per class, or those listed in the CSV ``labels`` (`labelled`).
 
-    ``classes``: their order, as a list or a file with a name a line; without it sorted. ``ids``, a list of ids, takes
-    the place of ``n_images`` chosen by seed; an id is the path below the root without suffix, or the file's name alone
-    where no other has it. ``train_on_rest``: the images that are not chosen serve as those to train on, and to take
-    patches from, though the folder may be of a test set. ``size``, ``channels``, ``resize``: see `Square`.
+    ``classes``: their order, as a list or a file with one name per line; sorted if None. ``ids``: a list of image ids,
+    instead of ``n_images`` chosen by the seed; an id is the path relative to the root without suffix, or the file name
+    alone if it is unique. ``train_on_rest``: the remaining images are used for training and as a source of patches,
+    even if the folder is a test set. ``size``, ``channels``, ``resize``: see `Square`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Folder:
         self.square = Square(size=size, channels=channels, resize=resize)
 
     def candidates(self, seed: int) -> Iterator[Candidate]:
-        """Every image of the folder in an order chosen by seed, or those of the list of ids."""
+        """All images of the folder in an order chosen by the seed, or those with the listed ids."""
         found = self._entries()
         chosen = self._chosen(found, seed)
         require(self.n_images, chosen, f"{self.root} holds")
@@ -57,14 +57,14 @@ class Folder:
             yield Candidate(entry.id, entry.label, entry.class_name, entry.source, partial(self._load, entry))
 
     def training(self, seed: int) -> tuple[UInt8[np.ndarray, "image channel height width"], NDArray[np.int64]] | None:
-        """The images that are none of the first ``n_images`` candidates, with ``train_on_rest``; else None."""
+        """With ``train_on_rest``, all images except the first ``n_images`` candidates; otherwise None."""
         if not self.train_on_rest:
             return None
         found = self._entries()
         chosen = {entry.id for entry in self._chosen(found, seed)[: self.n_images]}
         rest = [entry for entry in found if entry.id not in chosen]
         if not rest:
-            raise InputError(f"data.train_on_rest is true, but all {len(found)} images of {self.root} are chosen")
+            raise InputError(f"data.train_on_rest is true, but all {len(found)} images in {self.root} are chosen")
         return np.stack([self._load(entry) for entry in rest]), np.array([entry.label for entry in rest])
 
     def _chosen(self, found: list[Labelled], seed: int) -> list[Labelled]:
@@ -85,7 +85,7 @@ class Folder:
 
 
 def _full(ids: Sequence[str], found: list[Labelled]) -> list[str]:
-    """The ids, with a file's name alone replaced by the whole id where only one file has it."""
+    """The ids, with each unique file name replaced by the full id."""
     whole, by_name = {entry.id for entry in found}, defaultdict(list)
     for entry in found:
         by_name[entry.file.stem].append(entry.id)
@@ -93,6 +93,6 @@ def _full(ids: Sequence[str], found: list[Labelled]) -> list[str]:
     for wanted in ids:
         of_name = by_name.get(wanted, [])
         if wanted not in whole and len(of_name) > 1:
-            raise InputError(f"several images have the name {wanted!r}: {', '.join(of_name[:3])}; give the whole id")
+            raise InputError(f"several images have the name {wanted!r}: {', '.join(of_name[:3])}: give the full id")
         full.append(wanted if wanted in whole or not of_name else of_name[0])
     return full

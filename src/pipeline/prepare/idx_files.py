@@ -1,4 +1,4 @@
-"""MNIST's four files in whatever state people keep them, where torchvision reads only one: unpacked, in its folder."""
+"""Finds MNIST's four files, packed or not, in one of two folders; torchvision needs them unpacked in ``NAME/raw``."""
 
 import gzip
 import shutil
@@ -12,10 +12,10 @@ FILES = tuple(f"{part}-{kind}" for part in ("train", "t10k") for kind in ("image
 
 
 def unpacked(name: str, root: Path, folder: Path) -> Path:
-    """A root in which torchvision finds the files: the given one, or ``folder`` after they were unpacked into it.
+    """A root in which torchvision finds the files: the given one, or ``folder`` after unpacking the files into it.
 
-    They may lie in ``root/NAME/raw`` or in the root itself, each with or without .gz. Where one is missing the root
-    itself is returned, for torchvision to complain of or to download to. `InputError` for a damaged .gz.
+    The files may be in ``root/NAME/raw`` or in the root itself, each with or without .gz. If a file is missing, the
+    root itself is returned, so that torchvision reports or downloads the file. `InputError` for a damaged .gz.
     """
     raw = Path(name, "raw")
     if all((root / raw / file).is_file() for file in FILES):

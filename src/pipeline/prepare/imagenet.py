@@ -1,4 +1,4 @@
-"""ImageNet's validation images, labelled: all that a folder holds."""
+"""Lists all labelled ImageNet validation images in a folder."""
 
 import os
 import re
@@ -21,10 +21,10 @@ _VALIDATION_NAME = re.compile(r"ILSVRC2012_val_[0-9]{8}")
 
 
 def entries(root: Path) -> list[Labelled]:
-    """Every labelled image under the root, sorted by id, ids unique; images are listed, not opened.
+    """All labelled images below the root, sorted by their unique ids; images are listed, not opened.
 
-    They lie in the root or its folder ``val``: in a folder per wnid, or all in one with torchvision's devkit archive
-    there or above. A file of the validation set has the same id in both layouts; class folders win.
+    They are in the root or its folder ``val``: in one folder per wnid, or all in one folder with torchvision's devkit
+    archive in it or its parent. A validation image has the same id in both layouts; class folders take precedence.
     """
     root = Path(os.path.abspath(root.expanduser()))
     if not root.is_dir():
@@ -36,8 +36,8 @@ def entries(root: Path) -> list[Labelled]:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
     if not found:
         raise InputError(
-            f"no labelled image in {folder}: looked for a folder per wnid, such as {WNIDS[0]}/, and for "
-            f"ILSVRC2012_val_00000001.JPEG and so on, with {DEVKIT} in {folder} or above"
+            f"no labelled image in {folder}: looked for one folder per wnid, such as {WNIDS[0]}/, and for "
+            f"ILSVRC2012_val_00000001.JPEG and so on, with {DEVKIT} in {folder} or its parent"
         )
     return unique(found)
 
@@ -60,22 +60,22 @@ def _flat_folder(root: Path, folder: Path) -> list[Labelled]:
     for image in images:
         number = int(image.stem[-8:])
         if not 1 <= number <= len(labels):
-            raise InputError(f"{image}: {DEVKIT} has labels for the images 1 to {len(labels)} only")
+            raise InputError(f"{image}: {DEVKIT} has labels only for images 1 to {len(labels)}")
         label = labels[number - 1]
         found.append(Labelled(image.stem, label, NAMES[label], image.relative_to(root).as_posix(), image))
     return found
 
 
 def _ground_truth(folder: Path) -> list[int]:
-    """The labels in the order of the images, from the devkit in the folder or above."""
+    """The labels in the order of the images, from the devkit in the folder or its parent."""
     above = (folder, folder.parent)
     archive = next((place / DEVKIT for place in above if (place / DEVKIT).is_file()), None)
     if archive is None:
-        raise InputError(f"no labels for {folder}/ILSVRC2012_val_*.JPEG: looked for {DEVKIT} in {folder} and above")
+        raise InputError(f"no labels for {folder}/ILSVRC2012_val_*.JPEG: {DEVKIT} is not in {folder} or its parent")
     with TemporaryDirectory() as scratch:
         try:
             parse_devkit_archive(scratch, str(archive))
         except RuntimeError as error:
-            raise InputError(f"{archive} is damaged: its MD5 is not that of the published devkit") from error
+            raise InputError(f"{archive} is damaged: its MD5 differs from the published devkit's") from error
         label_of = {wnid: label for label, wnid in enumerate(WNIDS)}
         return [label_of[wnid] for wnid in load_meta_file(scratch)[1]]

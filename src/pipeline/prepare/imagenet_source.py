@@ -15,8 +15,8 @@ from pipeline.prepare.source import Candidate, Pixels
 class ImageNet:
     """The validation images in the folder ``root``, in one of two layouts (`imagenet.entries`).
 
-    ``ids``, a list of image ids, takes the place of ``n_images`` chosen by seed. ``preprocessing`` to a square of
-    ``size`` pixels: "standard" or "reference_code" (`preprocess`).
+    ``ids``: a list of image ids, instead of ``n_images`` chosen by the seed. ``preprocessing``: how an image becomes a
+    square of ``size`` pixels, "standard" or "reference_code" (`preprocess`).
     """
 
     def __init__(self, root: str, n_images: int, ids: Sequence[str] | None, preprocessing: str, size: int) -> None:
@@ -25,14 +25,14 @@ class ImageNet:
         self.preprocess = to_square(preprocessing, size)
 
     def candidates(self, seed: int) -> Iterator[Candidate]:
-        """Every image of the folder in an order chosen by seed, or those of the list of ids."""
+        """All images of the folder in an order chosen by the seed, or those with the listed ids."""
         found = choose(entries(self.root), self.ids, seed)
         require(self.n_images, found, f"{self.root} holds")
         for entry in found:
             yield Candidate(entry.id, entry.label, entry.class_name, entry.source, partial(self._load, entry))
 
     def training(self, seed: int) -> None:
-        """Validation images are not trained on."""
+        """None: there are no training images in the validation set."""
         return
 
     def _load(self, entry: Labelled) -> Pixels:

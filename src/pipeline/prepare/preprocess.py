@@ -1,4 +1,4 @@
-"""From the bytes of an image file to the square of 8-bit pixels that a network sees."""
+"""Converts the bytes of an image file to the square of 8-bit pixels that a network classifies."""
 
 import io
 import warnings
@@ -15,23 +15,23 @@ from pipeline.prepare.source import MOST_PIXELS
 
 Pixels = UInt8[np.ndarray, "3 size size"]
 
-#: Named, because some of Pillow's other formats start external programs.
+#: The only formats read, because some of Pillow's others start external programs.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-#: Larger images are refused unread: decoding takes up to 16 bytes a pixel (measured: WEBP and PNG), so 2.8 GB at most.
+#: Larger images are not decoded, which takes up to 16 bytes per pixel (measured: WEBP and PNG), so 2.8 GB at most.
 MAX_PIXELS = 178_000_000
-#: Up to this aspect ratio an image is resized whole, as others do it, so that the pixels are exactly theirs.
+#: Up to this aspect ratio the whole image is resized, as in other code, so that the pixels are exactly equal.
 MAX_ELONGATION = 16
 
 
 class BrokenImage(Exception):
-    """The file holds no image that can be used; the message says why, the same on every run."""
+    """The file contains no usable image; the message gives the reason and is the same in every run."""
 
 
 def decode(data: bytes) -> Image.Image:
-    """The image as RGB, from its content whatever its name; anything wrong with it is a `BrokenImage`.
+    """The image as RGB; the format is recognised by content, not by file name. `BrokenImage` for any defect.
 
-    As in torchvision, alpha is dropped, CMYK is read as Adobe writes it and an EXIF orientation is left alone. Of 16
-    bits the upper 8 remain.
+    As in torchvision, alpha is dropped, CMYK is read as Adobe writes it and the EXIF orientation is ignored. Of 16
+    bits, the upper 8 are used.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -51,26 +51,26 @@ def _decode(data: bytes) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         raise BrokenImage(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
     if image.format == "TIFF" and not _covered(image):
-        raise BrokenImage(f"its strips or tiles do not make {image.width} x {image.height} pixels")
+        raise BrokenImage(f"its strips or tiles do not cover {image.width} x {image.height} pixels")
     image.load()
-    if image.format == "PPM" and image.mode == "I":  # two bytes a channel, and nothing else
+    if image.format == "PPM" and image.mode == "I":  # always two bytes per channel
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise BrokenImage(f"pixels of mode {image.mode} have no defined white; valid are 8 or 16 bits a channel")
+        raise BrokenImage(f"pixels of mode {image.mode} have no defined white; use 8 or 16 bits per channel")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _covered(image: Image.Image) -> bool:
-    """Whether the parts that a TIFF lists are as many pixels as it claims; the rest would come out black."""
+    """Whether the parts listed in a TIFF cover its declared size; pixels outside them would be black."""
     boxes = {tuple(extents) for _, extents, *_ in getattr(image, "tile", [])}
     covered = sum((right - left) * (lower - upper) for left, upper, right, lower in boxes)
     return bool(covered >= image.width * image.height)
 
 
 def standard(image: Image.Image, size: int) -> Pixels:
-    """Torchvision's preset, to the last bit: short side to 256/224 of the size, bilinear, then the centre."""
+    """Torchvision's preset, bit for bit: resizes the short side to 256/224 of the size (bilinear), crops the centre."""
     short = round(size * 256 / 224)
     width, height = (short * side // min(image.size) for side in image.size)
     corner = (round((width - size) / 2), round((height - size) / 2))
@@ -78,10 +78,10 @@ def standard(image: Image.Image, size: int) -> Pixels:
 
 
 def reference_code(image: Image.Image, size: int) -> Pixels:
-    """As the authors' code: short side to the size itself, Lanczos, then the centre.
+    """As in the authors' code: resizes the short side to the size itself (Lanczos), then crops the centre.
 
-    Their arithmetic is kept, but where its rounding would make the long side one pixel shorter than the short one, no
-    black line is added.
+    The arithmetic is theirs, except that no black line is added where their rounding would make the long side one pixel
+    shorter than the short side.
     """
     ratio = size / min(image.size)
     width, height = (max(size, int(side * ratio)) for side in image.size)
@@ -90,7 +90,7 @@ def reference_code(image: Image.Image, size: int) -> Pixels:
 
 
 def whole_image(image: Image.Image, size: int) -> Pixels:
-    """Short side to the size itself, bilinear, then the centre: of a square image nothing is lost."""
+    """Resizes the short side to the size itself (bilinear), then crops the centre; a square image loses no pixels."""
     width, height = (max(size, round(side * size / min(image.size))) for side in image.size)
     corner = ((width - size) // 2, (height - size) // 2)
     return _resize_and_crop(image, (width, height), corner, size, Resampling.BILINEAR)
@@ -103,9 +103,9 @@ PREPROCESSINGS: dict[str, Callable[[Image.Image, int], Pixels]] = {
 
 
 def preprocessing(name: str, size: int) -> Callable[[Image.Image], Pixels]:
-    """The preprocessing of that name, to a square of that size."""
+    """The preprocessing of this name to a square of this size."""
     if name not in PREPROCESSINGS:
-        raise InputError(f"unknown preprocessing {name!r}; valid are {', '.join(PREPROCESSINGS)}")
+        raise InputError(f"data.preprocessing is {name!r}: it must be one of {', '.join(PREPROCESSINGS)}")
     require_int("data.size", size, 1, MOST_PIXELS)
     chosen = PREPROCESSINGS[name]
     return lambda image: chosen(image, size)
@@ -114,11 +114,11 @@ def preprocessing(name: str, size: int) -> Callable[[Image.Image], Pixels]:
 def _resize_and_crop(
     image: Image.Image, resized: tuple[int, int], corner: tuple[int, int], size: int, resampling: Resampling
 ) -> Pixels:
-    """The square of that size at that corner of the resized image, in memory bounded by the image's own.
+    """The square of this size at this corner of the resized image, in memory bounded by that of the image.
 
-    Of a very long image only the part that the crop keeps is resized, since the whole could take any amount of memory;
-    the filter still sees the neighbours of that part, so this changes a pixel only by rounding, and by the order of
-    clipping where Lanczos overshoots black or white.
+    Of a very long image only the part inside the crop is resized, since the whole could need any amount of memory. The
+    filter still uses the neighbours of that part, so pixels change only by rounding, and by the order of clipping where
+    Lanczos overshoots black or white.
     """
     if max(image.size) <= MAX_ELONGATION * min(image.size):
         x, y = corner

@@ -1,4 +1,4 @@
-"""Stage prepare: the data set's images as 8-bit pixels at network size, and a manifest."""
+"""Stage prepare: writes the images of a data set as 8-bit pixels at the network's input size, and a manifest."""
 
 import hashlib
 from typing import IO
@@ -17,16 +17,16 @@ from pipeline.shared.data.prepared import data_settings, settings_path
 
 
 def run(config: DictConfig) -> None:
-    """Writes images.npy (image, channel, height, width), manifest.csv, about.json (the settings that decided them), and
-    training.npz where there is one to train on.
+    """Writes images.npy (image, channel, height, width), manifest.csv, about.json (the settings that these depend on),
+    and training.npz if the data set has training images.
 
-    A broken image is named in the manifest with the reason and skipped; the next one takes its place.
+    A broken image is skipped, listed in the manifest with the reason, and replaced by the next image.
     """
     source: Source = instantiate(config.data)
     if source.n_images < 1:
         raise InputError(f"data.n_images is {source.n_images}: prepare at least one image")
     rows: list[dict[str, object]] = []
-    settings_path(config).unlink(missing_ok=True)  # what is interrupted is not taken for what these settings prepare
+    settings_path(config).unlink(missing_ok=True)  # so that an interrupted run leaves no valid output
     artifacts.write_atomically(artifacts.images(config), lambda file: _write(file, source, config.seed, rows))
     artifacts.write_text(artifacts.manifest(config), pd.DataFrame(rows).to_csv(index=False))
     training = source.training(config.seed)
@@ -39,7 +39,7 @@ def run(config: DictConfig) -> None:
 
 
 def _write(file: IO[bytes], source: Source, seed: int, rows: list[dict[str, object]]) -> None:
-    """The images one after the other, as one array that can be mapped into memory, and a row of the manifest each."""
+    """Writes the images to a single array that can be memory-mapped, and adds a row of the manifest for each."""
     written = 0
     with tqdm(total=source.n_images, unit="image", desc="prepare") as bar:
         for candidate in source.candidates(seed):
@@ -59,8 +59,8 @@ def _write(file: IO[bytes], source: Source, seed: int, rows: list[dict[str, obje
             if written == source.n_images:
                 return
     raise InputError(
-        f"{written} readable images of the {source.n_images} asked for (data.n_images): "
-        f"{len(rows)} were there, {len(rows) - written} of them broken"
+        f"data.n_images is {source.n_images}, but there are only {written} readable images: "
+        f"{len(rows) - written} of {len(rows)} are broken"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a data set offers to the pipeline."""
+"""The interface of a data set in the pipeline."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 MOST_PIXELS = 4096
-"""Of a side of an image as the network sees it."""
+"""Maximal height and width of the network's input."""
 Pixels = UInt8[np.ndarray, "channel height width"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A labelled image that may be prepared. ``load`` gives its pixels at network size, or raises `BrokenImage`."""
+    """A labelled image that may be prepared. ``load`` returns its pixels at input size or raises `BrokenImage`."""
 
     id: str
     label: int
@@ -25,14 +25,14 @@ class Candidate:
 
 
 class Source(Protocol):
-    """A data set: labelled images in the order in which to use them."""
+    """A data set: labelled images in order of use."""
 
     n_images: int
 
     def candidates(self, seed: int) -> Iterable[Candidate]:
-        """The images, chosen by the seed. `InputError` where there is none to choose from."""
+        """The images, chosen by the seed. `InputError` if there are none."""
         ...
 
     def training(self, seed: int) -> tuple[UInt8[np.ndarray, "image channel height width"], NDArray[np.int64]] | None:
-        """Images and labels to train on, none of them a candidate; None where the data set is for evaluation only."""
+        """Training images and labels, disjoint from the candidates; None if the data set is for evaluation only."""
         ...

@@ -1,4 +1,4 @@
-"""Images of any data set as the network sees them: of its size and channels, untouched where they are so already."""
+"""Converts images to the size and channels of the network's input; images that already match stay unchanged."""
 
 import numpy as np
 from PIL import Image
@@ -12,11 +12,11 @@ CHANNELS = (1, 3)
 
 
 class Square:
-    """What turns an image into 8-bit pixels of ``size`` x ``size``.
+    """Converts an image to 8-bit pixels of ``size`` x ``size``.
 
-    An image of that size is taken as it is, whatever ``resize`` says. ``resize``, for others: False refuses them, True
-    scales the short side to the size and takes the centre; "standard" and "reference_code" as for ImageNet.
-    ``channels``: 3, where grey becomes RGB, or 1, for grey images only.
+    An image of this size is used unchanged, whatever ``resize`` is. ``resize``, for other sizes: False rejects them,
+    True scales the short side to the size and crops the centre; "standard" and "reference_code" work as for ImageNet.
+    ``channels``: 3, which converts grey to RGB, or 1, for grey images only.
     """
 
     def __init__(self, *, size: int, channels: int, resize: bool | str) -> None:
@@ -34,10 +34,10 @@ class Square:
             pixels = np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
         elif self.resize is False:
             width, height = rgb.size
-            as_it_is = f"data.size={width} takes it as it is" if width == height else "data.size is the network's input"
+            as_it_is = f"data.size={width} keeps it unchanged" if width == height else "data.size must be the network's"
             raise InputError(
-                f"{source} has {width} x {height} pixels, and data.size is {self.size}: {as_it_is}, data.resize=true "
-                f"makes it {self.size} x {self.size}"
+                f"{source} has {width} x {height} pixels, but data.size is {self.size}: {as_it_is}, or "
+                f"data.resize=true scales it to {self.size} x {self.size}"
             )
         else:
             chosen = whole_image if self.resize is True else PREPROCESSINGS[self.resize]
@@ -45,5 +45,5 @@ class Square:
         if self.channels == 3:
             return pixels
         if not (pixels == pixels[:1]).all():
-            raise InputError(f"{source} is in colour, and data.channels is 1: data.channels=3 takes colour and grey")
+            raise InputError(f"{source} is in colour, but data.channels is 1: data.channels=3 accepts colour and grey")
         return pixels[:1]

@@ -1,4 +1,4 @@
-"""Torchvision's labelled image sets as data sets of the pipeline."""
+"""Torchvision's labelled image data sets as data sets of the pipeline."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,22 +25,22 @@ TRAIN = "train"
 
 @dataclass(frozen=True)
 class Numbered:
-    """An image by its place in the set."""
+    """An image, identified by its index in the data set."""
 
     index: int
 
     @property
     def id(self) -> str:
-        """Five digits, as CIFAR's own file names have them."""
+        """The index with five digits, as in CIFAR's file names."""
         return f"{self.index:05d}"
 
 
 class Torchvision:
-    """The set ``name`` of torchvision, its ``split``, as it lies in ``root`` or is downloaded to there.
+    """The ``split`` of torchvision's data set ``name``, stored in ``root`` or downloaded to it.
 
-    ``ids``, a list of places in the split, as numbers or as ids of five digits, takes the place of ``n_images`` chosen
-    by seed. ``train_on``: the split to train on, "auto" for the one called train if it is not the one prepared; None.
-    ``options``: further arguments of torchvision's. ``size``, ``channels``, ``resize``: see `Square`.
+    ``ids``: a list of indices in the split, as numbers or ids of five digits, instead of ``n_images`` chosen by the
+    seed. ``train_on``: the split to train on; "auto" is the split train, unless it is the one prepared; None for none.
+    ``options``: further arguments of torchvision's class. ``size``, ``channels``, ``resize``: see `Square`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Torchvision:
         if train_on is not None:
             check_split(name, train_on, "data.train_on")
             if train_on == split:
-                raise InputError(f"data.train_on and data.split are both {split}: train on other images than these")
+                raise InputError(f"data.train_on and data.split are both {split}: choose different splits")
         if download not in DOWNLOADS:
             raise InputError(f"data.download is {download!r}: it must be auto or false")
         self.name, self.split, self.train_on = name, split, train_on
@@ -74,7 +74,7 @@ class Torchvision:
         self.square = Square(size=size, channels=channels, resize=resize)
 
     def candidates(self, seed: int) -> Iterator[Candidate]:
-        """Every image of the split in an order chosen by seed, or those of the list of ids."""
+        """All images of the split in an order chosen by the seed, or those with the listed ids."""
         images = self._open(self.split)
         chosen = choose([Numbered(index) for index in range(len(images))], self.ids, seed)
         require(self.n_images, chosen, f"{self.name} ({self.split}) has")
@@ -85,16 +85,16 @@ class Torchvision:
             yield Candidate(one.id, label, _class_name(images, label), source, load)
 
     def training(self, seed: int) -> tuple[UInt8[np.ndarray, "image channel height width"], NDArray[np.int64]] | None:
-        """All images of the split to train on; None where there is none."""
+        """All images of the training split; None if there is none."""
         if self.train_on is None:
             return None
         try:
             images = self._open(self.train_on)
         except InputError as error:
-            raise InputError(f"{error}; data.train_on=null does without images to train on") from error
+            raise InputError(f"{error}; data.train_on=null prepares no training images") from error
         pixels = np.empty((len(images), self.square.channels, self.square.size, self.square.size), np.uint8)
         labels = np.empty(len(images), np.int64)
-        for index in tqdm(range(len(images)), unit="image", desc="images to train on"):
+        for index in tqdm(range(len(images)), unit="image", desc="training images"):
             source = f"torchvision.datasets.{self.name} {self.train_on}[{index}]"
             image, labels[index] = _labelled(images, index, source)
             pixels[index] = self.square.pixels(image, source)
@@ -107,10 +107,10 @@ class Torchvision:
 def _labelled(images: Any, index: int, source: str) -> tuple[Image.Image, int]:
     try:
         image, label = images[index]
-    except (OSError, SyntaxError) as error:  # as Pillow says that a file is broken
+    except (OSError, SyntaxError) as error:  # Pillow's errors for a broken file
         raise InputError(f"{source} cannot be read: {error}") from error
     if not isinstance(label, Integral) or isinstance(label, bool) or int(label) < 0:
-        raise InputError(f"{source} has no class, but the label {label!r}: choose another data.split or data.options")
+        raise InputError(f"{source} has the label {label!r}, not a class number: change data.split or data.options")
     return image, int(label)
 
 

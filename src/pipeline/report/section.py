@@ -158,7 +158,7 @@ def _figures(folder: Path) -> Iterator[tuple[str, str, str]]:
 def _machine(run: dict[str, Any]) -> str:
     """The machine and device of a run, as text."""
     machine = run["machine"]
-    return f"{machine['model']}, {machine['cores']} cores, {machine['threads']} threads a process ({run['device']})"
+    return f"{machine['model']}, {machine['cores']} cores, {machine['threads']} threads per process ({run['device']})"
 
 
 def _models(*runs: dict[str, Any]) -> str:

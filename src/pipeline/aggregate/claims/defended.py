@@ -37,9 +37,9 @@ def equal_with_bpda(scores: pd.DataFrame, main: pd.DataFrame, seed: int) -> Clai
         f"with the same network, order and sampling lies within "
         f"[{EQUIVALENCE_RANGE[0]}, {EQUIVALENCE_RANGE[1]}]; fails if one lies outside. Only target "
         "classes that an image has with and without the defense are compared; images that the defended "
-        f"network misclassifies, or that share no target class, are left out{RESAMPLED * several}",
+        f"network misclassifies, or that have no target class in common, are left out{RESAMPLED * several}",
         Verdict.of_all(verdicts),
-        evidence or ["no undefended cell to compare a cell with defense and BPDA with"],
+        evidence or ["no undefended cell, or no cell with a defense and BPDA to compare with it"],
         "tables/summary.csv, figures/bpda.png" + ", tables/spread.csv" * several,
     )
 
@@ -59,8 +59,8 @@ def uninformative_without_bpda(scores: pd.DataFrame, masked: pd.DataFrame) -> Cl
     return Claim(
         "Without BPDA the gradient of a piecewise constant defense is zero and the score uninformative: R or infinite.",
         "Goodfellow, arXiv 1804.07870",
-        "holds if every score of every cell without BPDA is at the radius or infinite, for so many images that the "
-        "exact binomial 95 % interval of the share of such images lies above one half; a single other score refutes it",
+        "holds if every score of every cell without BPDA is at the radius or infinite, and there are enough images for "
+        "the exact binomial 95 % interval of their share to lie above one half; a single other score refutes it",
         Verdict.of_all(verdicts),
         evidence or ["no cell without BPDA"],
         "tables/scores.csv, column capped",
@@ -72,8 +72,8 @@ def overestimates_without_bpda(scores: pd.DataFrame, masked: pd.DataFrame) -> Cl
     return Claim(
         "Gradient masking makes CLEVER overestimate: without BPDA it lies above the adversarial distance.",
         "Goodfellow, arXiv 1804.07870",
-        "holds if more than half of the scores are above the smallest distance found, in every cell without BPDA, norm "
-        "and target: exact binomial 95 % intervals above one half; fails if one is below",
+        "holds if, in every cell without BPDA and for every norm and target, more than half of the scores are above "
+        "the smallest distance found: exact binomial 95 % intervals above one half; fails if one is below one half",
         Verdict.of_all([share.above for share in shares]),
         [share.text for share in shares] or ["no cell without BPDA"],
         "tables/bounds.csv, figures/masking.png",

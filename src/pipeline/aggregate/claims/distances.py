@@ -17,8 +17,8 @@ def below_the_distance(scores: pd.DataFrame, cells: pd.DataFrame, method: str, s
     return Claim(
         f"{method} lies below the smallest adversarial distance found by attacks, for most images.",
         source,
-        "holds if fewer than half of the scores are above the distance, in every cell, norm and target: exact binomial "
-        "95 % intervals below one half; fails if one is above",
+        "holds if, in every cell and for every norm and target, fewer than half of the scores are above the distance: "
+        "exact binomial 95 % intervals below one half; fails if one is above one half",
         Verdict.of_all([share.below for share in shares]),
         [share.text for share in shares] or ["no such cell"],
         "tables/bounds.csv, tables/findings.csv, figures/sandwich.png",

@@ -31,7 +31,7 @@ def ordered_targets(scores: pd.DataFrame, first: pd.DataFrame, seed: int) -> Cla
         "The second most likely class is the nearest: mean scores are ordered top-2 < random <= least likely.",
         "Weng et al. 2018, arXiv 1801.10578, table of ImageNet scores",
         "holds if the 95 % intervals of the mean paired differences lie above 0 in every norm, for the first cell of "
-        "each training; fails if one lies below 0",
+        "each trained network; fails if one lies below 0",
         Verdict.of_all(verdicts),
         evidence or ["the targets top2, random and least were not all scored"],
         "tables/summary.csv, figures/scores.png",

@@ -13,7 +13,7 @@ GROUP = "a group of settings, see conf/config.yaml"
 
 
 def explain(error: BaseException) -> str:
-    """Message for an error: that of an `InputError` among its causes, what is valid for a setting, or all messages."""
+    """Message for an error: that of an `InputError` among its causes, else the valid values, else all messages."""
     causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None:

@@ -37,7 +37,7 @@ def device(config: DictConfig) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise InputError(f"device={name} is not available here: {error}; auto and cpu always are") from error
+        raise InputError(f"device={name} is not available here: {error}; auto and cpu always work") from error
 
 
 def build_network(config: DictConfig) -> tuple[nn.Module, Normalize]:
@@ -82,7 +82,7 @@ def build_backward(chosen: str | DictConfig, defense: Transformation) -> Transfo
     """The backward function of BPDA for a defense: ``identity``, ``smooth``, ``smooth_jpeg`` or a ``_target_``.
 
     None for the identity, and if no part of the defense has a smooth surrogate. For a mean over draws it is that of the
-    random transformation, so a surrogate after it does not see how the draw moved its input.
+    random transformation, so a surrogate after it ignores how the draw moved its input.
     """
     if isinstance(defense, Expectation):
         return build_backward(chosen, defense.transformation)

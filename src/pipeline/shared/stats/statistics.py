@@ -32,8 +32,8 @@ def mean_interval(
     The interval is the expanded percentile interval (Hesterberg, The American Statistician 69, 2015, section 3.3):
     percentiles of the resampled means, widened for Student's t distribution with n - 1 degrees of freedom and for the
     factor (n - 1)/n by which the sample variance is too small. With both units, the degrees of freedom are
-    Satterthwaite's. The interval cannot leave the range of the units, which with probability 2^(1 - n) all lie on one
-    side of the mean of a symmetric distribution: 95 % requires six units, 90 % five (`min_units`).
+    Satterthwaite's. The interval cannot exceed the range of the units. For a symmetric distribution, all n units lie on
+    the same side of the mean with probability 2^(1 - n), so 95 % requires six units and 90 % five (`min_units`).
     """
     values = np.asarray(values, np.float64)
     units = [unit for unit in (networks, images) if unit is not None] or [np.arange(len(values))]

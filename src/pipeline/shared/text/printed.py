@@ -11,10 +11,11 @@ from pipeline.shared.text.formats import UNITS, cell_title, with_interval
 
 NOTE = (
     "Means over images with 95 % bootstrap intervals that resample images. Ratio: geometric mean of the paired ratios "
-    "to the network's first cell, or for a defense to the undefended cell with the same order and sampling, over the "
-    "images (pairs) with the same target class in both; all: including those whose target class differs. Other class: "
-    "images that the defended network misclassifies, which are excluded from ratios; scored: those that are scored "
-    "nevertheless, as in the authors' code. At distance 0: images that are adversarial without any change. Capped: "
+    "over images with the same target class in both cells (pairs). A defense is compared with the undefended cell of "
+    "the same order and sampling, any other cell with the network's first cell; all: including images whose target "
+    "class differs. Other class: images that the defended network misclassifies, which are excluded from ratios; "
+    "scored: those among them that are scored nevertheless, as in the authors' code. At distance 0: images that are "
+    "adversarial without any change. Capped: "
     "proportion of scores equal to the radius. Raised to x0: proportion of scores whose end point was estimated below "
     "the value at the image itself, which replaces it. Fit failed: proportion of scores whose end point is the sample "
     "maximum. Gain: ratio of second to first order. CLEVER above: scores that exceed the distance of an adversarial "
