@@ -1,4 +1,4 @@
-"""What BPDA goes back through: the identity to the last bit, a function of the user's, a smooth staircase."""
+"""The surrogate of BPDA: the identity to the last bit, a function of the user's, a smooth staircase."""
 
 import math
 

@@ -94,7 +94,7 @@ def test_one_network_has_no_order() -> None:
 
 
 def random(singles: list[list[float]], pairs: list[list[float]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Cells of one draw and of two, a row an image; NaN where a cell's classifier errs."""
+    """Cells of one draw and of two, one row per image; NaN where a cell's classifier errs."""
     rows, cells = [], []
     for draws, of_size in ((1, singles), (2, pairs)):
         for place, scores in enumerate(of_size):

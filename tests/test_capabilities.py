@@ -1,4 +1,4 @@
-"""What a defense says of itself is used, whoever wrote it: steps, coefficient steps, surrogate, gradient, build."""
+"""Whatever a defense provides is used, whoever wrote it: steps, coefficient steps, surrogate, gradient, build."""
 
 import math
 from dataclasses import dataclass, replace
@@ -102,7 +102,7 @@ def distances(network: nn.Module, images: Tensor, defense) -> list[float]:
 
 
 def publicly(network: nn.Module, images: Tensor, defense) -> list[float]:
-    """By `clever.attack`, which itself chooses what it goes back through."""
+    """By `clever.attack`, which itself chooses the surrogate gradient."""
     defended = clever.Defended(network, defense)
     return [one.distance for one in clever.attack(defended, images, norms=["L2"], steps=8, progress=False)]
 

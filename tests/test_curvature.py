@@ -246,7 +246,7 @@ def test_smooth_networks_agree_with_the_dense_hessian(activation, kind, dtype):
     if kind == "degenerate":  # three copies of two inputs: zero is an eigenvalue ten times over
         spread = torch.eye(2, dtype=torch.float64).repeat(1, 6) / 6**0.5
         model = nn.Sequential(fixed(spread), model)
-    if kind == "nearly definite":  # the smallest eigenvalues come to lie around zero
+    if kind == "nearly definite":  # the smallest eigenvalues are around zero
         bend = -float(torch.linalg.eigvalsh(dense(margin_of(model), points))[:, 0].median())
     true = torch.linalg.eigvalsh(dense(margin_of(model, bend), points))
     smallest, scale = true[:, 0], true.abs().amax(1)

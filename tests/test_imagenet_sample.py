@@ -35,7 +35,7 @@ def bicubic(image: Image.Image, size: int) -> np.ndarray:
 
 
 def squeezed(image: Image.Image, size: int) -> np.ndarray:
-    """Without regard to the ratio of its sides: so these weights are right on what is known of them, 61."""
+    """Without regard to the ratio of its sides: so these weights classify 61 correctly, as is known of them."""
     square = image.resize((size + 32, size + 32), Image.Resampling.BICUBIC).crop((16, 16, size + 16, size + 16))
     return np.asarray(square).transpose(2, 0, 1)
 

@@ -1,4 +1,4 @@
-"""Scores that say nothing are said to: vanishing gradients, and images whose class is another already."""
+"""Uninformative scores are marked: vanishing gradients, and images that are misclassified already."""
 
 import warnings
 

@@ -306,7 +306,7 @@ def test_the_published_networks_are_trained_as_their_authors_did(name: str) -> N
     ("setting", "message"),
     [
         ({"momentum": 1.0, "decay": 0.1}, "momentum is 1.0: it must be more than 0 and less than 1"),
-        ({"momentum": 0.9, "decay": -1}, "decay is -1: it must be a number from 0 up"),
+        ({"momentum": 0.9, "decay": -1}, "decay is -1: it must be a number of at least 0"),
     ],
 )
 def test_optimisers_that_are_none(setting: dict[str, float], message: str) -> None:

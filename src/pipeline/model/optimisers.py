@@ -39,7 +39,7 @@ class Nesterov:
         if not is_number(self.momentum) or not 0 < self.momentum < 1:
             raise InputError(f"weights.optimiser.momentum is {self.momentum!r}: it must be more than 0 and less than 1")
         if not is_number(self.decay) or not 0 <= self.decay < float("inf"):
-            raise InputError(f"weights.optimiser.decay is {self.decay!r}: it must be a number from 0 up")
+            raise InputError(f"weights.optimiser.decay is {self.decay!r}: it must be a number of at least 0")
 
     def build(self, parameters: Iterable[nn.Parameter], learning_rate: float, steps: int) -> Schedule:
         """Optimiser and schedule for a training of ``steps`` steps."""
