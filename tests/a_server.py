@@ -43,7 +43,7 @@ def serving(served: Served) -> Iterator[Served]:
             self.wfile.write(served.content[:cut] if cut else served.content)  # the connection is closed behind it
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Print no log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

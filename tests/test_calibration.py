@@ -55,7 +55,7 @@ def test_the_numbers_are_those_of_the_law() -> None:
 
 
 def scored(spreads: dict[str, float], count: int, seed: int) -> pd.DataFrame:
-    """A row an image and cell, log ratios of the given spreads that are alike from cell to cell."""
+    """One row per image and cell, log ratios of the given spreads that are alike from cell to cell."""
     generator, found = np.random.default_rng(seed), []
     common = generator.standard_normal(count)
     for cell, spread in spreads.items():

@@ -67,7 +67,7 @@ def test_the_likelihood_ratios_are_those_of_scipys_fits() -> None:
 @pytest.mark.filterwarnings("ignore:As of SciPy:FutureWarning")  # of the p-value, which is not asked for
 @pytest.mark.parametrize("seed", [0, 9])
 def test_both_distances_are_scipys(seed: int) -> None:
-    """Of samples whose maximum-likelihood fit is the Gumbel law, the first farthest below it and the second above it."""
+    """Of samples whose maximum-likelihood fit is the Gumbel law, the first farthest below it, the second above."""
     row = np.random.default_rng(seed).gumbel(size=80)
     (one,) = found(row[None], replicates=1)
     assert one.bounded == pytest.approx(0, abs=1e-9)

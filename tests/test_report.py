@@ -250,7 +250,7 @@ def test_each_order_is_judged_on_all_its_networks() -> None:
 
 
 def of_two_networks(ratio: float, least: float) -> dict[str, Claim]:
-    """``ratio``: of the second one's scores, the ratio of JPEG to undefended; ``least``: a factor of its least likely class's."""
+    """``ratio``: JPEG to undefended, for the scores of the second; ``least``: a factor of its least likely class's."""
     tables = [rows(f"{name}-{kind}", 0.2).assign(network=name) for name in ("one", "two") for kind in ("plain", "jpeg")]
     tables[3]["score"] *= ratio
     far = tables[2].target == "least"
