@@ -1,7 +1,6 @@
 """The networks of the benchmarks, two with random weights, since speed does not depend on them, and published ones; and
 images that these are asked about."""
 
-import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
@@ -18,7 +18,8 @@ from clever.classifier.wrappers import finite_logits, frozen
 from pipeline.prepare.digits import Digits
 from pipeline.prepare.source import Candidate
 
-WEIGHTS = Path(__file__).parents[1] / "data" / "weights"
+ROOT = Path(__file__).resolve().parents[1]
+WEIGHTS, CONF = ROOT / "data" / "weights", ROOT / "conf"
 SIZES = {"densenet121": 224, "small": 32}
 """The image size of each, in pixels."""
 
@@ -35,10 +36,11 @@ def network(name: str, device: str = "cpu") -> nn.Module:
 
 def published(name: str) -> nn.Module:
     """The network of that name in data/weights, in evaluation mode."""
-    about = json.loads((WEIGHTS / f"{name}.json").read_text())["model"]
-    made = instantiate(about["network"])
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        model = compose(f"model/{name}").model
+    made = instantiate(model.network)
     made.load_state_dict(torch.load(WEIGHTS / f"{name}.pt", weights_only=True))
-    return nn.Sequential(Normalize(**about["normalize"]), made).eval()
+    return nn.Sequential(Normalize(model.normalize.mean, model.normalize.std), made).eval()
 
 
 def held_out(count: int) -> tuple[Tensor, Tensor]:

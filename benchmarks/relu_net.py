@@ -31,7 +31,7 @@ def trained(seed: int, hidden: int = 16, epochs: int = 40) -> nn.Sequential:
     layers = nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 10)
     network = nn.Sequential(nn.Flatten(), *layers).double()
     recipe = Recipe(epochs=epochs, batch=64, learning_rate=0.01, seed=seed, optimiser=OneCycle())
-    train(network, images[:-HELD_OUT], labels[:-HELD_OUT], recipe, told=f"network {seed}")
+    train(network, images[:-HELD_OUT], labels[:-HELD_OUT], recipe, description=f"network {seed}")
     return network
 
 

@@ -22,7 +22,7 @@ def cap(image: Tensor, norm: str, radius: float, **changes: object) -> clever.Sc
     (score,) = clever.score(Flat(), image, settings, targets=["top2"], norms=[norm], progress=False)
     assert score.capped
     assert score.score == score.radius
-    assert score.row()["reach"] == score.reach
+    assert score.row()["farthest_sample"] == score.farthest_sample
     return score
 
 
@@ -32,7 +32,7 @@ def test_a_cap_is_how_far_points_went(norm: str, radius: float, share: float) ->
     """Half of the numbers drawn around a black image are clipped: about R / sqrt(2) is left in L2, R / 2 in L1."""
     black = torch.zeros(3, 32, 32)
     clipped = cap(black, norm, radius, clip=True)
-    assert clipped.radius == clipped.reach == pytest.approx(share * radius, rel=0.02)
+    assert clipped.radius == clipped.farthest_sample == pytest.approx(share * radius, rel=0.02)
     assert cap(black, norm, radius, clip=False).radius == radius
 
 

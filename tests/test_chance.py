@@ -345,7 +345,7 @@ def test_tables_and_figures_of_networks_behind_random_defenses(project: Project)
     assert set(tables["networks"].network) == {"small_densenet", "small_densenet_adversarial"}
     assert tables["agreement"].by_attack.str.count("<").eq(1).all()
     shown = (folder / "tables" / "tables.md").read_text()
-    for title in ("What each defense gives and costs", "Scores by the number of draws", "Order of the networks"):
+    for title in ("Robustness and cost of each defense", "Scores by the number of draws", "Order of the networks"):
         assert title in shown
     assert "rate, unseen draws" in shown
     for name in ("networks", "draws"):

@@ -42,7 +42,7 @@ def test_no_reduction_keeps_all_channels() -> None:
         ("depth=4", "depth is 4"),
         ("depth=true", "depth is True"),
         ("growth=0", "growth is 0"),
-        ("reduction=2", "reduction is 2: it is the share"),
+        ("reduction=2", "reduction is 2: it is the fraction"),
         ("reduction=0", "reduction is 0"),
         ("reduction=0.001", "leaves none of"),
         ("classes=0", "classes is 0"),

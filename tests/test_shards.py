@@ -147,7 +147,7 @@ def test_numbers_of_another_kind_of_device_are_not_computed_anew_by_accident(pro
     (path,) = (project.folder / "store" / "progress").rglob("*.json")
     path.write_text(path.read_text().replace('"device": "cpu"', '"device": "cuda"'))
     shown = project.stage("score", code=2)
-    assert "identity was computed on cuda before, and device=auto is cpu here" in shown.stderr
+    assert "identity was computed on cuda before, and device=auto chooses cpu here" in shown.stderr
     project.stage("score", "device=cpu")
 
 

@@ -87,7 +87,7 @@ def test_second_order_of_a_relu_network_is_refused_before_any_sampling(project: 
     assert "features.relu0 (ReLU) calls aten.relu" in shown.stderr
     project.stage("model", "model=mlp_tanh")
     shown = project.stage("score", "model=mlp_tanh", "defense=jpeg", *SECOND, code=2)
-    assert "not defined behind a transformation with BPDA" in shown.stderr
+    assert "Use first order, or second order for the bare network at the transformed image" in shown.stderr
     shown = project.stage("score", "model=mlp_tanh", *SECOND, "order.solver.tolerance=0", code=2)
     assert "tolerance is 0: it must be a positive number" in shown.stderr
     assert not list((project.folder / "store" / "maxima").rglob("*.npz"))

@@ -146,10 +146,10 @@ def check_values(config: DictConfig) -> None:
         value = OmegaConf.select(config, name)
         if not isinstance(value, str) or not value.strip():
             raise InputError(f"{name} is {value!r}: it must be text")
-    for name in ("model.network", "model.normalize"):
+    for name in ("score", "sampling", "compute", "attack", "model.network", "model.normalize"):
         value = OmegaConf.select(config, name)
-        if not isinstance(value, DictConfig):
-            raise InputError(f"{name} is {value!r}: it must be a group of settings, see conf/model")
+        if not isinstance(value, DictConfig):  # an interpolation may name a single value
+            raise InputError(f"{name} is {value!r}: it must be a group of settings, see conf")
     for name in ("mean", "std"):
         value = config.model.normalize.get(name)
         if not isinstance(value, ListConfig) or not all(type(number) in (int, float) for number in value):

@@ -34,9 +34,9 @@ def group_to_record(group: DictConfig, without: Collection[str] = ()) -> dict[st
     return to_record(values)  # type: ignore[no-any-return]
 
 
-def class_name(path: str) -> str:
-    """The bare name of a class or function of this project; the full path of any other."""
-    return path.rpartition(".")[2] if path.startswith(PROJECT) else path
+def class_name(path: Any) -> Any:
+    """The bare name of a class or function of this project; the full path of any other, and what is no path."""
+    return path.rpartition(".")[2] if isinstance(path, str) and path.startswith(PROJECT) else path
 
 
 def _key(name: Any) -> Any:
