@@ -20,6 +20,7 @@ from clever.results import record
 from conftest import TINY, Project, stored_points
 from pipeline.model.optimisers import OneCycle
 from pipeline.model.training import Recipe, train
+from pipeline.score.run import without_weights_folder
 from pipeline.shared.models.classifier import load_weights, sha256_of
 
 SCORE = (sys.executable, "-m", "pipeline.score", *TINY.split())

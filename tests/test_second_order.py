@@ -223,7 +223,5 @@ def test_labels_leave_misclassified_images_out(smooth, images: Tensor) -> None:
     predicted = smooth(images.double()).argmax(1).tolist()
     table = scored(smooth, images.double(), labels=[predicted[0], (predicted[1] + 1) % 5], norms=["L2"])
     assert table.image.nunique() == 1
-    with pytest.raises(
-        clever.InputError, match=r"labels of shape .* for 2 images: there must be one class number for each image"
-    ):
+    with pytest.raises(clever.InputError, match="for 2 images: there must be one class number for each image"):
         scored(smooth, images.double(), labels=[0])

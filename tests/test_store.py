@@ -29,6 +29,7 @@ from clever.norms import Norm
 from clever.sampling.balls import Ball
 from clever.sampling.maxima import BallSampler, BatchMaxima
 from clever.sampling.samplers import direct_sampler
+from pipeline.score.batch_files import STALE_AFTER
 from pipeline.score.store import Store
 from pipeline.shared.store import kept
 from pipeline.shared.store.fingerprint import classifier_key, fingerprint, order_key, source_of
