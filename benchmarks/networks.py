@@ -37,7 +37,7 @@ def network(name: str, device: str = "cpu") -> nn.Module:
 def published(name: str) -> nn.Module:
     """The network of that name in data/weights, in evaluation mode."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        model = compose(f"model/{name}").model
+        model = compose(overrides=[f"+model={name}"]).model
     made = instantiate(model.network)
     made.load_state_dict(torch.load(WEIGHTS / f"{name}.pt", weights_only=True))
     return nn.Sequential(Normalize(model.normalize.mean, model.normalize.std), made).eval()

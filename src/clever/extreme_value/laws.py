@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,12 @@ class Laws:
     start: Array
     good: NDArray[np.bool_]
     limited: NDArray[np.bool_]
+
+    @classmethod
+    def from_gaps(cls, gap: Array) -> Self:
+        """End points alone, accepted without a fitted law: shape, scale and K-S test are NaN."""
+        unknown, no = np.full(len(gap), np.nan), np.zeros(len(gap), bool)
+        return cls(gap, unknown, unknown, unknown, unknown, unknown, good=~no, limited=no)
 
 
 def laws_at_gaps(maxima: Array, used: Array, gap: Array, limited: NDArray[np.bool_]) -> Laws:
