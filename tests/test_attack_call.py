@@ -103,6 +103,15 @@ def test_behind_a_random_defense_held_out_draws_agree(curved: nn.Module, images:
     assert "rate" in repr(found).splitlines()[1].split()
 
 
+def test_a_defense_with_a_useful_gradient_is_attacked_by_it(curved: nn.Module, images: Tensor) -> None:
+    found = {
+        bpda: clever.attack(clever.Defended(curved, clever.Median(3), bpda=bpda), images, steps=10, progress=False)
+        for bpda in (True, False)
+    }
+    assert [row.distance for row in found[True]] == [row.distance for row in found[False]]
+    assert any(math.isfinite(row.distance) for row in found[True])
+
+
 def test_what_is_not_found_is_said() -> None:
     found = clever.attack(Stubborn(), images_of((1, 2, 2), 3), norms="L2", **QUICK)
     assert [(one.distance, one.adversarial, one.remarks) for one in found] == [(math.inf, None, "not found")] * 3
@@ -164,6 +173,7 @@ def test_misclassified_images_are_left_out(curved: nn.Module, images: Tensor) ->
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"norms": []}, "no norm: choose from L1, L2, Linf"),
         ({"norms": ["L3"]}, "unknown norm 'L3': it must be one of L1, L2, Linf"),
         ({"targets": ["top3"]}, "unknown target 'top3': it must be one of top2, random, least, untargeted or a class"),
         ({"targets": [9]}, "target class 9: the network has classes 0 to 4"),
@@ -174,7 +184,7 @@ def test_misclassified_images_are_left_out(curved: nn.Module, images: Tensor) ->
         ({"batch_size": 0}, "batch_size is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"names": ["one"]}, "1 names for 4 images"),
-        ({"images": 2 * images_of(SHAPE, 4)}, r"they must be floating-point numbers in \[0,1\]"),
+        ({"images": 2 * images_of(SHAPE, 4)}, r"they must be float32 or float64 numbers in \[0,1\]"),
     ],
 )
 def test_what_cannot_be_attacked_says_why(curved, images: Tensor, change: dict[str, object], message: str) -> None:

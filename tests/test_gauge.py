@@ -292,7 +292,7 @@ def test_no_image_that_jpeg_carries_over_the_boundary_is_nearer_than_its_gauge(j
     [
         (Chain([BitDepth(3), JPEG()]), {}, "JPEG.* is not a pixelwise staircase .*clever.Quantize"),
         (lambda x: x / 2, {}, "is not a pixelwise staircase"),
-        (JPEG(to_uint8="truncate"), {}, "to_uint8=round"),
+        (JPEG(to_uint8="truncate"), {}, "needs to_uint8='round'"),
         (Quantize(16), {"bpda": False}, "the gauge needs BPDA"),
         (Chain([Quantize(4), lambda x: 1 - x]), {}, "is not a pixelwise staircase"),
     ],

@@ -307,7 +307,12 @@ def test_networks_that_differ_have_a_mark_each() -> None:
             "net, L2 top-2, CLEVER: published 1.2, ours 1 over 3 trainings, prediction interval [0.8",
         ),
         (0.8, 1.1, Verdict.FAILS, "prediction interval [0.8, 1.1], outside"),
-        (np.nan, np.nan, Verdict.UNDECIDED, "ours 1 with one training, undecided: a prediction interval needs more"),
+        (
+            np.nan,
+            np.nan,
+            Verdict.UNDECIDED,
+            "ours 1 over 3 trainings, undecided: a prediction interval needs the number",
+        ),
     ],
 )
 def test_a_published_number_is_judged_by_what_another_training_would_give(

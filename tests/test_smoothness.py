@@ -11,7 +11,9 @@ from torch.nn import functional as F
 from clever.classifier.smoothness import require_twice_differentiable
 from clever.defenses.bpda import Defended
 from clever.defenses.chain import Identity
+from clever.defenses.expectation import Expectation
 from clever.defenses.jpeg.defense import JPEG
+from clever.defenses.noise import Noise
 from clever.defenses.quantization import PNG, BitDepth, Quantize
 from clever.errors import InputError
 
@@ -290,6 +292,15 @@ def test_a_smooth_defense_is_covered_without_bpda_and_refused_with_it():
     require_twice_differentiable(Defended(linear, blur, bpda=False), IMAGE)
     with pytest.raises(InputError, match="has the derivatives of a substitute"):
         require_twice_differentiable(Defended(linear, blur), IMAGE)
+
+
+def test_draws_beyond_one_pass_are_no_custom_function():
+    noisy = Defended(
+        nn.Sequential(nn.Flatten(), nn.Linear(48, 4), nn.Tanh()), Expectation(Noise(0.1), draws=10), bpda=False
+    )
+    example = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0)).double()
+    require_twice_differentiable(noisy.double().requires_grad_(False).eval(), example)
+    assert noisy.transformation.draws == 10
 
 
 def test_densenet_is_refused_as_published_and_with_smooth_modules_but_its_own_relu_call():

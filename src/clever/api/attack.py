@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, NoReturn
 
 from jaxtyping import Float
@@ -18,7 +19,7 @@ from clever.attacks.verified import verify
 from clever.classifier.image_context import image_sha256
 from clever.classifier.wrappers import finite_logits, frozen
 from clever.defenses.bpda import Defended, bare_network
-from clever.defenses.capabilities import needs_surrogate
+from clever.defenses.capabilities import has_useful_gradient, needs_surrogate
 from clever.defenses.chain import parts
 from clever.defenses.smooth_surrogate import Smooth
 from clever.errors import InputError
@@ -54,8 +55,9 @@ def attack(
     ``network``, ``images``, ``labels`` and ``names``: as in `clever.score`. The network maps images in [0,1] to logits;
     distances are in [0,1]-pixel units; if labels are given, with ``images`` or as ``labels``, misclassified images are
     left out (`Distances.left_out`). The attack uses the derivatives of the network itself, which for a `Defended`
-    network are usually BPDA's; for JPEG a smooth surrogate replaces BPDA's identity. For a random defense, more than
-    half of 50 held-out draws must also predict the target class.
+    network are usually BPDA's. Instead of BPDA's identity it uses the derivative of a defense that has a useful one
+    (such as a blur) and for JPEG a smooth surrogate. For a random defense, more than half of 50 held-out draws must
+    also predict the target class.
 
     ``targets``: "top2" (the runner-up class), "random", "least" (the least likely class), "untargeted" (every class) or
     class numbers. ``norms``: "L1", "L2", "Linf". ``method``: "nearest" for all search methods, or "carlini_wagner" for
@@ -73,6 +75,8 @@ def attack(
     """
     strength = Strength(steps=steps, starts=starts, method=method)  # type: ignore[arg-type]  # parses the name
     target_list, norm_list = _as_list(targets), [Norm.parse(name) for name in _as_list(norms)]
+    if not norm_list:
+        raise InputError(f"no norm: choose from {', '.join(Norm)}")
     for norm in norm_list:
         check_method(strength, norm)
     require_int("batch_size", batch_size, 1)
@@ -94,7 +98,7 @@ def attack(
                 rows.append(replace(nearest[image.index, label, norm], target=target))
     indices = {image.index for image in attacked}
     left_out = tuple(index for index in range(len(batch.images)) if index not in indices)
-    if left_out and not rows:
+    if left_out and not attacked:
         warnings.warn(
             f"all {len(left_out)} images are left out as misclassified. Labels must be the network's class numbers",
             stacklevel=2,
@@ -177,8 +181,13 @@ def _attacked_images(
 
 
 def _with_surrogate(network: nn.Module) -> nn.Module:
-    """The same classifier; for JPEG with a smooth surrogate's gradient, since BPDA's identity approximates it
-    poorly."""
+    """The same classifier with the gradient that leads an attack furthest.
+
+    The defense's own derivative if it is useful and no backward function was chosen; for JPEG that of a smooth
+    surrogate, since BPDA's identity approximates it poorly; else the network's own.
+    """
+    if isinstance(network, Defended) and network.backward is None and has_useful_gradient(network.defense):
+        return Defended(network.network, network.defense, bpda=False).eval()
     bare = bare_network(network)
     if bare and isinstance(network, Defended) and any(map(needs_surrogate, parts(bare.defense))):
         return Defended(bare.network, bare.defense, backward=Smooth(bare.defense, jpeg_only=True)).eval()
@@ -187,4 +196,4 @@ def _with_surrogate(network: nn.Module) -> nn.Module:
 
 def _as_list(value: Any) -> list[Any]:
     """A list of one string or number, or of the items of an iterable."""
-    return [value] if isinstance(value, str | int) else list(value)
+    return [value] if isinstance(value, str | Integral) else list(value)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
 
 from torch import nn
 from tqdm.auto import tqdm
@@ -9,7 +10,7 @@ from tqdm.auto import tqdm
 from clever.bounds.first_order import FirstOrder, Order
 from clever.bounds.gauge.order import Gauge
 from clever.bounds.second_order import SecondOrder
-from clever.classifier.image_context import ImageContext, image_contexts
+from clever.classifier.image_context import image_contexts
 from clever.classifier.wrappers import frozen
 from clever.errors import GradientMasking, InputError
 from clever.inputs.images import Images, image_batch
@@ -67,7 +68,7 @@ def score(
     """
     settings = paper() if settings is None else settings
     order = _parse_order(order)
-    targets = [targets] if isinstance(targets, str | int) else list(targets)
+    targets = [targets] if isinstance(targets, str | int | Integral) else list(targets)
     norms = [Norm.parse(norm) for norm in ([norms] if isinstance(norms, str) else norms)]
     if not norms:
         raise InputError(f"no norm: choose from {', '.join(NORMS)}")
@@ -81,10 +82,6 @@ def score(
         contexts = list(image_contexts(network, batch.images, targets, settings, batch.labels))
         points = points_per_class(settings, norms) * sum(len(context.classes) for context in contexts)
         with tqdm(total=points, unit="point", unit_scale=True, disable=not progress or not points, smoothing=0) as bar:
-
-            def update_total(_: ImageContext, remaining: int) -> None:
-                bar.total = bar.n + remaining  # a tolerance may stop sampling early
-
             for _, scores in score_images(
                 network,
                 contexts,
@@ -93,7 +90,6 @@ def score(
                 norms=norms,
                 order=order,
                 sampler=direct_sampler(bar.update),
-                finished=update_total,
             ):
                 scored += scores
     if message := vanishing_message(scored):

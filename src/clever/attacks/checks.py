@@ -16,10 +16,12 @@ def check_images(images: Tensor) -> None:
         raise InputError(
             f"images of shape {tuple(images.shape)}: they must be (row, channel, height, width) and not empty"
         )
-    if not images.is_floating_point() or not (float(images.amin()) >= 0 and float(images.amax()) <= 1):
+    if images.dtype not in (torch.float32, torch.float64) or not (
+        float(images.amin()) >= 0 and float(images.amax()) <= 1
+    ):
         raise InputError(
-            f"images of {images.dtype} from {images.amin():g} to {images.amax():g}: they must be "
-            "floating-point numbers in [0,1], with normalisation inside the network (clever.Normalize)"
+            f"images of {images.dtype} from {images.amin():g} to {images.amax():g}: they must be float32 or float64 "
+            "numbers in [0,1], with normalisation inside the network (clever.Normalize)"
         )
 
 

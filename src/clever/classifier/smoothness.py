@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,8 +15,9 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clever.classifier.compute import Compilation, Computed
-from clever.defenses.bpda import BPDA, Clamped, StraightThrough
+from clever.defenses.bpda import BPDA, Clamped, Defended, StraightThrough
 from clever.defenses.chain import Identity
+from clever.defenses.expectation import DRAWS_PER_PASS, Expectation
 from clever.errors import InputError
 
 NONSMOOTH_OPERATIONS = frozenset(
@@ -63,6 +66,7 @@ def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "bat
 
     The network, its parameters and its gradients are left unchanged.
     """
+    network = _one_pass(network)
     for name, module in network.named_modules():
         if isinstance(module, Computed) and module.compute.compilation is not Compilation.NONE:
             raise InputError(
@@ -85,6 +89,15 @@ def require_twice_differentiable(network: nn.Module, example: Float[Tensor, "bat
                 f"({', '.join(functions)}), whose backward pass need not be the derivative"
             )
         _require_products(logits, given)
+
+
+def _one_pass(network: nn.Module) -> nn.Module:
+    """The network with no more draws than one pass holds: further ones repeat its operations in a custom Function."""
+    if not (isinstance(network, Defended) and isinstance(network.transformation, Expectation)):
+        return network
+    few = copy(network)  # its modules are shared, and so keep their modes
+    few.transformation = replace(network.transformation, draws=min(network.transformation.draws, DRAWS_PER_PASS))
+    return few
 
 
 def _custom_functions(logits: Tensor) -> list[str]:

@@ -45,6 +45,8 @@ def goodness_of_fit(
     Both distances: Stephens 1974; their bootstrap: Genest and Remillard 2008. `InputError` for samples that
     `end_points` rejects, and if the maxima are equal or repeat each other, since no continuous law describes them.
 
+        import numpy as np
+
         clever.goodness_of_fit(scores[0].maxima, np.random.default_rng(0)).ks_pvalue
     """
     sample = np.asarray(maxima, dtype=np.float64)

@@ -24,7 +24,7 @@ MAX_ROWS = 20
 
 @dataclass(frozen=True, repr=False)
 class Scores(Sequence[Score]):
-    """The scores of a call, ordered by image, target and norm.
+    """The scores of a call, ordered by image, norm and target.
 
     A sequence of `Score`; a slice is a `Scores`. Scores and radii are in [0,1]-pixel units. ``run``: the run record
     (`clever.results.record`). ``names``: the image names by ``image_index``, or empty. ``left_out``: the indices of

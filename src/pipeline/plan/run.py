@@ -26,6 +26,8 @@ from pipeline.shared.app.listed import parse_list, parse_norms
 from pipeline.shared.data.selection import sampling_settings
 from pipeline.shared.models.classifier import build_backward, build_defense, build_network, device
 
+SPEED_SETTINGS = ("model", "defense", "order", "compute", "device", "targets", "bpda", "backward")
+"""Settings that decide the speed of a cell."""
 SECONDS = 2.0
 """Duration of each measurement, half of which is warm-up."""
 COLUMNS = len(NORMS)
@@ -40,7 +42,7 @@ def run(config: DictConfig) -> None:
     """Print a row per cell and the totals. Speed does not depend on data or weights, so neither is needed."""
     rows, measured = [], {}
     for cell in tqdm(list(each_cell(config)), desc="measuring", unit="cell"):
-        speed_key = repr([cell[group] for group in ("model", "defense", "order", "compute", "device", "targets")])
+        speed_key = repr([cell[name] for name in SPEED_SETTINGS] + [cell.attack.backward, cell.sampling.segments])
         if speed_key not in measured:
             measured[speed_key] = _speed(cell)
         rows.append(_row(cell, *measured[speed_key]))

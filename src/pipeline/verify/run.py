@@ -92,10 +92,11 @@ def _checked(path: Path, differences: list[Difference], unmatched: list[str], *,
     exceeded = [
         f"{path}, {found.column}: {found.largest:.1e} at {found.at}" for found in differences if found.exceeds_limit
     ]
-    messages = [f"{path}: {what}" for what in unmatched]
+    rows = [f"{path}: {what}" for what in unmatched if what.startswith("row ")]
+    columns = [f"{path}: {what}" for what in unmatched if not what.startswith("row ")]
     if not same_rows:
-        print(*messages, sep="\n")
-    return [*messages, *exceeded] if same_rows else exceeded
+        print(*rows, sep="\n")
+    return [*(rows if same_rows else []), *columns, *exceeded]
 
 
 def _limit_text(found: Difference) -> str:

@@ -48,7 +48,8 @@ def reproduced(cells: pd.DataFrame, published: pd.DataFrame | None) -> Claim:
         low, high = row["expected_low"], row["expected_high"]
         if np.isnan(low):
             verdicts.append(Verdict.UNDECIDED)
-            evidence.append(f"{means} with one training, undecided: a prediction interval needs more trainings")
+            needed = "more trainings" if row["seeds"] < 2 else "the number of published images (column images)"
+            evidence.append(f"{means} over {row['seeds']} trainings, undecided: a prediction interval needs {needed}")
         else:
             inside = low <= row["published"] <= high
             verdicts.append(Verdict.HOLDS if inside else Verdict.FAILS)

@@ -1,6 +1,7 @@
 """Fingerprints of networks and defenses: the parts of the store's cache keys, which differ whenever a number would.
 
-The code of this project, torch and NumPy is identified by its version, all other code (a user's class) by its source.
+The code of this project, torch and torchvision is identified by its version, a user's own code by its source; Python
+and NumPy count as fixed.
 """
 
 import ast
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from importlib.metadata import version
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 
 import numpy as np
 import torch
@@ -123,7 +124,9 @@ def _parts(one: object) -> list[object]:
     if isinstance(one, MethodType):
         return [one.__func__, one.__self__]
     if isinstance(one, FunctionType):
-        return [cell.cell_contents for cell in one.__closure__ or ()] + [*(one.__defaults__ or ()), *vars(one).values()]
+        filled = [cell for cell in one.__closure__ or () if cell != CellType()]
+        defaults = [*(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
+        return [*(cell.cell_contents for cell in filled), *defaults, *vars(one).values()]
     if isinstance(one, nn.Module) or _root(type(one).__module__) not in VERSIONED:
         slots = [name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ())]
         return [*getattr(one, "__dict__", {}).values(), *(getattr(one, name) for name in slots if hasattr(one, name))]

@@ -28,7 +28,7 @@ from pipeline.shared.models.classifier import device, sha256_of
 from pipeline.shared.store import kept
 
 RECORD_EVERY = 10.0
-"""Seconds between two writes of the record: the work that the record of a killed process may lack."""
+"""Seconds after which counted work is written to the record; the record of a killed process lacks what came later."""
 LINE_EVERY = 15.0
 """Seconds between two progress lines if there is no bar."""
 
