@@ -3,26 +3,24 @@
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from clever._internal.checks import require_int
+from clever.api.arguments import as_list, name_tuple, norm_list
 from clever.attacks.checks import check_images
 from clever.attacks.criterion import random_transformation
 from clever.attacks.search import smallest_distances
 from clever.attacks.strength import Strength, check_method
+from clever.attacks.surrogate import with_surrogate
 from clever.attacks.verified import verify
 from clever.classifier.image_context import image_sha256
 from clever.classifier.wrappers import finite_logits, frozen
-from clever.defenses.bpda import Defended, bare_network
-from clever.defenses.capabilities import has_useful_gradient, needs_surrogate
-from clever.defenses.chain import parts
-from clever.defenses.smooth_surrogate import Smooth
-from clever.errors import InputError
+from clever.defenses.bpda import Defended
+from clever.defenses.capabilities import has_useful_gradient
 from clever.inputs.images import Images, image_batch
 from clever.norms import Norm
 from clever.results.distance import Distance
@@ -73,27 +71,24 @@ def attack(
         distances.to_frame()
         distances[0].distance, distances[0].adversarial
     """
-    strength = Strength(steps=steps, starts=starts, method=method)  # type: ignore[arg-type]  # parses the name
-    target_list, norm_list = _as_list(targets), [Norm.parse(name) for name in _as_list(norms)]
-    if not norm_list:
-        raise InputError(f"no norm: choose from {', '.join(Norm)}")
-    for norm in norm_list:
+    strength = Strength(steps=steps, starts=starts, method=method)
+    target_list, chosen_norms = as_list(targets), norm_list(norms)
+    for norm in chosen_norms:
         check_method(strength, norm)
     require_int("batch_size", batch_size, 1)
     require_int("seed", seed, 0, 2**63 - 1)
-    batch, name_list = image_batch(images, network, labels), tuple(names or ())
-    if name_list and len(name_list) != len(batch.images):
-        raise InputError(f"{len(name_list)} names for {len(batch.images)} images: there must be one for each, or none")
+    batch = image_batch(images, network, labels)
+    image_names = name_tuple(names, len(batch.images))
     check_images(batch.images)
     with frozen(network):
         attacked = list(_attacked_images(network, batch.images, batch.labels, target_list, seed))
-        total = len(norm_list) * sum(len(image.classes) for image in attacked)
+        total = len(chosen_norms) * sum(len(image.classes) for image in attacked)
         with tqdm(total=total, unit="attack", disable=not progress) as bar:
-            nearest = _nearest(network, batch.images, attacked, norm_list, strength, seed, batch_size, bar)
+            nearest = _nearest(network, batch.images, attacked, chosen_norms, strength, seed, batch_size, bar)
     rows = []
     for image in attacked:
         for target, classes in image.targets.items():
-            for norm in norm_list:
+            for norm in chosen_norms:
                 label = min(classes, key=lambda j: nearest[image.index, j, norm].distance)
                 rows.append(replace(nearest[image.index, label, norm], target=target))
     indices = {image.index for image in attacked}
@@ -103,8 +98,8 @@ def attack(
             f"all {len(left_out)} images are left out as misclassified. Labels must be the network's class numbers",
             stacklevel=2,
         )
-    run = network_record(network, batch.images) | {"targets": target_list, "norms": list(map(str, norm_list))}
-    return Distances(tuple(rows), run | {"strength": vars(strength), "seed": seed}, name_list, left_out)
+    run = network_record(network, batch.images) | {"targets": target_list, "norms": list(map(str, chosen_norms))}
+    return Distances(tuple(rows), run | {"strength": vars(strength), "seed": seed}, image_names, left_out)
 
 
 def _nearest(
@@ -118,7 +113,7 @@ def _nearest(
     bar: "tqdm[NoReturn]",
 ) -> dict[tuple[int, int, Norm], Distance]:
     """Verified distances by image, target class and norm; searches ``batch_size`` pairs of image and class at once."""
-    surrogate, random, found = _with_surrogate(network), random_transformation(network) is not None, {}
+    surrogate, random, found = _with_best_gradient(network), random_transformation(network) is not None, {}
     pairs = [(item, label) for item in attacked for label in item.classes]
     for norm in norms:
         for start in range(0, len(pairs), batch_size):
@@ -180,7 +175,7 @@ def _attacked_images(
             yield _AttackedImage(index, name, label, predicted, classes)
 
 
-def _with_surrogate(network: nn.Module) -> nn.Module:
+def _with_best_gradient(network: nn.Module) -> nn.Module:
     """The same classifier with the gradient that leads an attack furthest.
 
     The defense's own derivative if it is useful and no backward function was chosen; for JPEG that of a smooth
@@ -188,12 +183,4 @@ def _with_surrogate(network: nn.Module) -> nn.Module:
     """
     if isinstance(network, Defended) and network.backward is None and has_useful_gradient(network.defense):
         return Defended(network.network, network.defense, bpda=False).eval()
-    bare = bare_network(network)
-    if bare and isinstance(network, Defended) and any(map(needs_surrogate, parts(bare.defense))):
-        return Defended(bare.network, bare.defense, backward=Smooth(bare.defense, jpeg_only=True)).eval()
-    return network
-
-
-def _as_list(value: Any) -> list[Any]:
-    """A list of one string or number, or of the items of an iterable."""
-    return [value] if isinstance(value, str | Integral) else list(value)
+    return with_surrogate(network)

@@ -2,11 +2,11 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
 
 from torch import nn
 from tqdm.auto import tqdm
 
+from clever.api.arguments import as_list, name_tuple, norm_list
 from clever.bounds.first_order import FirstOrder, Order
 from clever.bounds.gauge.order import Gauge
 from clever.bounds.second_order import SecondOrder
@@ -68,14 +68,9 @@ def score(
     """
     settings = paper() if settings is None else settings
     order = _parse_order(order)
-    targets = [targets] if isinstance(targets, str | int | Integral) else list(targets)
-    norms = [Norm.parse(norm) for norm in ([norms] if isinstance(norms, str) else norms)]
-    if not norms:
-        raise InputError(f"no norm: choose from {', '.join(NORMS)}")
+    targets, norms = as_list(targets), norm_list(norms)
     batch = image_batch(images, network, labels)
-    name_list = tuple(names or ())
-    if name_list and len(name_list) != len(batch.images):
-        raise InputError(f"{len(name_list)} names for {len(batch.images)} images: there must be one for each, or none")
+    image_names = name_tuple(names, len(batch.images))
     scored: list[Score] = []
     with frozen(network):
         check_order(network, batch.images[:1], settings, order)
@@ -108,7 +103,7 @@ def score(
             stacklevel=2,
         )
     run = run_record(network, batch.images, settings, targets, norms, order)
-    return Scores(tuple(scored), run, name_list, left_out)
+    return Scores(tuple(scored), run, image_names, left_out)
 
 
 def _parse_order(order: Order | str) -> Order:

@@ -29,10 +29,10 @@ class Strength:
     steps: int = 100
     starts: int = 1
     rounds: int = 200
-    method: Method = Method.NEAREST
+    method: Method | str = Method.NEAREST
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "method", Method.parse(self.method))  # settings give its name
+        object.__setattr__(self, "method", Method.parse(self.method))
         for name, least in (("steps", 1), ("starts", 1), ("rounds", 0)):
             require_int(f"attack.{name}", getattr(self, name), least)
 

@@ -9,13 +9,12 @@ from torch import Tensor, nn
 
 from clever._internal.capacity import Capacity
 from clever.attacks.descent import Nearest, descend
+from clever.attacks.surrogate import with_surrogate
 from clever.bounds.first_order import Order
 from clever.classifier.image_context import ImageContext
 from clever.classifier.margin import margins
-from clever.defenses.bpda import BareNetwork, Defended, bare_network, segment_network
-from clever.defenses.capabilities import needs_surrogate
-from clever.defenses.chain import Identity, parts
-from clever.defenses.smooth_surrogate import Smooth
+from clever.defenses.bpda import BareNetwork, segment_network
+from clever.defenses.chain import Identity
 from clever.norms import Norm
 
 STEPS, POINTS = 20, 33
@@ -85,8 +84,7 @@ def _attack(
     defense: Callable[[Tensor], Tensor],
 ) -> Nearest:
     """One row per target class. Behind JPEG the surrogate gradient is used, because BPDA's identity finds little."""
-    if isinstance(network, Defended) and bare_network(network) and any(map(needs_surrogate, parts(defense))):
-        network = Defended(network.network, defense, backward=Smooth(defense, jpeg_only=True)).eval()
+    network = with_surrogate(network)
 
     def margin(images: Tensor) -> Tensor:
         return margins(network(images), context.predicted, context.classes).diagonal()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 
 import numpy as np
@@ -152,9 +153,14 @@ class Job:
             left -= len(pairs) * len(self.selection.norms)
             progress.mark_finished(pairs[-1][0].index, left)
 
+    @cached_property
+    def _key(self) -> dict[str, object]:
+        """The part of the cache key that all pairs share; it hashes the network's weights, once."""
+        return distances_key(self.config, self.network)
+
     def _attack_pairs(self, pairs: list[Pair], images: Tensor, norm: Norm) -> tuple[Found, bool]:
         pair_keys = [[context.name, context.predicted, target] for context, target in pairs]
-        key = distances_key(self.config, self.network) | {"pairs": pair_keys, "norm": str(norm)}
+        key = self._key | {"pairs": pair_keys, "norm": str(norm)}
 
         def attack() -> Found:
             return smallest_distances(

@@ -124,7 +124,7 @@ def _parts(one: object) -> list[object]:
     if isinstance(one, MethodType):
         return [one.__func__, one.__self__]
     if isinstance(one, FunctionType):
-        filled = [cell for cell in one.__closure__ or () if cell != CellType()]
+        filled = [cell for cell in one.__closure__ or () if cell != CellType()]  # an empty one has no contents
         defaults = [*(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
         return [*(cell.cell_contents for cell in filled), *defaults, *vars(one).values()]
     if isinstance(one, nn.Module) or _root(type(one).__module__) not in VERSIONED:
